@@ -1,0 +1,1 @@
+"""The kernel: knows nothing of probes, load tests or backups."""
