@@ -1,0 +1,79 @@
+"""Which shop is it, how are our requests marked, and who may be sent anything?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+
+__all__ = ["Links", "Shop", "Synthetic", "Targets", "origin_of"]
+
+_STRICT: dict[str, object] = {"extra": "forbid"}
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """(scheme, host, port) of an absolute http or https URL.
+
+    Raises:
+        ValueError: not absolute, another scheme, a bad port, or user info in it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"expected an absolute http or https address, not {url!r}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address must not carry a user name or a password; use a header")
+    return parts.scheme, parts.hostname.lower().rstrip("."), parts.port or _PORTS[parts.scheme]
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """The header that marks every request of a probe or load test. `value` is a template."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    header: str = "X-Synthetic"
+    value: str = "sre/${run_id}"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The shop under watch.
+
+    Attributes:
+        base_url: where relative addresses of journeys begin.
+        environment: on `production`, load and side effects need --i-know-this-is-production.
+        origins: further origins that may receive cookies and credentials.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    name: str
+    base_url: str
+    environment: Literal["production", "staging", "test", "development"] = "production"
+    synthetic: Synthetic = field(default_factory=Synthetic)
+    origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for url in (self.base_url, *self.origins):
+            origin_of(url)
+
+    @property
+    def trusted_origins(self) -> frozenset[tuple[str, str, int]]:
+        """Origins that may receive `Authorization`, `Cookie`, idempotency keys and secret headers."""
+        return frozenset(origin_of(url) for url in (self.base_url, *self.origins))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The allow-list: `NAME:PORT`, `*.NAME:PORT`, `IP:PORT` or `CIDR:PORT`; PORT may be `*`."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where runbooks and dashboards can be looked at; alerts link there."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    runbooks: str | None = None
+    dashboards: str | None = None
