@@ -41,20 +41,29 @@ class Shop:
 
     Attributes:
         base_url: where relative addresses of journeys begin.
-        environment: on `production`, load and side effects need --i-know-this-is-production.
+        environment: on `production`, load and side effects need --i-know-this-is-production. Left
+            out, it is production unless `base_url` is a loopback address: no accident by omission.
         origins: further origins that may receive cookies and credentials.
     """
 
     __pydantic_config__: ClassVar = _STRICT
     name: str
     base_url: str
-    environment: Literal["production", "staging", "test", "development"] = "production"
+    environment: Literal["production", "staging", "test", "development"] | None = None
     synthetic: Synthetic = field(default_factory=Synthetic)
     origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for url in (self.base_url, *self.origins):
             origin_of(url)
+
+    @property
+    def is_production(self) -> bool:
+        """Whether load, faults and side effects need an explicit word."""
+        if self.environment is not None:
+            return self.environment == "production"
+        host = origin_of(self.base_url)[1]
+        return not (host in ("localhost", "::1") or host.startswith("127."))
 
     @property
     def trusted_origins(self) -> frozenset[tuple[str, str, int]]:

@@ -1,0 +1,1 @@
+"""The command line: a skin. Parse, call, render, exit code."""
