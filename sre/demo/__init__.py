@@ -1,0 +1,1 @@
+"""A small shop on a real database that newcomers and tests may break at will."""
