@@ -1,0 +1,1 @@
+"""Is the shop well, asked from outside, again and again?"""

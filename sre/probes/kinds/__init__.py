@@ -1,0 +1,20 @@
+"""Which kinds of probes are there?"""
+
+from __future__ import annotations
+
+from sre.core.kinds import Kinds
+from sre.probes.model import Probe
+
+__all__ = ["KINDS"]
+
+KINDS: Kinds[Probe] = Kinds(
+    "probe",
+    {
+        "host": "sre.probes.kinds.host:HostProbe",
+        "http": "sre.probes.kinds.http:HttpProbe",
+        "journey": "sre.probes.kinds.journey:JourneyProbe",
+        "tcp": "sre.probes.kinds.tcp:TcpProbe",
+        "tls": "sre.probes.kinds.tls:TlsProbe",
+    },
+)
+"""A kind's name in `sre.yaml` -> where its class is."""

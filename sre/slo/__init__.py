@@ -1,0 +1,1 @@
+"""What the shop promises its customers, and how much of the promise is left."""
