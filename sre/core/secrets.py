@@ -58,6 +58,10 @@ class Secret:
         redactor.add(value)
         return value
 
+    def reveal_unmasked(self) -> str:
+        """The value of a reference that is no secret, such as a shop's address in `${env:URL}`."""
+        return self._read()
+
     def __repr__(self) -> str:
         return f"Secret({self.reference})"
 
