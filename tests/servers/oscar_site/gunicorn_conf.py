@@ -1,0 +1,19 @@
+"""How does gunicorn serve the test shop, and how does it end when the test run dies?"""
+
+import ctypes
+import signal
+from typing import Any
+
+workers = 2
+threads = 2
+worker_class = "gthread"
+preload_app = True  # Oscar is imported once, before the fork
+graceful_timeout = 2
+keepalive = 5
+control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """A test run that is killed cannot clean up: the kernel then ends the shop."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

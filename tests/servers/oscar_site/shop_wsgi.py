@@ -1,0 +1,8 @@
+"""What does gunicorn load to serve the test shop?"""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop_settings")
+application = get_wsgi_application()
