@@ -92,7 +92,7 @@ def decode(
     before = len(problems)
     data = to_data(node)
     try:
-        value = _validator(cls).validate_python(data)
+        value = _validator(cast("Any", cls)).validate_python(data)
     except ValidationError as error:
         details = error.errors(include_url=False)
         for at, path, message in explain(details, data, node, where=where, also=also):
