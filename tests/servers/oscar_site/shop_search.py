@@ -16,6 +16,7 @@ class Backend(SimpleSearchBackend):
     """Answers from the product table."""
 
     def search(self, query_string: str, **kwargs: Any) -> dict[str, Any]:
+        """One page of the products whose titles hold every word, and how many there are."""
         Product = get_model("catalogue", "Product")
         found = Product.objects.browsable().base_queryset().order_by("id")
         for word in query_string.split():
@@ -46,6 +47,7 @@ class Query(SimpleSearchQuery):
         return " ".join(word for word in words if word)
 
     def build_query(self) -> str:
+        """All the words, or a star for everything."""
         return self._build_sub_query(self.query_filter) or "*"
 
 
