@@ -1,0 +1,185 @@
+"""What does one entry of `loadtests:` say?
+
+    release:
+      mix: {checkout: 2/s, browse: 20/s}     # open model: arrivals, whatever the answers
+      stages: [{ramp: 30s}, {hold: 5m}, {step: 300%, hold: 60s}]
+
+A stage's percentage is of the mix. A ramp goes from the level before it (0 at the start) to 100 %
+unless it says `to:`; a hold keeps the level before it (100 % at the start); a step jumps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from sre.core.units import Duration, Rate, Share
+from sre.loadtest.profiles import PROFILES
+from sre.loadtest.thresholds import parse_threshold
+
+__all__ = ["Invariant", "LoadTest", "Regression", "Stage", "stages_of"]
+
+_STRICT: dict[str, object] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of a load test: `{ramp: 30s, to: 50%}`, `{hold: 5m}` or `{step: 300%, hold: 60s}`.
+
+    Attributes:
+        ramp, hold: how long.
+        to: where a ramp ends, a share of the mix.
+        step: the level that a step jumps to, a share of the mix.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    ramp: Duration | None = None
+    hold: Duration | None = None
+    step: Share | None = None
+    to: Share | None = None
+
+    def __post_init__(self) -> None:
+        if (self.ramp is None) == (self.hold is None):
+            raise ValueError(
+                "a stage is one of {ramp: 30s}, {ramp: 30s, to: 50%}, {hold: 5m}, "
+                "{step: 300%, hold: 60s}"
+            )
+        if self.ramp is not None and self.step is not None:
+            raise ValueError("a step jumps, it has no ramp; write {ramp: 30s, to: 300%}")
+        if self.hold is not None and self.to is not None:
+            raise ValueError("`to` belongs to a ramp; write {step: 50%, hold: 60s}")
+        if self.seconds <= 0:
+            raise ValueError("a stage must last longer than 0s")
+
+    @property
+    def seconds(self) -> float:
+        """How long the stage lasts."""
+        return float(self.ramp if self.ramp is not None else self.hold or 0.0)
+
+    @property
+    def label(self) -> str:
+        """The stage as its writer would say it: `ramp to 100%`, `hold`, `step 300%`."""
+        if self.ramp is not None:
+            return f"ramp to {(1.0 if self.to is None else self.to):.0%}"
+        return "hold" if self.step is None else f"step {self.step:.0%}"
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Compare with the runs before: `{metric: checkout.response.p95, worse_than: 10%, runs: 5}`."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    metric: str
+    worse_than: Share
+    runs: int = 5
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """What must hold in the database after the run; exactly one bound of `equals`, `min`, `max`."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    name: str
+    database: str
+    sql: str
+    equals: int | float | str | None = None
+    min: int | float | str | None = None
+    max: int | float | str | None = None
+    within: Literal["ambiguous"] | None = None
+
+    def __post_init__(self) -> None:
+        if sum(bound is not None for bound in (self.equals, self.min, self.max)) != 1:
+            raise ValueError("an invariant has exactly one of `equals`, `min`, `max`")
+
+
+@dataclass(frozen=True)
+class LoadTest:
+    """One load test.
+
+    Attributes:
+        mix: journey -> arrivals a second at 100 % (open model).
+        users: virtual users at 100 %, each running one journey after the other (closed model: when
+            the shop is slow, less is sent, and response times do not count what was not sent).
+        journeys: those that closed-model users draw from, with equal odds; all by default.
+        arrivals: `poisson`, as customers come, or `uniform`, evenly spaced.
+        seed: fixes arrivals, choices and data of a run.
+        stages, profile: the curve; one of the two.
+        warmup: the first seconds are sent but not counted.
+        max_in_flight: journeys at once, over all workers; an arrival above it is dropped.
+        min_samples: a latency threshold needs that many.
+        thresholds: `checkout.response.p95 < 800ms`; grammar in sre.loadtest.thresholds.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    mix: dict[str, Rate] = field(default_factory=dict)
+    users: int | None = None
+    journeys: tuple[str, ...] = ()
+    arrivals: Literal["poisson", "uniform"] = "poisson"
+    seed: int = 1
+    stages: tuple[Stage, ...] = ()
+    profile: str | None = None
+    warmup: Duration = Duration(0.0)
+    max_in_flight: int = 1000
+    min_samples: int = 20
+    thresholds: tuple[str, ...] = ()
+    regression: Regression | None = None
+    invariants: tuple[Invariant, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._check_model()
+        self._check_curve()
+        if self.max_in_flight < 1:
+            raise ValueError("max_in_flight must be at least 1")
+        if self.min_samples < 1:
+            raise ValueError("min_samples must be at least 1")
+        for expression in self.thresholds:
+            parse_threshold(expression)
+
+    @property
+    def closed(self) -> bool:
+        """Whether virtual users wait for answers before they send more."""
+        return self.users is not None
+
+    def _check_model(self) -> None:
+        if bool(self.mix) == self.closed:
+            raise ValueError(
+                "write either `mix: {JOURNEY: RATE}` (open model) or `users: N` (closed model)"
+            )
+        if self.users is not None and self.users < 1:
+            raise ValueError("users must be at least 1")
+        if self.journeys and not self.closed:
+            raise ValueError("`journeys` belongs to `users`; with `mix`, the mix names them")
+        idle = [name for name, rate in self.mix.items() if rate <= 0]
+        if idle:
+            raise ValueError(f"the rate of {idle[0]!r} must be above 0; or leave it out of the mix")
+
+    def _check_curve(self) -> None:
+        if bool(self.stages) == (self.profile is not None):
+            names = ", ".join(sorted(PROFILES))
+            raise ValueError(
+                f"write either `stages: [{{ramp: 30s}}, {{hold: 5m}}]` or `profile: NAME` ({names})"
+            )
+        if self.profile is not None and self.profile not in PROFILES:
+            raise ValueError(
+                f"unknown profile {self.profile!r}; known: {', '.join(sorted(PROFILES))}"
+            )
+        total = sum(stage.seconds for stage in stages_of(self))
+        if self.warmup >= total:
+            raise ValueError(f"warmup must be shorter than the stages, which last {total:g}s")
+
+
+def stages_of(test: LoadTest) -> tuple[Stage, ...]:
+    """The stages of a test, those of its profile if it names one."""
+    if test.profile is None:
+        return test.stages
+    return tuple(_stage(entry) for entry in PROFILES[test.profile])
+
+
+def _stage(entry: dict[str, str]) -> Stage:
+    def duration(key: str) -> Duration | None:
+        return Duration.parse(entry[key]) if key in entry else None
+
+    def share(key: str) -> Share | None:
+        return Share.parse(entry[key]) if key in entry else None
+
+    return Stage(duration("ramp"), duration("hold"), share("step"), share("to"))

@@ -1,0 +1,144 @@
+"""How does a finished journey become numbers, and how do numbers travel from worker to parent?
+
+Response time is what the customer waits: the first step counts from the moment the customer was
+due, each later one from the end of the step before it plus the planned pause. Service time is what
+the shop took. A journey's are the sums over its steps; planned pauses and cleanup are left out.
+
+A worker ships numbered deltas, each with what happened since the one before, and ends with one
+that says `done`. The format is plain JSON and knows nothing of the pipe it travels through.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sre.journey.result import JourneyResult, Outcome, Reason, StepResult
+from sre.loadtest.book import Book, Series, Tally
+from sre.loadtest.shape import Arrival
+
+__all__ = ["Collector", "Recorder", "response_times"]
+
+
+def response_times(result: JourneyResult, lateness: float) -> list[tuple[StepResult, float]]:
+    """Each step with its response time in seconds; `lateness` is that of the run itself."""
+    times: list[tuple[StepResult, float]] = []
+    for step in result.steps:
+        waited = max(0.0, step.started - step.due)
+        times.append((step, waited + step.seconds + (0.0 if times else lateness)))
+    return times
+
+
+def _outcome_of(outcome: Outcome, reason: Reason) -> str:
+    prober = outcome is Outcome.FAILED and reason is Reason.PROBER
+    return "prober" if prober else outcome.value
+
+
+class Recorder:
+    """The worker's side: takes events, gives deltas.
+
+    Args:
+        slot: seconds that a point of the time series covers.
+    """
+
+    def __init__(self, slot: float) -> None:
+        self._slot = slot
+        self._book = Book()
+        self._sent = 0
+
+    def arrived(self, arrival: Arrival) -> None:
+        """A customer was due."""
+        self._tally(arrival).arrivals += 1
+
+    def dropped(self, arrival: Arrival) -> None:
+        """... and could not start: too many in flight."""
+        self._tally(arrival).dropped += 1
+
+    def started(self, arrival: Arrival, lateness: float) -> None:
+        """... or started, `lateness` seconds after the due time."""
+        self._tally(arrival).started += 1
+        self._book.starts[self._slot_of(arrival.due + lateness)] += 1
+        self._book.lateness.record(max(0.0, lateness))
+
+    def finished(self, arrival: Arrival, result: JourneyResult, lateness: float) -> None:
+        """... and came to an end of its own."""
+        self._tally(arrival).finished += 1
+        response = service = 0.0
+        for number, (step, waited) in enumerate(response_times(result, lateness)):
+            outcome = _outcome_of(step.outcome, step.reason)
+            series = self._series(arrival, step.name)
+            series.record(outcome, step.reason.value, waited, step.seconds)
+            self._book.requests += len(step.rows)
+            if number:
+                self._book.lateness.record(max(0.0, step.started - step.due))
+            if not step.cleanup:
+                response += waited
+                service += step.seconds
+        outcome = _outcome_of(result.outcome, result.reason)
+        self._whole(arrival, outcome, result.reason.value, response, service)
+
+    def abandoned(self, arrival: Arrival, age: float) -> None:
+        """... or had no end when the drain was over, `age` seconds after the due time."""
+        self._tally(arrival).abandoned += 1
+        self._whole(arrival, "failed", Reason.TIMEOUT.value, age, age)
+
+    def delta(self, **more: Any) -> dict[str, Any]:
+        """What happened since the last delta, and what the caller adds; then starts afresh."""
+        self._sent += 1
+        book, self._book = self._book, Book()
+        return {"sequence": self._sent, "book": book.to_plain(), **more}
+
+    def _whole(
+        self, arrival: Arrival, outcome: str, reason: str, response: float, service: float
+    ) -> None:
+        self._series(arrival, "").record(outcome, reason, response, service)
+        key = (arrival.journey, self._slot_of(arrival.due))
+        slots = self._book.slots
+        if key not in slots:
+            slots[key] = Series()
+        slots[key].record(outcome, "", response, service)
+
+    def _slot_of(self, seconds: float) -> int:
+        return int(seconds / self._slot)
+
+    def _series(self, arrival: Arrival, step: str) -> Series:
+        key = (arrival.journey, step, arrival.phase)
+        series = self._book.series.get(key)
+        if series is None:
+            series = self._book.series[key] = Series()
+        return series
+
+    def _tally(self, arrival: Arrival) -> Tally:
+        key = (arrival.journey, arrival.phase)
+        tally = self._book.tallies.get(key)
+        if tally is None:
+            tally = self._book.tallies[key] = Tally()
+        return tally
+
+
+class Collector:
+    """The parent's side of one worker: adds deltas up and notices a missing or doubled one."""
+
+    def __init__(self) -> None:
+        self.book = Book()
+        self.deltas = 0
+        self.gap = False
+        self.done = False
+
+    def add(self, delta: dict[str, Any]) -> Book:
+        """Take one delta in; returns what it brought. KeyError, ValueError: not a delta."""
+        if delta["sequence"] != self.deltas + 1 or self.done:
+            self.gap = True
+        self.deltas = delta["sequence"]
+        news = Book.from_plain(delta["book"])
+        self.book.merge(news)
+        self.done = self.done or bool(delta.get("done"))
+        return news
+
+    @property
+    def adds_up(self) -> bool:
+        """Every arrival started or was dropped; every start ended or was given up."""
+        return not self.gap and all(
+            tally.arrivals == tally.started + tally.dropped
+            and tally.started == tally.finished + tally.abandoned
+            for tally in self.book.tallies.values()
+        )

@@ -1,0 +1,174 @@
+"""Passed, failed, invalid or aborted? (pure)
+
+The first that applies: aborted; failed, if an outcome threshold or a *valid* latency threshold is
+broken; invalid; passed. Too few samples or a late generator turn a pass or a latency failure into
+invalid, never an outcome failure: a customer who was turned away was turned away, however late he
+had been sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sre.loadtest.book import Latency
+from sre.loadtest.thresholds import QUANTILES, Threshold
+from sre.loadtest.validity import Doubt
+
+__all__ = [
+    "EXIT_CODES",
+    "Check",
+    "Measured",
+    "State",
+    "Verdict",
+    "VerdictName",
+    "evaluate",
+    "judge",
+    "show",
+]
+
+
+class VerdictName(StrEnum):
+    """The four ways in which a load test ends."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INVALID = "invalid"
+    ABORTED = "aborted"
+
+
+EXIT_CODES = {
+    VerdictName.PASSED: 0,
+    VerdictName.FAILED: 1,
+    VerdictName.INVALID: 3,
+    VerdictName.ABORTED: 8,
+}
+
+
+class State(StrEnum):
+    """What one threshold says."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was seen of a journey, a step or a group.
+
+    Attributes:
+        arrivals: customers of the journey, dropped ones included.
+        counts: by outcome, `dropped` included where it applies.
+        response, service: latencies, good answers and failures apart.
+    """
+
+    arrivals: int
+    counts: Mapping[str, int]
+    response: Latency
+    service: Latency
+
+    def count(self, outcome: str) -> int:
+        """How many ended so; `ok` takes degraded in."""
+        own = self.counts.get(outcome, 0)
+        return own + self.counts.get("degraded", 0) if outcome == "ok" else own
+
+
+@dataclass(frozen=True)
+class Check:
+    """One threshold with what was observed.
+
+    Attributes:
+        value: seconds, a fraction of 1, or a count, as the threshold's unit says; None if there
+            was nothing to look at.
+        samples: how many events the value rests on.
+    """
+
+    threshold: Threshold
+    value: float | None
+    samples: int
+    state: State
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the run ended, and why, in words for people, the weightiest first."""
+
+    name: VerdictName
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The documented exit code of the verdict."""
+        return EXIT_CODES[self.name]
+
+
+def evaluate(threshold: Threshold, seen: Measured, min_samples: int) -> Check:
+    """Hold one threshold against what was seen.
+
+    A latency is kept only on `min_samples` good answers, and broken only on as many answers and
+    failures; otherwise nobody knows.
+    """
+    if threshold.is_latency:
+        return _evaluate_latency(threshold, seen, min_samples)
+    count = seen.count(threshold.measure)
+    if not seen.arrivals:
+        return Check(threshold, None, 0, State.UNKNOWN)
+    value = count / seen.arrivals if threshold.unit == "share" else float(count)
+    state = State.KEPT if threshold.holds(value) else State.BROKEN
+    return Check(threshold, value, seen.arrivals, state)
+
+
+def _evaluate_latency(threshold: Threshold, seen: Measured, min_samples: int) -> Check:
+    latency = seen.response if threshold.series == "response" else seen.service
+    value = latency.quantile(QUANTILES[threshold.measure])
+    if value is None:
+        return Check(threshold, None, 0, State.UNKNOWN)
+    kept = threshold.holds(value)
+    samples = latency.good.count if kept else latency.count
+    if samples < min_samples:
+        return Check(threshold, value, samples, State.UNKNOWN)
+    return Check(threshold, value, samples, State.KEPT if kept else State.BROKEN)
+
+
+def judge(
+    checks: Sequence[Check], doubts: Sequence[Doubt], *, aborted: str | None = None
+) -> Verdict:
+    """The verdict over all thresholds and all doubts about the measurement."""
+    if aborted is not None:
+        return Verdict(VerdictName.ABORTED, (aborted,))
+    broken = [check for check in checks if check.state is State.BROKEN]
+    trusted = not any(doubt.spoils_latency for doubt in doubts)
+    counted = [check for check in broken if trusted or not check.threshold.is_latency]
+    if counted:
+        return Verdict(VerdictName.FAILED, tuple(_broken(check) for check in counted))
+    reasons = [doubt.text for doubt in doubts]
+    reasons += [f"not to be believed: {_broken(check)}" for check in broken]
+    reasons += [_unknown(check) for check in checks if check.state is State.UNKNOWN]
+    if reasons:
+        return Verdict(VerdictName.INVALID, tuple(reasons))
+    return Verdict(VerdictName.PASSED, (_praise(checks),))
+
+
+def _broken(check: Check) -> str:
+    return f"{check.threshold.expression}: observed {show(check.threshold.unit, check.value)}"
+
+
+def _unknown(check: Check) -> str:
+    return f"{check.threshold.expression}: only {check.samples} samples to judge it by"
+
+
+def _praise(checks: Sequence[Check]) -> str:
+    if not checks:
+        return "no threshold was declared; the measurement itself is sound"
+    return f"all {len(checks)} thresholds kept" if len(checks) > 1 else "the threshold was kept"
+
+
+def show(unit: str, value: float | None) -> str:
+    """A value of a threshold for people: `812 ms`, `0.42 %`, `3`."""
+    if value is None:
+        return "nothing"
+    if unit == "seconds":
+        return f"{value * 1000:.4g} ms" if value < 10 else f"{value:.4g} s"
+    return f"{value * 100:.4g} %" if unit == "share" else f"{value:g}"
