@@ -1,0 +1,116 @@
+"""Which metrics does the product export, with which labels, and what do they mean?
+
+Documents, rules and dashboards may name only what stands here; tests hold them, and the
+exporters, to it. Labels are bounded: never a URL, an order number or an error text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sre.core.errors import UsageError
+
+__all__ = ["CATALOGUE", "MetricInfo", "describe", "series_of"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """One metric as a scraper sees it; counters end in `_total`."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+_PROBES = (
+    MetricInfo(
+        "sre_probe_attempts_total", "counter",
+        "Runs of a probe by outcome; reason is empty when nothing was wrong.",
+        ("probe", "outcome", "reason"),
+    ),
+    MetricInfo(
+        "sre_probe_duration_seconds", "histogram",
+        "Duration of the runs of a probe that ended ok or degraded.", ("probe",),
+    ),
+    MetricInfo(
+        "sre_probe_step_duration_seconds", "histogram",
+        "Duration of the steps of a journey that ended ok or degraded.", ("journey", "step"),
+    ),
+    MetricInfo(
+        "sre_probe_step_attempts_total", "counter",
+        "Runs of a step of a journey by outcome; reason is empty when nothing was wrong.",
+        ("journey", "step", "outcome", "reason"),
+    ),
+    MetricInfo(
+        "sre_probe_step_phase_seconds", "gauge",
+        "Phases of a step in the last run of its journey; one that did not happen is left out.",
+        ("journey", "step", "phase"),
+    ),
+    MetricInfo(
+        "sre_probe_phase_seconds", "gauge",
+        "Phases of the last run of a single probe; one that did not happen is left out.",
+        ("probe", "phase"),
+    ),
+    MetricInfo(
+        "sre_probe_up", "gauge",
+        "1 if the last run with a verdict was ok or degraded, 0 if failed.", ("probe",),
+    ),
+    MetricInfo(
+        "sre_probe_last_run_timestamp_seconds", "gauge",
+        "When the last run of a probe ended.", ("probe",),
+    ),
+    MetricInfo(
+        "sre_probe_schedule_lag_seconds", "gauge",
+        "How late the last run of a probe started.", ("probe",),
+    ),
+    MetricInfo(
+        "sre_probe_schedule_skipped_total", "counter",
+        "Runs that did not take place: the one before still ran (overrun), too late, no budget.",
+        ("probe", "reason"),
+    ),
+    MetricInfo(
+        "sre_probe_series_dropped_total", "counter",
+        "Samples that probes found beyond the limit of one run.",
+    ),
+)  # fmt: skip
+
+_PROCESS = (
+    MetricInfo(
+        "sre_build_info", "gauge", "Which build this is; always 1.", ("version", "python")
+    ),
+    MetricInfo(
+        "sre_config_last_reload_successful", "gauge",
+        "Whether the last reading of sre.yaml succeeded.",
+    ),
+    MetricInfo(
+        "sre_config_last_reload_success_timestamp_seconds", "gauge",
+        "When sre.yaml was last read successfully.",
+    ),
+)  # fmt: skip
+
+CATALOGUE: dict[str, MetricInfo] = {metric.name: metric for metric in (*_PROBES, *_PROCESS)}
+"""Every metric by name."""
+
+
+def describe(name: str) -> MetricInfo:
+    """The metric that a series belongs to (`…_bucket`, `…_sum`, `…_count` to their histogram).
+
+    Raises:
+        UsageError: nothing exports such a series.
+    """
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    for suffix in ("_bucket", "_sum", "_count"):
+        metric = CATALOGUE.get(name.removesuffix(suffix))
+        if name.endswith(suffix) and metric is not None and metric.type == "histogram":
+            return metric
+    raise UsageError(f"no metric is named {name!r}; core/metrics.py lists those there are")
+
+
+def series_of(metric: MetricInfo) -> tuple[str, ...]:
+    """The names that a scrape of `metric` shows."""
+    if metric.type == "histogram":
+        return tuple(f"{metric.name}{suffix}" for suffix in ("_bucket", "_sum", "_count"))
+    return (metric.name,)
