@@ -34,7 +34,7 @@ class Child:
     Stopping sends SIGTERM to its group, waits `grace` seconds, then sends SIGKILL.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is one property of a process
         self,
         argv: Sequence[str],
         *,

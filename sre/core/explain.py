@@ -180,7 +180,8 @@ def _merged(told: Sequence[_Told]) -> Iterator[_Told]:
 
 _TYPES: tuple[tuple[str, str], ...] = (
     ("int", "a whole number"), ("float", "a number"), ("finite", "a number"),
-    ("bool", "true or false"), ("string_type", "text"), ("list", "a list"), ("tuple_type", "a list"),
+    ("bool", "true or false"), ("string_type", "text"), ("list", "a list"),
+    ("tuple_type", "a list"),
     ("set_type", "a list"), ("frozen_set", "a list"), ("dict", "a mapping"),
     ("mapping", "a mapping"), ("dataclass", "a mapping"), ("none", "nothing"),
 )  # fmt: skip

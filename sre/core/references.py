@@ -122,7 +122,7 @@ def _resolve_text(node: Node, environ: Mapping[str, str]) -> Node:
         return node
     faults: list[str] = []
     if text.startswith("${cmd:"):
-        faults.append(_SECRET_ONLY)
+        faults.append(_MISPLACED)
         value = text
     else:
         value = _PIECE.sub(lambda piece: _piece(piece, environ, faults.append), text)
@@ -131,7 +131,7 @@ def _resolve_text(node: Node, environ: Mapping[str, str]) -> Node:
     return replace(node, scalar=text if faults else value, reference=text, fault="; ".join(faults))
 
 
-_SECRET_ONLY = "${file:…} and ${cmd:…} may stand only in secret fields; use ${env:NAME} here"
+_MISPLACED = "${file:…} and ${cmd:…} may stand only in secret fields; use ${env:NAME} here"
 
 
 def _piece(piece: re.Match[str], environ: Mapping[str, str], fail: Callable[[str], None]) -> str:
@@ -146,7 +146,7 @@ def _piece(piece: re.Match[str], environ: Mapping[str, str], fail: Callable[[str
             return environ[name]
         fail(f"environment variable {name} is not set; export it")
     elif kind in {"file", "cmd"}:
-        fail(_SECRET_ONLY)
+        fail(_MISPLACED)
     else:
         fail(f"unknown reference ${{{body}}}; write ${{env:NAME}}, or $${{ for a literal ${{")
     return piece[0]

@@ -39,7 +39,8 @@ def spawn(argv: Sequence[str], *, on_parent_death: int, **options: Any) -> Popen
     last_step = _last_step(on_parent_death)
 
     def start() -> Popen[bytes]:
-        return Popen(list(argv), start_new_session=True, preexec_fn=last_step, **options)  # noqa: PLW1509  one prctl, its function loaded beforehand
+        # preexec_fn is risky beside threads; this one is a single prctl, loaded beforehand
+        return Popen(list(argv), start_new_session=True, preexec_fn=last_step, **options)
 
     try:
         return _forker.call(start)
@@ -52,13 +53,18 @@ def spawn(argv: Sequence[str], *, on_parent_death: int, **options: Any) -> Popen
         raise UsageError(f"cannot start {what}: {error.strerror}; {cure}") from error
 
 
+def _cure(error: OSError) -> str:
+    absent = isinstance(error, FileNotFoundError)
+    return "install it or put it on PATH" if absent else "check its permissions"
+
+
 def _check(argv: Sequence[str]) -> None:
     if not argv or not all(argv[:1]):
         raise UsageError("cannot start an empty command; name a program")
     for position, argument in enumerate(argv):
         if redactor.mask(argument) != argument:
             raise Refused(
-                f"a secret stands in argument {position} of {argv[0] if position else 'a command'}; "
+                f"a secret stands in argument {position} of {redactor.mask(argv[0])}; "
                 "pass it by environment, standard input or file"
             )
 
