@@ -1,0 +1,365 @@
+"""What does the declaration of a journey mean, and is everything in it known and allowed?"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sre.core.config import Entry, Node, Problems, decode, join_path
+from sre.core.errors import ConfigError
+from sre.journey.compile_step import compile_step
+from sre.journey.model import Block, DataFile, Field, Journey, Step, Var
+from sre.journey.shop import Shop
+from sre.journey.spec import DefaultsSpec, JourneySpec, UseSpec
+from sre.journey.template import BUILTINS
+from sre.journey.texts import Texts, Use, merge, to_node
+
+__all__ = ["compile_journey", "compile_journeys", "single_step"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What all journeys of a file share."""
+
+    shop: Shop
+    folder: Path
+    problems: Problems
+    fragments: Mapping[str, Entry]
+    defaults: Node | None
+
+
+@dataclass(slots=True)
+class _Names:
+    """Which variables exist at a point of the journey."""
+
+    known: set[str] = field(default_factory=set)
+    ever: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+
+
+def compile_journeys(
+    root: Node, shop: Shop, folder: Path, problems: Problems
+) -> dict[str, Journey]:
+    """All journeys of a declaration; what is wrong with them goes to `problems`.
+
+    Args:
+        root: the file's root, templates unresolved.
+        folder: where relative file names (data, multipart) begin.
+    """
+    fragments = root.get("fragments")
+    defaults = root.get("defaults")
+    if defaults is not None:
+        decode(DefaultsSpec, defaults, where="defaults", problems=problems)
+    source = _Source(shop, folder, problems, fragments.entries if fragments else {}, defaults)
+    journeys: dict[str, Journey] = {}
+    section = root.get("journeys")
+    for name, entry in (section.entries if section else {}).items():
+        if not _NAME.fullmatch(name):
+            problems.add(
+                entry.key,
+                join_path("journeys", name),
+                "a journey's name is a letter or _, then up to 62 letters, digits, _ or -",
+            )
+        journey = compile_journey(name, entry.value, source)
+        if journey is not None:
+            journeys[name] = journey
+    return journeys
+
+
+def compile_journey(name: str, node: Node, source: _Source) -> Journey | None:
+    """One journey; None when its shape is too far off to go on."""
+    path, problems = join_path("journeys", name), source.problems
+    spec = decode(JourneySpec, node, where=path, problems=problems)
+    if spec is None:
+        return None
+    texts = Texts(problems, source.folder)
+    names = _Names()
+    data = _data(spec, node.get("data"), join_path(path, "data"), source)
+    names.known.update(data.columns if data else ())
+    variables = _vars(node.get("vars"), join_path(path, "vars"), texts, names)
+    headers_at = len(texts.uses)
+    synthetic = _synthetic(source.shop, texts)
+    headers = (synthetic, *texts.fields(node.get("headers"), join_path(path, "headers")))
+    shared = texts.uses[headers_at:]
+    builder = _Builder(source, texts, names, headers, shared, merge_defaults(node, source))
+    setup = builder.blocks(node.get("setup"), join_path(path, "setup"))
+    blocks = builder.blocks(node.get("steps"), join_path(path, "steps"))
+    cleanup = builder.blocks(node.get("cleanup"), join_path(path, "cleanup"))
+    builder.finish(node, path, variables)
+    journey = Journey(
+        name=name,
+        blocks=blocks,
+        every=None if spec.every is None else float(spec.every),
+        timeout=float(spec.timeout),
+        side_effects=spec.side_effects,
+        budget=None if spec.budget is None else float(spec.budget),
+        vars=variables,
+        data=data,
+        setup=setup,
+        cleanup=cleanup,
+        cleanup_timeout=float(spec.cleanup_timeout),
+        kept=_kept(setup, variables),
+        synthetic=synthetic,
+    )
+    _check_whole(journey, node, path, source)
+    return journey
+
+
+def merge_defaults(node: Node, source: _Source) -> Node | None:
+    """The journey's defaults over the file's."""
+    own = node.get("defaults")
+    return merge(own, source.defaults) if own is not None else source.defaults
+
+
+def _synthetic(shop: Shop, texts: Texts) -> Field:
+    template = texts.template(to_node(shop.synthetic.value), "shop.synthetic.value")
+    return Field(shop.synthetic.header, (template,))
+
+
+def _data(spec: JourneySpec, node: Node | None, path: str, source: _Source) -> DataFile | None:
+    if spec.data is None or node is None:
+        return None
+    file = source.folder / spec.data.file
+    at = node.get("file") or node
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            columns, *rows = [tuple(row) for row in csv.reader(stream) if row] or [()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        source.problems.add(at, join_path(path, "file"), f"cannot read {file}: {why}")
+        return None
+    short = next((i for i, row in enumerate(rows, 2) if len(row) != len(columns)), None)
+    bad = [name for name in columns if not _VARIABLE.fullmatch(name) or name in BUILTINS]
+    if not rows or short or bad:
+        why = (
+            f"column {bad[0]!r} is not a variable's name" if bad
+            else f"row {short} does not have {len(columns)} columns" if short
+            else "it has no rows below its header"
+        )  # fmt: skip
+        source.problems.add(at, join_path(path, "file"), f"{file}: {why}")
+        return None
+    return DataFile(spec.data.file, columns, tuple(rows), spec.data.pick)
+
+
+def _vars(node: Node | None, path: str, texts: Texts, names: _Names) -> tuple[Var, ...]:
+    made: list[Var] = []
+    for name, entry in (node.entries if node else {}).items():
+        where, value = join_path(path, name), entry.value
+        if name in BUILTINS or not _VARIABLE.fullmatch(name):
+            why = "is a built-in name" if name in BUILTINS else "is not a variable's name"
+            texts.problems.add(entry.key, where, f"{name!r} {why}; rename it")
+        used = len(texts.uses)
+        made.append(_var(name, value, where, texts))
+        _check_uses(texts, texts.uses[used:], names)
+        names.known.add(name)
+    return tuple(made)
+
+
+def _var(name: str, node: Node, path: str, texts: Texts) -> Var:
+    if node.kind == "mapping":
+        template = texts.secret_value(node, path)
+        flag = node.get("secret")
+        return Var(name, template, secret=flag is not None and flag.scalar is True)
+    if node.kind == "scalar" and isinstance(node.scalar, str):
+        return Var(name, texts.template(node, path))
+    return Var(name, value=node.plain())
+
+
+def _check_uses(texts: Texts, uses: Iterable[Use], names: _Names) -> None:
+    for use in uses:
+        names.used |= use.needs | use.optional
+        for name in sorted(use.needs - names.known):
+            close = difflib.get_close_matches(name, names.known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else (
+                "; extract it in an earlier step, or write ${" + name + "?} where it may be left out"
+            )  # fmt: skip
+            texts.problems.add(use.node, use.path, f"variable {name!r} is not known here{hint}")
+
+
+@dataclass
+class _Builder:
+    """Turns lists of steps into blocks, in order, while names become known."""
+
+    source: _Source
+    texts: Texts
+    names: _Names
+    headers: tuple[Field, ...]
+    shared: list[Use]
+    defaults: Node | None
+    steps_seen: dict[str, Node] = field(default_factory=dict)
+    late: list[Use] = field(default_factory=list)
+
+    def blocks(self, node: Node | None, path: str) -> tuple[Block, ...]:
+        """The blocks of one list of steps."""
+        made: list[Block] = []
+        for index, item in enumerate(node.elements if node else ()):
+            where = f"{path}[{index}]"
+            if item.get("use") is not None:
+                block = self._fragment(item, where)
+            else:
+                step = self._step(item, where)
+                block = Block((step,)) if step else None
+            if block is not None:
+                made.append(block)
+        return tuple(made)
+
+    def _fragment(self, node: Node, path: str, chain: tuple[str, ...] = ()) -> Block | None:
+        spec = decode(UseSpec, node, where=path, problems=self.source.problems)
+        if spec is None:
+            return None
+        at = node.get("use") or node
+        entry = self.source.fragments.get(spec.use)
+        if entry is None or spec.use in chain:
+            why = "uses itself" if entry else "does not exist"
+            known = ", ".join(sorted(self.source.fragments)) or "none"
+            self.source.problems.add(
+                at, join_path(path, "use"), f"fragment {spec.use!r} {why}; known: {known}"
+            )
+            return None
+        steps: list[Step] = []
+        for index, item in enumerate(entry.value.elements):
+            where = f"fragments.{spec.use}[{index}]"
+            if item.get("use") is not None:
+                inner = self._fragment(item, where, (*chain, spec.use))
+                steps += inner.steps if inner else ()
+            elif (step := self._step(item, where)) is not None:
+                steps.append(step)
+        texts = self.texts
+        return Block(
+            tuple(steps),
+            texts.conditions(node.get("when"), join_path(path, "when")),
+            texts.conditions(node.get("unless"), join_path(path, "unless")),
+            texts.range(node.get("repeat"), join_path(path, "repeat"), int, "'3' or '3..7'"),
+        )
+
+    def _step(self, node: Node, path: str) -> Step | None:
+        used = len(self.texts.uses)
+        merged = _with_defaults(node, self.defaults)
+        own_retry = node.get("retry") is not None
+        step = compile_step(merged, path, self.texts, headers=self.headers, own_retry=own_retry)
+        if step is None:
+            return None
+        if step.name in self.steps_seen:
+            first = self.steps_seen[step.name]
+            self.source.problems.add(
+                node.get("name") or node,
+                join_path(path, "name"),
+                f"step {step.name!r} stands at line {first.line} already; names are labels, "
+                "give each step its own",
+            )
+        self.steps_seen[step.name] = node
+        self._learn(step, self.texts.uses[used:])
+        return step
+
+    def _learn(self, step: Step, uses: list[Use]) -> None:
+        _check_uses(self.texts, [*uses, *self.shared], self.names)
+        self.shared = [Use(u.node, u.path, frozenset(), u.optional | u.needs) for u in self.shared]
+        self.late += uses
+        self.names.known |= {extractor.name for extractor in step.extract}
+
+    def finish(self, node: Node, path: str, variables: tuple[Var, ...]) -> None:
+        """What can be said only when all steps are known: optional names, unused names."""
+        for use in [*self.late, *self.shared]:
+            for name in sorted(use.optional - self.names.known - BUILTINS):
+                close = difflib.get_close_matches(name, self.names.known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                self.source.problems.add(
+                    use.node, use.path, f"no step or var ever sets {name!r}{hint}"
+                )
+        section = node.get("vars") or node
+        for var in variables:
+            if var.name not in self.names.used:
+                where = join_path(path, "vars", var.name)
+                self.source.problems.warn(section.key(var.name), where, "is never used")
+        for name, step_node in self.steps_seen.items():
+            extract = step_node.get("extract")
+            for extracted, entry in (extract.entries if extract else {}).items():
+                if extracted not in self.names.used:
+                    where = join_path(path, name, "extract", extracted)
+                    self.source.problems.warn(entry.key, where, "is never used")
+
+
+def _with_defaults(node: Node, defaults: Node | None) -> Node:
+    if defaults is None or node.get("until") is None:
+        return merge(node, defaults)
+    expect = defaults.get("expect")
+    merged = merge(node, defaults.without("expect"))
+    until = merged.get("until")
+    if expect is None or until is None or until.get("expect") is None:
+        return merged
+    inner = merge(until, defaults.only("expect"))
+    entries = {**merged.entries, "until": Entry(merged.entries["until"].key, inner)}
+    return Node(merged.file, merged.line, merged.col, "mapping", entries=entries)
+
+
+def _kept(setup: tuple[Block, ...], variables: tuple[Var, ...]) -> frozenset[str]:
+    """What the setup extracted, and the vars that it was done with."""
+    steps = [step for block in setup for step in block.steps]
+    kept = {extractor.name for step in steps for extractor in step.extract}
+    needed = {name for step in steps for name in step.needs}
+    for var in reversed(variables):
+        if var.name in needed and var.template is not None:
+            needed |= var.template.names
+    return frozenset(kept | needed)
+
+
+def _check_whole(journey: Journey, node: Node, path: str, source: _Source) -> None:
+    problems = source.problems
+    if not journey.steps and not len(problems):
+        problems.add(node, join_path(path, "steps"), "there are no steps; add one")
+    if journey.side_effects != "order":
+        return
+    at = node.key("side_effects")
+    sandboxed = any(step.sandbox for step in journey.steps)
+    if not sandboxed and source.shop.environment not in ("staging", "test", "development"):
+        problems.add(
+            at,
+            join_path(path, "side_effects"),
+            "a journey that places orders needs 'sandbox: true' in its payment step, or "
+            "shop.environment: staging",
+        )
+    if journey.budget is None:
+        problems.add(
+            at,
+            join_path(path, "budget"),
+            "a journey that places orders needs a budget; write for example 'budget: 60/h'",
+        )
+    elif journey.every is not None and 1 / journey.every > journey.budget * 1.000001:
+        problems.add(
+            node.key("budget"),
+            join_path(path, "budget"),
+            f"every {journey.every:g} s is {3600 / journey.every:g} orders an hour, more than the "
+            "budget; raise one of the two",
+        )
+
+
+def single_step(name: str, step: Mapping[str, Any], *, shop: Shop, timeout: float = 5.0) -> Journey:
+    """A journey of one step from plain data, for probes that are one request.
+
+    Args:
+        step: the keys of a step (`get`, `headers`, `expect`, …); `name` is added.
+
+    Raises:
+        ConfigError: what is wrong with it, without a place.
+    """
+    problems = Problems()
+    source = _Source(shop, Path(), problems, {}, None)
+    node = to_node({"timeout": f"{timeout}s", **step, "name": name})
+    body = to_node({"steps": [], "timeout": f"{timeout}s"})
+    whole = Node("", 0, 0, "mapping", entries={**body.entries, "steps": Entry(node, _list(node))})
+    journey = compile_journey(name, whole, source)
+    if problems.found or journey is None:
+        raise ConfigError(problems.found)
+    return journey
+
+
+def _list(node: Node) -> Node:
+    return Node("", 0, 0, "sequence", elements=(node,))

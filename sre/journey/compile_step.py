@@ -1,0 +1,374 @@
+"""What does one step of the declaration mean?"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from dataclasses import replace
+from typing import Any, cast
+
+from sre.core.config import Node, Problems, decode, join_path
+from sre.core.units import Duration, Size
+from sre.journey.expect import Bounds, CssRule, Expectation, JsonRule, StatusRule
+from sre.journey.extract import Extractor
+from sre.journey.model import Body, Field, FileField, Retry, Step, Until
+from sre.journey.result import Reason
+from sre.journey.spec import StepSpec
+from sre.journey.template import BUILTINS, Template
+from sre.journey.texts import Texts, to_node
+
+__all__ = ["compile_step"]
+
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATORS = frozenset({"min", "max", "exists", "count"})
+
+
+def compile_step(
+    node: Node, path: str, texts: Texts, *, headers: tuple[Field, ...], own_retry: bool
+) -> Step | None:
+    """One step, defaults already merged in; None when it cannot be read at all.
+
+    Args:
+        headers: of shop and journey; the step's own replace those of the same name.
+        own_retry: `retry` stands in the step itself, not in the defaults.
+    """
+    spec = decode(StepSpec, node, where=path, problems=texts.problems)
+    if spec is None:
+        return None
+    used = len(texts.uses)
+    method, url = _address(node, path, texts)
+    if not _NAME.fullmatch(spec.name):
+        texts.problems.add(
+            node.get("name") or node,
+            join_path(path, "name"),
+            f"{spec.name!r} must be a letter or _, then up to 62 letters, digits, _ or -",
+        )
+    until = _until(spec, node.get("until"), join_path(path, "until"), texts)
+    if spec.until and node.get("expect") is not None:
+        texts.problems.add(
+            node.key("expect"), join_path(path, "expect"), "until replaces expect; move it there"
+        )
+    step = Step(
+        name=spec.name,
+        method=method,
+        url=url,
+        group=spec.group,
+        query=texts.fields(node.get("query"), join_path(path, "query")),
+        headers=_headers(headers, node.get("headers"), join_path(path, "headers"), texts),
+        body=_body(spec, node, path, texts),
+        follow=True if spec.follow is None else spec.follow,
+        timeout=float(spec.timeout or 5.0),
+        body_limit=int(spec.body_limit or 10 * 2**20),
+        keep_alive=True if spec.keep_alive is None else spec.keep_alive,
+        sandbox=spec.sandbox,
+        idempotency_header=spec.idempotency_key.header if spec.idempotency_key else None,
+        expect=expectation(node.get("expect"), join_path(path, "expect"), texts) or Expectation(),
+        refused=expectation(node.get("refused"), join_path(path, "refused"), texts),
+        until=until,
+        extract=_extractors(spec, node.get("extract"), join_path(path, "extract"), texts),
+        retry=_retry(spec, node, path, method, texts.problems, own=own_retry),
+        when=texts.conditions(node.get("when"), join_path(path, "when")),
+        unless=texts.conditions(node.get("unless"), join_path(path, "unless")),
+        pause=texts.range(
+            node.get("pause"), join_path(path, "pause"), Duration.parse, "'2s' or '1s..3s'"
+        ),
+        repeat=texts.range(node.get("repeat"), join_path(path, "repeat"), int, "'3' or '3..7'"),
+    )
+    needs = frozenset(n for use in texts.uses[used:] for n in use.needs)
+    asked = frozenset(c.name for c in step.when if c.name)
+    return replace(step, needs=needs | asked)
+
+
+def _address(node: Node, path: str, texts: Texts) -> tuple[str, Template]:
+    found = [method for method in METHODS if node.get(method) is not None]
+    if len(found) != 1:
+        what = "no address" if not found else "more than one address: " + ", ".join(found)
+        texts.problems.add(node, path, f"{what}; write one of {', '.join(METHODS)}: /path")
+        return "GET", Template.parse("/")
+    address = node.get(found[0])
+    assert address is not None  # noqa: S101  just found
+    return found[0].upper(), texts.template(address, join_path(path, found[0]))
+
+
+def _headers(
+    shared: tuple[Field, ...], node: Node | None, path: str, texts: Texts
+) -> tuple[Field, ...]:
+    own = texts.fields(node, path)
+    named = {name.lower() for name in (node.entries if node else ())}
+    for field in own:
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", field.name):
+            at = node.key(field.name) if node else None
+            if at is not None:
+                texts.problems.add(at, path, f"{field.name!r} is not a header name (RFC 9110, 5.1)")
+    return (*(field for field in shared if field.name.lower() not in named), *own)
+
+
+def _body(spec: StepSpec, node: Node, path: str, texts: Texts) -> Body:
+    found = [key for key in ("form", "json", "body", "multipart") if key in node.entries]
+    if len(found) > 1:
+        texts.problems.add(
+            node.key(found[1]), path, f"one body only; there are {' and '.join(found)}"
+        )
+        return Body()
+    if not found:
+        return Body()
+    value, where = cast("Node", node.get(found[0])), join_path(path, found[0])
+    if spec.get is not None or spec.head is not None:
+        texts.problems.add(
+            node.key(found[0]), where, "get and head carry no body; use post, or query"
+        )
+    if found[0] == "form":
+        return Body(form=texts.fields(value, where))
+    if found[0] == "json":
+        return Body(json=texts.tree(value, where))
+    if found[0] == "body":
+        return Body(text=texts.template(value, where))
+    return Body(multipart=tuple(_parts(value, where, texts)))
+
+
+def _parts(node: Node, path: str, texts: Texts) -> list[FileField]:
+    parts: list[FileField] = []
+    for name, entry in node.entries.items():
+        where, value = join_path(path, name), entry.value
+        if value.kind == "scalar":
+            parts.append(FileField(name, texts.template(value, where)))
+        else:
+            parts.append(_file(name, value, where, texts))
+    return parts
+
+
+def _file(name: str, node: Node, path: str, texts: Texts) -> FileField:
+    known = {"file", "value", "filename", "type"}
+    file, value = node.get("file"), node.get("value")
+    if node.kind != "mapping" or set(node.entries) - known or (file is None) == (value is None):
+        texts.problems.add(
+            node, path, "expected a text, {file: PATH} or {value: TEXT, filename: NAME, type: TYPE}"
+        )
+        return FileField(name)
+    named, kind = node.get("filename"), node.get("type")
+    filename = str(named.scalar) if named else None
+    content_type = str(kind.scalar) if kind else None
+    if value is not None:
+        return FileField(name, texts.template(value, path), filename, b"", content_type)
+    assert file is not None  # noqa: S101  one of the two
+    source = texts.folder / str(file.scalar)
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        texts.problems.add(file, join_path(path, "file"), f"cannot read {source}: {error.strerror}")
+        content = b""
+    guessed = mimetypes.guess_type(source.name)[0]
+    return FileField(name, None, filename or source.name, content, content_type or guessed)
+
+
+def _until(spec: StepSpec, node: Node | None, path: str, texts: Texts) -> Until | None:
+    if spec.until is None or node is None:
+        return None
+    expect = expectation(node.get("expect"), join_path(path, "expect"), texts)
+    return Until(expect or Expectation(), float(spec.until.every), float(spec.until.within))
+
+
+def _retry(
+    spec: StepSpec, node: Node, path: str, method: str, problems: Problems, *, own: bool
+) -> Retry | None:
+    if spec.retry is None:
+        return None
+    unsafe = method not in ("GET", "HEAD", "OPTIONS") and spec.idempotency_key is None
+    if unsafe and own:
+        problems.add(
+            node.key("retry"),
+            join_path(path, "retry"),
+            f"a {method} may only be sent again with an idempotency_key; add one or drop retry",
+        )
+    if unsafe:
+        return None
+    return Retry(spec.retry.times, frozenset(Reason(error) for error in spec.retry.errors))
+
+
+def _extractors(
+    spec: StepSpec, node: Node | None, path: str, texts: Texts
+) -> tuple[Extractor, ...]:
+    made: list[Extractor] = []
+    for name, one in spec.extract.items():
+        where = join_path(path, name)
+        at = (node.get(name) if node else None) or to_node(None)
+        if name in BUILTINS or not _VARIABLE.fullmatch(name):
+            why = "is a built-in name" if name in BUILTINS else "is not a variable's name"
+            texts.problems.add(node.key(name) if node else at, where, f"{name!r} {why}; rename it")
+        sources = [
+            k for k in ("css", "json", "regex", "header", "cookie", "url") if getattr(one, k)
+        ]
+        if len(sources) != 1 and sources not in (["css", "json"], ["css", "regex"]):
+            texts.problems.add(
+                at, where, "expected exactly one of css, json, regex, header, cookie, url"
+            )
+            continue
+        if one.attr is not None and one.css is None:
+            texts.problems.add(at, where, "attr goes with css")
+        if one.json is not None:
+            texts.check_query(one.json, at.get("json") or at, join_path(where, "json"))
+        regex, url = (
+            texts.check_regex(text, at.get(key) or at, join_path(where, key)) if text else None
+            for key, text in (("regex", one.regex), ("url", one.url))
+        )
+        if one.css is not None:
+            _check_selector(one.css, at.get("css") or at, join_path(where, "css"), texts)
+        made.append(
+            Extractor(
+                name,
+                one.css,
+                one.attr,
+                one.json,
+                regex,
+                one.header,
+                one.cookie,
+                url,
+                one.pick,
+                one.distinct,
+                one.required,
+                one.secret,
+            )  # fmt: skip
+        )
+    return tuple(made)
+
+
+def _check_selector(text: str, node: Node, path: str, texts: Texts) -> None:
+    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415  only to try a selector
+
+    try:
+        LexborHTMLParser("<p></p>").css(text)
+    except Exception:  # noqa: BLE001  the library raises several types
+        texts.problems.add(node, path, f"not a CSS selector: {text!r}")
+
+
+def expectation(node: Node | None, path: str, texts: Texts) -> Expectation | None:
+    """`expect`, `refused` or `until.expect`; None when absent."""
+    if node is None or node.kind != "mapping":
+        return None
+    below, slow = node.get("below"), node.get("slow")
+    return Expectation(
+        status=_status(node.get("status"), join_path(path, "status"), texts),
+        header=tuple(
+            (name, texts.pattern(entry.value, join_path(path, "header", name)))
+            for name, entry in _entries(node.get("header"))
+        ),
+        contains=_several(node.get("contains"), join_path(path, "contains"), texts.template),
+        matches=_several(node.get("matches"), join_path(path, "matches"), texts.regex),
+        json=tuple(
+            _json_rule(name, entry.value, node, join_path(path, "json", name), texts)
+            for name, entry in _entries(node.get("json"))
+        ),
+        css=_css_rules(node.get("css"), join_path(path, "css"), texts),
+        size=_bounds(node.get("size"), join_path(path, "size"), texts, Size.parse),
+        below=_seconds(below),
+        slow=_seconds(slow),
+    )
+
+
+def _seconds(node: Node | None) -> float | None:
+    return None if node is None or node.scalar is None else float(Duration.parse(node.scalar))
+
+
+def _entries(node: Node | None) -> Any:
+    return node.entries.items() if node is not None else ()
+
+
+def _several(node: Node | None, path: str, parse: Any) -> tuple[Template, ...]:
+    if node is None or (node.kind == "scalar" and node.scalar is None):
+        return ()
+    if node.kind == "sequence":
+        return tuple(parse(e, f"{path}[{i}]") for i, e in enumerate(node.elements))
+    return (parse(node, path),)
+
+
+def _status(node: Node | None, path: str, texts: Texts) -> StatusRule | None:
+    if node is None or (node.kind == "scalar" and node.scalar is None):
+        return None
+    items = node.elements if node.kind == "sequence" else (node,)
+    ranges: list[tuple[int, int]] = []
+    for item in items:
+        match = re.fullmatch(r"(\d{3})(?:\.\.(\d{3}))?", item.text or str(item.scalar))
+        if match and 100 <= int(match[1]) <= int(match[2] or match[1]) <= 599:
+            ranges.append((int(match[1]), int(match[2] or match[1])))
+        else:
+            texts.problems.add(
+                item, path, f"expected a status such as 200 or '200..299', not {item.text!r}"
+            )
+    return StatusRule(tuple(ranges))
+
+
+def _bounds(node: Node | None, path: str, texts: Texts, parse: Any = float) -> Bounds | None:
+    if node is None or (node.kind == "scalar" and node.scalar is None):
+        return None
+    try:
+        if node.kind == "scalar":
+            if isinstance(node.scalar, bool):
+                raise ValueError
+            number = float(parse(node.scalar))
+            return Bounds(number, number)
+        low, high = node.get("min"), node.get("max")
+        if set(node.entries) - {"min", "max"} or (low is None and high is None):
+            raise ValueError
+        return Bounds(
+            float(parse(low.scalar)) if low else None, float(parse(high.scalar)) if high else None
+        )
+    except (ValueError, TypeError):
+        texts.problems.add(node, path, "expected a number, or {min: …, max: …}")
+        return None
+
+
+def _json_rule(name: str, value: Node, node: Node, path: str, texts: Texts) -> JsonRule:
+    at = (node.get("json") or node).key(name)
+    key = texts.template(Node(at.file, at.line, at.col, "scalar", scalar=name, text=name), path)
+    if key.constant:
+        texts.check_query(key.text, cast("Node", at), path)
+    if value.kind == "mapping" and value.entries and set(value.entries) <= _OPERATORS:
+        exists = value.get("exists")
+        bounded = value.only("min", "max")
+        return JsonRule(
+            key,
+            bounds=_bounds(bounded, path, texts) if bounded.entries else None,
+            exists=bool(exists.scalar) if exists is not None else None,
+            count=_bounds(value.get("count"), join_path(path, "count"), texts),
+        )
+    if value.kind == "scalar" and isinstance(value.scalar, str) and value.scalar.startswith("~"):
+        return JsonRule(key, pattern=texts.pattern(value, path))
+    return JsonRule(key, equals=texts.tree(value, path))
+
+
+def _css_rules(node: Node | None, path: str, texts: Texts) -> tuple[CssRule, ...]:
+    if node is None:
+        return ()
+    if node.kind == "scalar":
+        return (CssRule(texts.template(node, path)),) if node.scalar is not None else ()
+    return tuple(
+        _css_rule(name, entry.value, node, join_path(path, name), texts)
+        for name, entry in node.entries.items()
+    )
+
+
+def _css_rule(name: str, value: Node, node: Node, path: str, texts: Texts) -> CssRule:
+    at = node.key(name)
+    selector = texts.template(
+        Node(at.file, at.line, at.col, "scalar", scalar=name, text=name), path
+    )
+    if selector.constant:
+        _check_selector(selector.text, cast("Node", at), path, texts)
+    if value.kind == "scalar":
+        if isinstance(value.scalar, int) and not isinstance(value.scalar, bool):
+            return CssRule(selector, Bounds(value.scalar, value.scalar))
+        if value.scalar is None or value.scalar is True:
+            return CssRule(selector)
+        return CssRule(selector, text=texts.pattern(value, path))
+    if value.kind != "mapping" or set(value.entries) - {"count", "text"}:
+        texts.problems.add(value, path, "expected {count: N or {min, max}, text: TEXT}")
+        return CssRule(selector)
+    text = value.get("text")
+    count = _bounds(value.get("count"), join_path(path, "count"), texts)
+    return CssRule(
+        selector,
+        count or Bounds(1, None),
+        texts.pattern(text, join_path(path, "text")) if text else None,
+    )

@@ -1,0 +1,298 @@
+"""Is an answer what the step expects? And is it a refusal of the business rather than a failure?"""
+
+from __future__ import annotations
+
+import json as json_text
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sre.journey.page import NOT_JSON, Page, compile_query, select
+from sre.journey.result import Reason
+from sre.journey.template import Scope, Template, as_text
+
+__all__ = [
+    "Bounds",
+    "CssRule",
+    "Expectation",
+    "JsonRule",
+    "Miss",
+    "Pattern",
+    "StatusRule",
+    "TemplateTree",
+]
+
+DEFAULT_STATUS = ((200, 399),)
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """One expectation that is not met. The message is for people and may quote the page."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`{min, max}`, both inclusive; either may be absent."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def holds(self, value: float) -> bool:
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def __str__(self) -> str:
+        if self.low == self.high and self.low is not None:
+            return f"{self.low:g}"
+        low = "" if self.low is None else f"at least {self.low:g}"
+        high = "" if self.high is None else f"at most {self.high:g}"
+        return " and ".join(part for part in (low, high) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A text to match: exactly, or as a regular expression where it began with `~`.
+
+    Values that references stand for are escaped inside a regular expression.
+    """
+
+    template: Template
+    regex: bool
+
+    def matches(self, text: str, scope: Scope, *, within: bool = False) -> bool:
+        """`within`: a plain text need only be contained."""
+        if self.regex:
+            return bool(_regex(self.template.render(scope, re.escape)).search(text))
+        wanted = self.template.render(scope)
+        return wanted in text if within else wanted == text
+
+    def describe(self, scope: Scope) -> str:
+        return ("~" if self.regex else "") + self.template.render(scope)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateTree:
+    """A JSON value with templates at its leaves."""
+
+    value: Any
+
+    def fill(self, scope: Scope) -> Any:
+        """The value; a leaf that is exactly `${x}` keeps x's JSON type."""
+        return _fill(self.value, scope)
+
+
+def _fill(value: Any, scope: Scope) -> Any:
+    if isinstance(value, Template):
+        return value.typed(scope)
+    if isinstance(value, dict):
+        return {
+            _fill_key(key, scope): _fill(item, scope)
+            for key, item in value.items()
+            if not (isinstance(item, Template) and item.left_out(scope.values))
+        }
+    if isinstance(value, list):
+        return [_fill(item, scope) for item in value]
+    return value
+
+
+def _fill_key(key: Any, scope: Scope) -> str:
+    return key.render(scope) if isinstance(key, Template) else key
+
+
+@lru_cache(maxsize=1024)
+def _regex(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRule:
+    """Status codes as inclusive ranges."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+    def admits(self, status: int) -> bool:
+        return any(low <= status <= high for low, high in self.ranges)
+
+    def __str__(self) -> str:
+        return ", ".join(str(a) if a == b else f"{a}..{b}" for a, b in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRule:
+    """What a JMESPath expression must give: a value, a pattern, bounds, existence, a count."""
+
+    query: Template
+    equals: TemplateTree | None = None
+    pattern: Pattern | None = None
+    bounds: Bounds | None = None
+    exists: bool | None = None
+    count: Bounds | None = None
+
+    def miss(self, data: Any, scope: Scope) -> str | None:
+        """None when met, else what was expected and found."""
+        query = self.query.render(scope)
+        try:
+            found = compile_query(query).search(data)
+        except ValueError as error:
+            return f"{query}: {error}"
+        expected = self._unmet(found, scope)
+        return None if expected is None else f"{query}: expected {expected}, got {_short(found)}"
+
+    def _unmet(self, found: Any, scope: Scope) -> str | None:
+        if self.exists is not None and self.exists != (found is not None):
+            return "a value" if self.exists else "none"
+        if self.equals is not None:
+            wanted = self.equals.fill(scope)
+            if not _equal(found, wanted, loose=isinstance(self.equals.value, Template)):
+                return _short(wanted)
+        if self.pattern is not None and (
+            found is None or not self.pattern.matches(as_text(found), scope)
+        ):
+            return self.pattern.describe(scope)
+        if self.bounds is not None and not _within(found, self.bounds):
+            return f"a number of {self.bounds}"
+        if self.count is not None and not (
+            isinstance(found, (list, dict)) and self.count.holds(len(found))
+        ):
+            return f"a list of {self.count}"
+        return None
+
+
+def _equal(found: Any, wanted: Any, *, loose: bool) -> bool:
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return found is wanted or (loose and as_text(found) == wanted)
+    if loose and isinstance(wanted, str) and isinstance(found, (int, float)):
+        return as_text(found) == wanted
+    return bool(found == wanted)
+
+
+def _within(found: Any, bounds: Bounds) -> bool:
+    if isinstance(found, str):
+        try:
+            found = float(found)
+        except ValueError:
+            return False
+    return isinstance(found, (int, float)) and not isinstance(found, bool) and bounds.holds(found)
+
+
+def _short(value: Any) -> str:
+    text = json_text.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+@dataclass(frozen=True, slots=True)
+class CssRule:
+    """How many elements a selector must find, and what the text of one of them must contain."""
+
+    selector: Template
+    count: Bounds = Bounds(1, None)
+    text: Pattern | None = None
+
+    def miss(self, page: Page, scope: Scope) -> str | None:
+        """None when met, else what was expected and found."""
+        selector = self.selector.render(scope)
+        nodes = select(page, selector)
+        if self.text is not None:
+            texts = [" ".join(node.text(separator=" ").split()) for node in nodes]
+            nodes = [
+                node
+                for node, text in zip(nodes, texts, strict=True)
+                if self.text.matches(text, scope, within=True)
+            ]
+        if self.count.holds(len(nodes)):
+            return None
+        what = f" with text {self.text.describe(scope)!r}" if self.text else ""
+        return f"{selector}{what}: expected {self.count} elements, found {len(nodes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """All that a step asks of its answer. As `refused`, any one part that matches is enough.
+
+    Attributes:
+        below: seconds; at or above it the step fails with reason `slow`.
+        slow: seconds; at or above it the step is degraded.
+    """
+
+    status: StatusRule | None = None
+    header: tuple[tuple[str, Pattern], ...] = ()
+    contains: tuple[Template, ...] = ()
+    matches: tuple[Template, ...] = ()
+    json: tuple[JsonRule, ...] = ()
+    css: tuple[CssRule, ...] = ()
+    size: Bounds | None = None
+    below: float | None = None
+    slow: float | None = None
+
+    def first_miss(self, page: Page, scope: Scope) -> Miss | None:
+        """The first part that is not met, cheapest first; status 200 to 399 unless told."""
+        rule = self.status or StatusRule(DEFAULT_STATUS)
+        if not rule.admits(page.response.status):
+            return Miss(Reason.STATUS, f"expected status {rule}, got {page.response.status}")
+        return next((miss for miss in self._parts(page, scope) if miss is not None), None)
+
+    def any_hit(self, page: Page, scope: Scope) -> bool:
+        """Any one part matches: a business refusal."""
+        if self.status is not None and self.status.admits(page.response.status):
+            return True
+        return any(miss is None for miss in self._parts(page, scope))
+
+    def too_slow(self, seconds: float) -> Miss | None:
+        """The hard bound `below`."""
+        if self.below is not None and seconds >= self.below:
+            return Miss(
+                Reason.SLOW, f"took {seconds:.3f} s; the step must stay below {self.below:g} s"
+            )
+        return None
+
+    def _parts(self, page: Page, scope: Scope) -> Iterator[Miss | None]:
+        for name, pattern in self.header:
+            yield _header(page, name, pattern, scope)
+        for template in self.contains:
+            wanted = template.render(scope)
+            yield (
+                None
+                if wanted in page.text
+                else Miss(Reason.BODY, f"the body does not contain {_short(wanted)}")
+            )
+        for template in self.matches:
+            regex = template.render(scope, re.escape)
+            yield (
+                None
+                if _regex(regex).search(page.text)
+                else Miss(Reason.BODY, f"the body does not match {_short(regex)}")
+            )
+        for json_rule in self.json:
+            yield _json(page, json_rule, scope)
+        for css_rule in self.css:
+            found = css_rule.miss(page, scope)
+            yield None if found is None else Miss(Reason.BODY, found)
+        if self.size is not None:
+            yield _size(page, self.size)
+
+
+def _header(page: Page, name: str, pattern: Pattern, scope: Scope) -> Miss | None:
+    values = page.response.header_values(name)
+    if any(pattern.matches(value, scope) for value in values):
+        return None
+    found = _short(values[0]) if values else "none"
+    return Miss(Reason.HEADER, f"{name}: expected {pattern.describe(scope)!r}, got {found}")
+
+
+def _json(page: Page, rule: JsonRule, scope: Scope) -> Miss | None:
+    if page.json is NOT_JSON:
+        return Miss(Reason.BODY, f"the body is not JSON: {_short(page.text[:80])}")
+    found = rule.miss(page.json, scope)
+    return None if found is None else Miss(Reason.BODY, found)
+
+
+def _size(page: Page, bounds: Bounds) -> Miss | None:
+    size = len(page.response.body)
+    if bounds.holds(size):
+        return None
+    return Miss(Reason.BODY, f"the body has {size} bytes; expected {bounds}")

@@ -1,0 +1,264 @@
+"""May this address be contacted, and at which one, pinned, IP address?
+
+Default deny. Name, port and the connected address must all be admitted:
+
+- `shop.example.com:443`, `*.example.com:443`: a name admits global addresses alone, so that a name
+  which suddenly resolves to 127.0.0.1 or 10.0.0.5 (DNS rebinding) leads nowhere;
+- `10.0.0.0/8:8080`, `127.0.0.1:*`, `[::1]:443`: addresses and networks; what a listed name resolves
+  to is admitted too when such an entry covers it;
+- link-local and metadata addresses only when listed literally, as one address.
+
+`localhost` is special by RFC 6761: it is loopback and nothing else, and is never asked of DNS.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sre.core.errors import Refused
+from sre.journey.shop import origin_of
+
+__all__ = [
+    "Admission",
+    "Blocked",
+    "Guard",
+    "Resolver",
+    "Unresolved",
+    "parse_entry",
+    "system_resolve",
+]
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_METADATA = (
+    ipaddress.ip_network("169.254.0.0/16"),
+    ipaddress.ip_network("fe80::/10"),
+    ipaddress.ip_network("fd00:ec2::254/128"),
+    ipaddress.ip_network("100.100.100.200/32"),
+    ipaddress.ip_network("168.63.129.16/32"),
+)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Blocked(Refused):
+    """The allow-list does not admit this target. Nothing was sent."""
+
+
+class Unresolved(Exception):  # noqa: N818  a finding about the target, not an error of ours
+    """The name has no address, or no answer came in time."""
+
+
+class Resolver(Protocol):
+    """Turns a name into IP addresses, best first. Raises OSError when there are none."""
+
+    def __call__(self, host: str, port: int) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """One admitted, pinned address. `seconds` is what resolving took; None for a literal."""
+
+    host: str
+    port: int
+    address: str
+    seconds: float | None = None
+
+    @property
+    def authority(self) -> str:
+        """address:port, an IPv6 address in brackets."""
+        return (
+            f"[{self.address}]:{self.port}"
+            if ":" in self.address
+            else f"{self.address}:{self.port}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    port: int | None
+    network: Network | None = None
+    name: str = ""
+    suffix: str = ""
+
+    def for_port(self, port: int) -> bool:
+        return self.port is None or self.port == port
+
+    def names(self, host: str) -> bool:
+        return host == self.name if self.name else bool(self.suffix) and host.endswith(self.suffix)
+
+    def covers(self, address: Address) -> bool:
+        if self.network is None or self.network.version != address.version:
+            return False
+        if any(address in special for special in _METADATA if special.version == address.version):
+            return self.network.num_addresses == 1 and address in self.network
+        return address in self.network
+
+
+def parse_entry(text: str) -> _Entry:
+    """Parse one line of `targets.allow`.
+
+    Raises:
+        ValueError: not NAME:PORT, *.NAME:PORT, IP:PORT or CIDR:PORT.
+    """
+    host, colon, port_text = text.rpartition(":")
+    good_port = port_text == "*" or (port_text.isdigit() and 0 < int(port_text) < 65536)
+    if not colon or not host or not good_port:
+        raise ValueError(
+            f"{text!r} is not an entry; write 'shop.example.com:443', '127.0.0.1:*' or "
+            "'10.0.0.0/8:8080'"
+        )
+    port = None if port_text == "*" else int(port_text)
+    bare = host.removeprefix("[").replace("]", "", 1) if host.startswith("[") else host
+    if "/" in bare or _literal(bare) is not None:
+        try:
+            return _Entry(port, network=ipaddress.ip_network(bare, strict=True))
+        except ValueError as error:
+            raise ValueError(f"{text!r}: {error}; write a network as '10.0.0.0/8:443'") from error
+    name = bare.lower().rstrip(".")
+    if name.startswith("*.") and "*" not in name[1:]:
+        return _Entry(port, suffix=name[1:])
+    if "*" in name or not name or "//" in name:
+        raise ValueError(f"{text!r}: a name, or '*.' and a name; no scheme and no other wildcard")
+    return _Entry(port, name=name)
+
+
+class Guard:
+    """The allow-list. Thread-safe; holds no state but the list."""
+
+    def __init__(
+        self,
+        allow: Sequence[str],
+        base_url: str | None = None,
+        resolve: Resolver | None = None,
+    ) -> None:
+        """Without entries, only `base_url`'s own host and port are admitted.
+
+        Raises:
+            ValueError: a malformed entry.
+        """
+        entries = list(allow)
+        if not entries and base_url is not None:
+            _, host, port = origin_of(base_url)
+            entries = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+        self._entries = tuple(parse_entry(entry) for entry in entries)
+        self._resolve = resolve or system_resolve
+
+    def admit(self, host: str, port: int, timeout: float) -> Admission:
+        """The one address to connect to. Called for each connection and each redirect hop.
+
+        Args:
+            timeout: seconds that resolving may take.
+
+        Raises:
+            Blocked: name, port or address is not on the list.
+            Unresolved: the name has no address, or no answer in time.
+        """
+        host = host.lower().rstrip(".").removeprefix("[").removesuffix("]")
+        literal = _literal(host)
+        if literal is not None:
+            if not self._covered(literal, port):
+                raise self._blocked(host, port, str(literal))
+            return Admission(host, port, str(literal))
+        named = any(entry.for_port(port) and entry.names(host) for entry in self._entries)
+        if not named:
+            raise self._blocked(host, port, None)
+        began = time.monotonic()
+        found = self._lookup(host, port, timeout)
+        for address in found:
+            if self._admitted(host, address, port):
+                return Admission(host, port, str(address), time.monotonic() - began)
+        raise self._blocked(host, port, str(found[0]))
+
+    def _lookup(self, host: str, port: int, timeout: float) -> list[Address]:
+        if host == "localhost" or host.endswith(".localhost"):
+            return [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
+        names = _within(lambda: self._resolve(host, port), timeout, host)
+        found = [_unwrapped(ipaddress.ip_address(name)) for name in names]
+        if not found:
+            raise Unresolved(f"{host} has no address")
+        return found
+
+    def _admitted(self, host: str, address: Address, port: int) -> bool:
+        if host == "localhost" or host.endswith(".localhost"):
+            return address.is_loopback
+        return (address.is_global and not _special(address)) or self._covered(address, port)
+
+    def _covered(self, address: Address, port: int) -> bool:
+        return any(entry.for_port(port) and entry.covers(address) for entry in self._entries)
+
+    def _blocked(self, host: str, port: int, address: str | None) -> Blocked:
+        where = f"{host}:{port}" + (f" ({address})" if address and address != host else "")
+        cure = f"{address or host}:{port}"
+        return Blocked(
+            f"{where} is not on the allow-list; nothing was sent. "
+            f"If it is meant, add {cure!r} to targets.allow"
+        )
+
+
+def _special(address: Address) -> bool:
+    return any(address in net for net in _METADATA if net.version == address.version) or (
+        address.is_multicast or address.is_unspecified or address.is_reserved
+    )
+
+
+def _literal(host: str) -> Address | None:
+    """The address that a host text stands for in any spelling that a C library would take.
+
+    0x7f000001, 2130706433, 017700000001, 127.1, ::ffff:127.0.0.1 are all 127.0.0.1.
+    """
+    bare = host.partition("%")[0]
+    try:
+        return _unwrapped(ipaddress.ip_address(bare))
+    except ValueError:
+        pass
+    last = bare.rpartition(".")[2]
+    if not last or not (last.isdigit() or last.lower().startswith("0x")):
+        return None
+    try:
+        return ipaddress.ip_address(socket.inet_aton(bare))
+    except OSError:
+        return None
+
+
+def _unwrapped(address: Address) -> Address:
+    """An IPv4 address that hides in an IPv6 one (mapped, 6to4, Teredo, NAT64) as itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        hidden = address.ipv4_mapped or address.sixtofour
+        if hidden is None and address in _NAT64:
+            hidden = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return hidden if hidden is not None else address
+    return address
+
+
+def _within(call: Callable[[], list[str]], timeout: float, host: str) -> list[str]:
+    """`call` in a thread of its own: the C library's resolver knows no deadline."""
+    box: list[list[str] | OSError] = []
+
+    def work() -> None:
+        try:
+            box.append(call())
+        except OSError as error:
+            box.append(error)
+
+    thread = threading.Thread(target=work, name=f"resolve {host}", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not box:
+        raise Unresolved(f"{host}: no answer from DNS within {timeout:.1f} s")
+    if isinstance(box[0], OSError):
+        raise Unresolved(f"{host}: {box[0].strerror or box[0]}")
+    return box[0]
+
+
+def system_resolve(host: str, port: int) -> list[str]:
+    """The C library's answer (files, DNS), IPv4 first as published, once each."""
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    names = [str(info[4][0]).partition("%")[0] for info in infos]
+    return sorted(dict.fromkeys(names), key=lambda name: ":" in name)

@@ -1,0 +1,127 @@
+"""What happens on the way from a step to its final answer: hops, cookies, failures. (sans-I/O)"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+
+from sre.core.secrets import Redactor
+from sre.journey.build import BadRequest, Draft, build, follow
+from sre.journey.exchange import Request, Response, Wait
+from sre.journey.judge import Judged, cookie_changes
+from sre.journey.model import Step
+from sre.journey.result import Outcome, Reason
+from sre.journey.shop import Shop, origin_of
+from sre.journey.template import MissingVariable, Scope
+
+__all__ = ["MAX_HOPS", "Exchange", "Sent", "send"]
+
+MAX_HOPS = 10
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What all requests of one run share: the shop, the names, the last page, the cookies."""
+
+    shop: Shop
+    scope: Scope
+    now: Callable[[], float]
+    cookies: dict[str, str]
+    redactor: Redactor
+    last: str = ""
+    cleanup: bool = False
+
+    def __post_init__(self) -> None:
+        self.last = self.last or self.shop.base_url
+
+
+@dataclass(slots=True)
+class Sent:
+    """One attempt of a step: every hop's answer, and why there is no usable one."""
+
+    attempt: int
+    hops: list[Response] = field(default_factory=list)
+    url: str = ""
+    error: Judged | None = None
+    uncertain: bool = False
+
+    @property
+    def response(self) -> Response:
+        """The final answer."""
+        return self.hops[-1]
+
+    @property
+    def seconds(self) -> float:
+        """From the first hop's start to the last one's end."""
+        return self.hops[-1].ended - self.hops[0].started if self.hops else 0.0
+
+
+def send(
+    exchange: Exchange, step: Step, key: str, attempt: int, ends: float
+) -> Generator[Request | Wait, Response | None, Sent]:
+    """Send a step's request and follow its redirects; all of it must be over at `ends`."""
+    sent = Sent(attempt)
+    try:
+        draft = build(step, exchange.scope, exchange.last, exchange.shop, key)
+        for secret in draft.secrets:
+            exchange.redactor.add(secret)
+        yield from _hops(exchange, step, draft, sent, ends)
+    except MissingVariable as error:
+        sent.error = Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
+    except BadRequest as error:
+        sent.error = Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
+    return sent
+
+
+def _hops(
+    exchange: Exchange, step: Step, draft: Draft, sent: Sent, ends: float
+) -> Generator[Request | Wait, Response | None, None]:
+    for hop in range(MAX_HOPS + 1):
+        left = ends - exchange.now()
+        if left <= 0:
+            sent.error = Judged(Outcome.FAILED, Reason.TIMEOUT, "no time was left to send it")
+            return
+        sent.url = draft.url
+        response = yield _request(exchange, step, draft, left)
+        assert response is not None  # noqa: S101  the driver's part of the contract
+        sent.hops.append(response)
+        if response.failure is not None:
+            failure = response.failure
+            again = step.until is not None and failure.outcome is Outcome.FAILED
+            sent.error = Judged(failure.outcome, failure.reason, failure.message, again=again)
+            sent.uncertain = failure.sent
+            return
+        if origin_of(draft.url) in exchange.shop.trusted_origins:
+            _keep_cookies(exchange, response)
+        location = response.header("location")
+        if not step.follow or response.status not in _REDIRECTS or not location:
+            return
+        if hop == MAX_HOPS:
+            break
+        draft = follow(draft, response.status, location)
+    sent.error = Judged(Outcome.FAILED, Reason.PROTOCOL, f"more than {MAX_HOPS} redirects")
+
+
+def _request(exchange: Exchange, step: Step, draft: Draft, left: float) -> Request:
+    own = origin_of(draft.url) in exchange.shop.trusted_origins
+    return Request(
+        method=draft.method,
+        url=draft.url,
+        headers=draft.sent_to(exchange.shop),
+        body=draft.body,
+        timeout=left,
+        body_limit=step.body_limit,
+        credentials=own,
+        keep_alive=step.keep_alive,
+    )
+
+
+def _keep_cookies(exchange: Exchange, response: Response) -> None:
+    for name, value in cookie_changes(response):
+        if value is None:
+            exchange.cookies.pop(name, None)
+        else:
+            exchange.cookies[name] = value
+            if len(value) >= 8:
+                exchange.redactor.add(value)
