@@ -1,0 +1,1 @@
+"""A package, so that no installed `tests` can stand in for it."""
