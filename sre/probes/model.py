@@ -92,6 +92,7 @@ class ProbeContext:
         guard: the allow-list; asked before anything is sent, once for each address.
         journeys: by name, for the kinds that run one.
         cancelled: set when the run should end early; cleanup still happens.
+        sequence: which run of this probe it is since the process began, from 0.
     """
 
     deadline: Deadline
@@ -100,6 +101,7 @@ class ProbeContext:
     clock: Clock
     journeys: Mapping[str, Journey] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    sequence: int = 0
 
 
 class Probe(Protocol):
@@ -165,6 +167,7 @@ class Check:
     Attributes:
         timeout: seconds for the whole run, cleanup steps of a journey included.
         budget: runs per second that its side effects allow; None is no limit.
+        journey: the name of the journey that it runs.
     """
 
     name: str
@@ -174,6 +177,7 @@ class Check:
     timeout: float = 5.0
     slow: float | None = None
     budget: float | None = None
+    journey: str | None = None
 
     @property
     def orders(self) -> bool:
@@ -190,4 +194,5 @@ def check_from(fields: CheckFields, kind: str, probe: Any) -> Check:
         every=float(fields.every),
         timeout=float(fields.timeout),
         slow=None if fields.slow is None else float(fields.slow),
+        journey=probe.journey if kind == "journey" else None,
     )

@@ -1,0 +1,110 @@
+"""Which checks are run, with which journeys, against which shop?"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sre.core.clock import Clock, Deadline
+from sre.core.errors import UsageError
+from sre.journey.shop import Shop
+from sre.probes.kinds.journey import JourneyProbe
+from sre.probes.model import Check, ProbeContext
+
+if TYPE_CHECKING:
+    from sre.journey.guard import Guard
+    from sre.journey.model import Journey
+
+__all__ = ["Plan", "all_checks"]
+
+_CALLING = 1.0
+"""Seconds that a journey gets beyond its own time limits before its run counts as overdue."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the probes of one declaration need.
+
+    Attributes:
+        edges: histogram edges in seconds beyond the default ones, by probe name.
+        step_edges: the same for steps, by `JOURNEY/STEP`.
+    """
+
+    checks: tuple[Check, ...]
+    shop: Shop
+    guard: Guard
+    journeys: Mapping[str, Journey] = field(default_factory=dict)
+    edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    step_edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def context(
+        self, check: Check, clock: Clock, cancelled: threading.Event, sequence: int = 0
+    ) -> ProbeContext:
+        """What one run of `check` may use; its time starts now."""
+        return ProbeContext(
+            deadline=Deadline.after(check.timeout, clock),
+            guard=self.guard,
+            shop=self.shop,
+            clock=clock,
+            journeys=self.journeys,
+            cancelled=cancelled,
+            sequence=sequence,
+        )
+
+    def select(self, names: Sequence[str]) -> tuple[Check, ...]:
+        """The checks of these names, in this order, once each; all when no name is given.
+
+        Raises:
+            UsageError: there is no probe of that name.
+        """
+        if not names:
+            return self.checks
+        by_name = {check.name: check for check in self.checks}
+        for name in names:
+            if name not in by_name:
+                raise UsageError(_unknown(name, by_name))
+        return tuple(by_name[name] for name in dict.fromkeys(names))
+
+
+def all_checks(
+    declared: Sequence[Check], journeys: Mapping[str, Journey]
+) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """The checks to run, and what is wrong with them (a line each; nothing wrong: empty).
+
+    First the declared ones, then a probe for each journey that says `every` and has no declared
+    probe of its own name. A check that runs a journey takes that journey's time limits and budget.
+    """
+    problems: list[str] = []
+    found: dict[str, Check] = {}
+    for check in declared:
+        journey = journeys.get(check.journey) if check.journey is not None else None
+        if check.name in found:
+            problems.append(f"two probes are named {check.name!r}; rename one")
+        elif check.journey is not None and journey is None:
+            problems.append(f"probe {check.name!r}: there is no journey {check.journey!r}")
+        elif check.name in journeys and check.journey != check.name:
+            problems.append(f"probe {check.name!r} has the name of a journey; rename it")
+        else:
+            found[check.name] = check if journey is None else _with_limits(check, journey)
+    for journey in journeys.values():
+        if journey.every is not None and journey.name not in found:
+            own = Check(journey.name, "journey", JourneyProbe(journey.name), journey.every)
+            found[journey.name] = _with_limits(replace(own, journey=journey.name), journey)
+    return tuple(found.values()), tuple(problems)
+
+
+def _with_limits(check: Check, journey: Journey) -> Check:
+    cleanup = journey.cleanup_timeout if journey.cleanup else 0.0
+    timeout = journey.timeout * (2 if journey.setup else 1) + cleanup + _CALLING
+    orders = journey.side_effects != "none"
+    return replace(check, timeout=timeout, budget=journey.budget if orders else None)
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"no probe named {name!r}; there are: {', '.join(names) or 'none'}{hint}"

@@ -1,0 +1,146 @@
+"""How do probes run for months: on time, never twice at once, none of them holding up another?
+
+One thread keeps the timetable; each run has a thread of its own, `workers` of them at most. What
+to do with a slot is decided in `timetable`, which knows no clock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections import Counter, deque
+
+from sre.core.clock import Clock, SystemClock
+from sre.core.secrets import redactor
+from sre.probes.plan import Plan
+from sre.probes.record import Record
+from sre.probes.runner import STOPPING, Flight, Result
+from sre.probes.timetable import Budgets, Due, Skip, Timetable, decide
+
+__all__ = ["Scheduler"]
+
+log = logging.getLogger(__name__)
+
+_TICK = 1.0
+
+
+class Scheduler:
+    """Runs the checks of a plan on their timetable until it is stopped.
+
+    Args:
+        workers: runs at the same time; when all are busy a slot waits, and is skipped as late
+            after half an interval.
+    """
+
+    def __init__(
+        self, plan: Plan, record: Record, *, clock: Clock | None = None, workers: int = 32
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._shift = self._clock.wall() - self._clock.now()
+        self._record = record
+        self._workers = workers
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._waiting: deque[Due] = deque()
+        self._flights: dict[str, Flight] = {}
+        self._hung: dict[str, Flight] = {}
+        self._launched: Counter[str] = Counter()
+        self._budgets = Budgets()
+        self._plan = plan
+        self._take_over(plan, known=frozenset())
+
+    def replace(self, plan: Plan) -> None:
+        """Take over another plan; unchanged probes keep their slots, running ones finish."""
+        with self._changed:
+            known = frozenset(check.name for check in self._plan.checks)
+            self._take_over(plan, known)
+            self._changed.notify_all()
+
+    def _take_over(self, plan: Plan, known: frozenset[str]) -> None:
+        self._plan = plan
+        self._record.adopt(plan)
+        self._timetable = Timetable(plan.checks, self._now(), known)
+        self._waiting = deque(due for due in self._waiting if due.check in plan.checks)
+        self._budgets.adopt(plan.checks)
+
+    def run(self) -> None:
+        """Work until `stop` is called, in this thread."""
+        while not self._stopping:
+            with self._changed:
+                try:
+                    self._round()
+                except Exception as error:  # noqa: BLE001  a bug of ours must not end the watch
+                    detail = "".join(traceback.format_exception(error))
+                    log.error("the scheduler stumbled, a bug of ours:\n%s", redactor.mask(detail))
+                self._changed.wait(self._pause())
+
+    def stop(self, grace: float = STOPPING) -> None:
+        """Start nothing more; cancel what runs and wait for cleanup steps, `grace` seconds."""
+        with self._changed:
+            self._stopping = True
+            for flight in self._flights.values():
+                flight.cancel()
+            self._changed.notify_all()
+            until = time.monotonic() + grace
+            while self._flights and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+        if self._flights:
+            log.warning("still running after %g s: %s", grace, ", ".join(self._flights))
+
+    def _now(self) -> float:
+        """Seconds since the epoch at the start, and from there without any jump."""
+        return self._clock.now() + self._shift
+
+    def _round(self) -> None:
+        now = self._now()
+        for flight in list(self._flights.values()):
+            if flight.deadline.passed():
+                self._hung[flight.check.name] = flight
+                flight.give_up()
+        for due in self._timetable.take(now):
+            if due.missed:
+                self._record.skip(due.check.name, Skip.LATE, due.missed)
+            self._waiting.append(due)
+        ready, self._waiting = self._waiting, deque()
+        for due in ready:
+            self._settle(due, now)
+
+    def _settle(self, due: Due, now: float) -> None:
+        name = due.check.name
+        hung = self._hung.get(name)
+        running = name in self._flights or (hung is not None and hung.alive)
+        affordable = self._budgets.affords(name, now)
+        skip = decide(due, now, running=running, affordable=affordable)
+        if skip is not None:
+            self._record.skip(name, skip)
+            log.info("probe %s not run: %s", name, skip)
+        elif len(self._flights) >= self._workers:
+            self._waiting.append(due)
+        else:
+            self._launch(due, now)
+
+    def _launch(self, due: Due, now: float) -> None:
+        self._budgets.spend(due.check.name, now)
+        self._hung.pop(due.check.name, None)
+        self._record.lag(due.check.name, max(0.0, now - due.at))
+        number = self._launched[due.check.name]
+        self._launched[due.check.name] += 1
+        flight = Flight(due.check, self._plan, self._clock, self._land, number)
+        self._flights[due.check.name] = flight
+        flight.start()
+
+    def _land(self, flight: Flight, result: Result) -> None:
+        self._record.add(result, self._clock.wall())
+        with self._changed:
+            if self._flights.get(flight.check.name) is flight:
+                del self._flights[flight.check.name]
+            self._changed.notify_all()
+
+    def _pause(self) -> float:
+        wakes = [flight.deadline.left() for flight in self._flights.values()]
+        wake = self._timetable.next_wake()
+        if wake is not None:
+            wakes.append(wake - self._now())
+        return max(0.0, min([_TICK, *wakes]))
