@@ -156,7 +156,8 @@ class _Composer:
         mark = event.start_mark
         self._check_tag(event, {"str", "int", "float", "bool", "null"})
         value: Scalar = event.value
-        if event.implicit[0] or event.tag not in {None, "!", f"{_STANDARD}str"}:
+        plain = event.tag is None and event.implicit[0]
+        if plain or event.tag not in {None, "!", f"{_STANDARD}str"}:
             try:
                 value = scalar_of(event.value)
             except ValueError:
@@ -195,7 +196,7 @@ class _Composer:
             self._problem(mark, f"a key must be text, not a {key.kind}; put it in quotes")
         elif key.scalar is None:
             self._problem(mark, "a key must be text, not null; put it in quotes")
-        elif key.text == "<<" and event.implicit[0]:
+        elif key.text == "<<" and getattr(event, "style", "") in {None, ""}:
             self._problem(mark, "merge keys (<<) are not part of YAML 1.2; write the keys out")
         elif key.text in known:
             first = known[key.text].key.line
