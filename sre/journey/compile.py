@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sre.core.config import Entry, Node, Problems, decode, join_path
 from sre.core.errors import ConfigError
-from sre.journey.compile_step import compile_step
-from sre.journey.model import Block, DataFile, Field, Journey, Step, Var
+from sre.journey.compile_blocks import Builder, Names, Source, check_uses
+from sre.journey.model import Block, DataFile, Field, Journey, Var
 from sre.journey.shop import Shop
-from sre.journey.spec import DefaultsSpec, JourneySpec, UseSpec
+from sre.journey.spec import DefaultsSpec, JourneySpec
 from sre.journey.template import BUILTINS
-from sre.journey.texts import Texts, Use, merge, to_node
+from sre.journey.texts import Texts, merge, to_node
 
 __all__ = ["compile_journey", "compile_journeys", "single_step"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What all journeys of a file share."""
-
-    shop: Shop
-    folder: Path
-    problems: Problems
-    fragments: Mapping[str, Entry]
-    defaults: Node | None
-
-
-@dataclass(slots=True)
-class _Names:
-    """Which variables exist at a point of the journey."""
-
-    known: set[str] = field(default_factory=set)
-    ever: set[str] = field(default_factory=set)
-    used: set[str] = field(default_factory=set)
 
 
 def compile_journeys(
@@ -58,7 +36,7 @@ def compile_journeys(
     defaults = root.get("defaults")
     if defaults is not None:
         decode(DefaultsSpec, defaults, where="defaults", problems=problems)
-    source = _Source(shop, folder, problems, fragments.entries if fragments else {}, defaults)
+    source = Source(shop, folder, problems, fragments.entries if fragments else {}, defaults)
     journeys: dict[str, Journey] = {}
     section = root.get("journeys")
     for name, entry in (section.entries if section else {}).items():
@@ -74,14 +52,14 @@ def compile_journeys(
     return journeys
 
 
-def compile_journey(name: str, node: Node, source: _Source) -> Journey | None:
+def compile_journey(name: str, node: Node, source: Source) -> Journey | None:
     """One journey; None when its shape is too far off to go on."""
     path, problems = join_path("journeys", name), source.problems
     spec = decode(JourneySpec, node, where=path, problems=problems)
     if spec is None:
         return None
     texts = Texts(problems, source.folder)
-    names = _Names()
+    names = Names()
     data = _data(spec, node.get("data"), join_path(path, "data"), source)
     names.known.update(data.columns if data else ())
     variables = _vars(node.get("vars"), join_path(path, "vars"), texts, names)
@@ -89,7 +67,7 @@ def compile_journey(name: str, node: Node, source: _Source) -> Journey | None:
     synthetic = _synthetic(source.shop, texts)
     headers = (synthetic, *texts.fields(node.get("headers"), join_path(path, "headers")))
     shared = texts.uses[headers_at:]
-    builder = _Builder(source, texts, names, headers, shared, merge_defaults(node, source))
+    builder = Builder(source, texts, names, headers, shared, merge_defaults(node, source))
     setup = builder.blocks(node.get("setup"), join_path(path, "setup"))
     blocks = builder.blocks(node.get("steps"), join_path(path, "steps"))
     cleanup = builder.blocks(node.get("cleanup"), join_path(path, "cleanup"))
@@ -113,7 +91,7 @@ def compile_journey(name: str, node: Node, source: _Source) -> Journey | None:
     return journey
 
 
-def merge_defaults(node: Node, source: _Source) -> Node | None:
+def merge_defaults(node: Node, source: Source) -> Node | None:
     """The journey's defaults over the file's."""
     own = node.get("defaults")
     return merge(own, source.defaults) if own is not None else source.defaults
@@ -124,7 +102,7 @@ def _synthetic(shop: Shop, texts: Texts) -> Field:
     return Field(shop.synthetic.header, (template,))
 
 
-def _data(spec: JourneySpec, node: Node | None, path: str, source: _Source) -> DataFile | None:
+def _data(spec: JourneySpec, node: Node | None, path: str, source: Source) -> DataFile | None:
     if spec.data is None or node is None:
         return None
     file = source.folder / spec.data.file
@@ -149,7 +127,7 @@ def _data(spec: JourneySpec, node: Node | None, path: str, source: _Source) -> D
     return DataFile(spec.data.file, columns, tuple(rows), spec.data.pick)
 
 
-def _vars(node: Node | None, path: str, texts: Texts, names: _Names) -> tuple[Var, ...]:
+def _vars(node: Node | None, path: str, texts: Texts, names: Names) -> tuple[Var, ...]:
     made: list[Var] = []
     for name, entry in (node.entries if node else {}).items():
         where, value = join_path(path, name), entry.value
@@ -158,7 +136,7 @@ def _vars(node: Node | None, path: str, texts: Texts, names: _Names) -> tuple[Va
             texts.problems.add(entry.key, where, f"{name!r} {why}; rename it")
         used = len(texts.uses)
         made.append(_var(name, value, where, texts))
-        _check_uses(texts, texts.uses[used:], names)
+        check_uses(texts, texts.uses[used:], names)
         names.known.add(name)
     return tuple(made)
 
@@ -173,133 +151,6 @@ def _var(name: str, node: Node, path: str, texts: Texts) -> Var:
     return Var(name, value=node.plain())
 
 
-def _check_uses(texts: Texts, uses: Iterable[Use], names: _Names) -> None:
-    for use in uses:
-        names.used |= use.needs | use.optional
-        for name in sorted(use.needs - names.known):
-            close = difflib.get_close_matches(name, names.known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else (
-                "; extract it in an earlier step, or write ${" + name + "?} where it may be left out"
-            )  # fmt: skip
-            texts.problems.add(use.node, use.path, f"variable {name!r} is not known here{hint}")
-
-
-@dataclass
-class _Builder:
-    """Turns lists of steps into blocks, in order, while names become known."""
-
-    source: _Source
-    texts: Texts
-    names: _Names
-    headers: tuple[Field, ...]
-    shared: list[Use]
-    defaults: Node | None
-    steps_seen: dict[str, Node] = field(default_factory=dict)
-    late: list[Use] = field(default_factory=list)
-
-    def blocks(self, node: Node | None, path: str) -> tuple[Block, ...]:
-        """The blocks of one list of steps."""
-        made: list[Block] = []
-        for index, item in enumerate(node.elements if node else ()):
-            where = f"{path}[{index}]"
-            if item.get("use") is not None:
-                block = self._fragment(item, where)
-            else:
-                step = self._step(item, where)
-                block = Block((step,)) if step else None
-            if block is not None:
-                made.append(block)
-        return tuple(made)
-
-    def _fragment(self, node: Node, path: str, chain: tuple[str, ...] = ()) -> Block | None:
-        spec = decode(UseSpec, node, where=path, problems=self.source.problems)
-        if spec is None:
-            return None
-        at = node.get("use") or node
-        entry = self.source.fragments.get(spec.use)
-        if entry is None or spec.use in chain:
-            why = "uses itself" if entry else "does not exist"
-            known = ", ".join(sorted(self.source.fragments)) or "none"
-            self.source.problems.add(
-                at, join_path(path, "use"), f"fragment {spec.use!r} {why}; known: {known}"
-            )
-            return None
-        steps: list[Step] = []
-        for index, item in enumerate(entry.value.elements):
-            where = f"fragments.{spec.use}[{index}]"
-            if item.get("use") is not None:
-                inner = self._fragment(item, where, (*chain, spec.use))
-                steps += inner.steps if inner else ()
-            elif (step := self._step(item, where)) is not None:
-                steps.append(step)
-        texts = self.texts
-        return Block(
-            tuple(steps),
-            texts.conditions(node.get("when"), join_path(path, "when")),
-            texts.conditions(node.get("unless"), join_path(path, "unless")),
-            texts.range(node.get("repeat"), join_path(path, "repeat"), int, "'3' or '3..7'"),
-        )
-
-    def _step(self, node: Node, path: str) -> Step | None:
-        used = len(self.texts.uses)
-        merged = _with_defaults(node, self.defaults)
-        own_retry = node.get("retry") is not None
-        step = compile_step(merged, path, self.texts, headers=self.headers, own_retry=own_retry)
-        if step is None:
-            return None
-        if step.name in self.steps_seen:
-            first = self.steps_seen[step.name]
-            self.source.problems.add(
-                node.get("name") or node,
-                join_path(path, "name"),
-                f"step {step.name!r} stands at line {first.line} already; names are labels, "
-                "give each step its own",
-            )
-        self.steps_seen[step.name] = node
-        self._learn(step, self.texts.uses[used:])
-        return step
-
-    def _learn(self, step: Step, uses: list[Use]) -> None:
-        _check_uses(self.texts, [*uses, *self.shared], self.names)
-        self.shared = [Use(u.node, u.path, frozenset(), u.optional | u.needs) for u in self.shared]
-        self.late += uses
-        self.names.known |= {extractor.name for extractor in step.extract}
-
-    def finish(self, node: Node, path: str, variables: tuple[Var, ...]) -> None:
-        """What can be said only when all steps are known: optional names, unused names."""
-        for use in [*self.late, *self.shared]:
-            for name in sorted(use.optional - self.names.known - BUILTINS):
-                close = difflib.get_close_matches(name, self.names.known, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                self.source.problems.add(
-                    use.node, use.path, f"no step or var ever sets {name!r}{hint}"
-                )
-        section = node.get("vars") or node
-        for var in variables:
-            if var.name not in self.names.used:
-                where = join_path(path, "vars", var.name)
-                self.source.problems.warn(section.key(var.name), where, "is never used")
-        for name, step_node in self.steps_seen.items():
-            extract = step_node.get("extract")
-            for extracted, entry in (extract.entries if extract else {}).items():
-                if extracted not in self.names.used:
-                    where = join_path(path, name, "extract", extracted)
-                    self.source.problems.warn(entry.key, where, "is never used")
-
-
-def _with_defaults(node: Node, defaults: Node | None) -> Node:
-    if defaults is None or node.get("until") is None:
-        return merge(node, defaults)
-    expect = defaults.get("expect")
-    merged = merge(node, defaults.without("expect"))
-    until = merged.get("until")
-    if expect is None or until is None or until.get("expect") is None:
-        return merged
-    inner = merge(until, defaults.only("expect"))
-    entries = {**merged.entries, "until": Entry(merged.entries["until"].key, inner)}
-    return Node(merged.file, merged.line, merged.col, "mapping", entries=entries)
-
-
 def _kept(setup: tuple[Block, ...], variables: tuple[Var, ...]) -> frozenset[str]:
     """What the setup extracted, and the vars that it was done with."""
     steps = [step for block in setup for step in block.steps]
@@ -311,7 +162,7 @@ def _kept(setup: tuple[Block, ...], variables: tuple[Var, ...]) -> frozenset[str
     return frozenset(kept | needed)
 
 
-def _check_whole(journey: Journey, node: Node, path: str, source: _Source) -> None:
+def _check_whole(journey: Journey, node: Node, path: str, source: Source) -> None:
     problems = source.problems
     if not journey.steps and not len(problems):
         problems.add(node, join_path(path, "steps"), "there are no steps; add one")
@@ -351,7 +202,7 @@ def single_step(name: str, step: Mapping[str, Any], *, shop: Shop, timeout: floa
         ConfigError: what is wrong with it, without a place.
     """
     problems = Problems()
-    source = _Source(shop, Path(), problems, {}, None)
+    source = Source(shop, Path(), problems, {}, None)
     node = to_node({"timeout": f"{timeout}s", **step, "name": name})
     body = to_node({"steps": [], "timeout": f"{timeout}s"})
     whole = Node("", 0, 0, "mapping", entries={**body.entries, "steps": Entry(node, _list(node))})

@@ -5,24 +5,25 @@ from __future__ import annotations
 import mimetypes
 import re
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from sre.core.config import Node, Problems, decode, join_path
-from sre.core.units import Duration, Size
-from sre.journey.expect import Bounds, CssRule, Expectation, JsonRule, StatusRule
+from sre.core.units import Duration
+from sre.journey.compile_expect import check_selector, expectation
+from sre.journey.expect import Expectation
 from sre.journey.extract import Extractor
 from sre.journey.model import Body, Field, FileField, Retry, Step, Until
 from sre.journey.result import Reason
-from sre.journey.spec import StepSpec
+from sre.journey.spec import ExtractSpec, StepSpec
 from sre.journey.template import BUILTINS, Template
 from sre.journey.texts import Texts, to_node
 
 __all__ = ["compile_step"]
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+_SOURCES = ("css", "json", "regex", "header", "cookie", "url")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OPERATORS = frozenset({"min", "max", "exists", "count"})
 
 
 def compile_step(
@@ -192,183 +193,46 @@ def _extractors(
 ) -> tuple[Extractor, ...]:
     made: list[Extractor] = []
     for name, one in spec.extract.items():
-        where = join_path(path, name)
-        at = (node.get(name) if node else None) or to_node(None)
+        where, at = join_path(path, name), (node.get(name) if node else None) or to_node(None)
         if name in BUILTINS or not _VARIABLE.fullmatch(name):
             why = "is a built-in name" if name in BUILTINS else "is not a variable's name"
-            texts.problems.add(node.key(name) if node else at, where, f"{name!r} {why}; rename it")
-        sources = [
-            k for k in ("css", "json", "regex", "header", "cookie", "url") if getattr(one, k)
-        ]
-        if len(sources) != 1 and sources not in (["css", "json"], ["css", "regex"]):
-            texts.problems.add(
-                at, where, "expected exactly one of css, json, regex, header, cookie, url"
-            )
-            continue
-        if one.attr is not None and one.css is None:
-            texts.problems.add(at, where, "attr goes with css")
-        if one.json is not None:
-            texts.check_query(one.json, at.get("json") or at, join_path(where, "json"))
-        regex, url = (
-            texts.check_regex(text, at.get(key) or at, join_path(where, key)) if text else None
-            for key, text in (("regex", one.regex), ("url", one.url))
-        )
-        if one.css is not None:
-            _check_selector(one.css, at.get("css") or at, join_path(where, "css"), texts)
-        made.append(
-            Extractor(
-                name,
-                one.css,
-                one.attr,
-                one.json,
-                regex,
-                one.header,
-                one.cookie,
-                url,
-                one.pick,
-                one.distinct,
-                one.required,
-                one.secret,
-            )  # fmt: skip
-        )
+            key = node.key(name) if node else at
+            texts.problems.add(key, where, f"{name!r} {why}; rename it")
+        if _one_source(one, at, where, texts):
+            made.append(_extractor(name, one, at, where, texts))
     return tuple(made)
 
 
-def _check_selector(text: str, node: Node, path: str, texts: Texts) -> None:
-    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415  only to try a selector
+def _one_source(one: ExtractSpec, at: Node, where: str, texts: Texts) -> bool:
+    sources = [key for key in _SOURCES if getattr(one, key)]
+    if len(sources) != 1 and sources not in (["css", "json"], ["css", "regex"]):
+        texts.problems.add(at, where, "expected exactly one of " + ", ".join(_SOURCES))
+        return False
+    if one.attr is not None and one.css is None:
+        texts.problems.add(at, where, "attr goes with css")
+    return True
 
-    try:
-        LexborHTMLParser("<p></p>").css(text)
-    except Exception:  # noqa: BLE001  the library raises several types
-        texts.problems.add(node, path, f"not a CSS selector: {text!r}")
 
-
-def expectation(node: Node | None, path: str, texts: Texts) -> Expectation | None:
-    """`expect`, `refused` or `until.expect`; None when absent."""
-    if node is None or node.kind != "mapping":
-        return None
-    below, slow = node.get("below"), node.get("slow")
-    return Expectation(
-        status=_status(node.get("status"), join_path(path, "status"), texts),
-        header=tuple(
-            (name, texts.pattern(entry.value, join_path(path, "header", name)))
-            for name, entry in _entries(node.get("header"))
-        ),
-        contains=_several(node.get("contains"), join_path(path, "contains"), texts.template),
-        matches=_several(node.get("matches"), join_path(path, "matches"), texts.regex),
-        json=tuple(
-            _json_rule(name, entry.value, node, join_path(path, "json", name), texts)
-            for name, entry in _entries(node.get("json"))
-        ),
-        css=_css_rules(node.get("css"), join_path(path, "css"), texts),
-        size=_bounds(node.get("size"), join_path(path, "size"), texts, Size.parse),
-        below=_seconds(below),
-        slow=_seconds(slow),
+def _extractor(name: str, one: ExtractSpec, at: Node, where: str, texts: Texts) -> Extractor:
+    if one.json is not None:
+        texts.check_query(one.json, at.get("json") or at, join_path(where, "json"))
+    if one.css is not None:
+        check_selector(one.css, at.get("css") or at, join_path(where, "css"), texts)
+    regex, url = (
+        texts.check_regex(text, at.get(key) or at, join_path(where, key)) if text else None
+        for key, text in (("regex", one.regex), ("url", one.url))
     )
-
-
-def _seconds(node: Node | None) -> float | None:
-    return None if node is None or node.scalar is None else float(Duration.parse(node.scalar))
-
-
-def _entries(node: Node | None) -> Any:
-    return node.entries.items() if node is not None else ()
-
-
-def _several(node: Node | None, path: str, parse: Any) -> tuple[Template, ...]:
-    if node is None or (node.kind == "scalar" and node.scalar is None):
-        return ()
-    if node.kind == "sequence":
-        return tuple(parse(e, f"{path}[{i}]") for i, e in enumerate(node.elements))
-    return (parse(node, path),)
-
-
-def _status(node: Node | None, path: str, texts: Texts) -> StatusRule | None:
-    if node is None or (node.kind == "scalar" and node.scalar is None):
-        return None
-    items = node.elements if node.kind == "sequence" else (node,)
-    ranges: list[tuple[int, int]] = []
-    for item in items:
-        match = re.fullmatch(r"(\d{3})(?:\.\.(\d{3}))?", item.text or str(item.scalar))
-        if match and 100 <= int(match[1]) <= int(match[2] or match[1]) <= 599:
-            ranges.append((int(match[1]), int(match[2] or match[1])))
-        else:
-            texts.problems.add(
-                item, path, f"expected a status such as 200 or '200..299', not {item.text!r}"
-            )
-    return StatusRule(tuple(ranges))
-
-
-def _bounds(node: Node | None, path: str, texts: Texts, parse: Any = float) -> Bounds | None:
-    if node is None or (node.kind == "scalar" and node.scalar is None):
-        return None
-    try:
-        if node.kind == "scalar":
-            if isinstance(node.scalar, bool):
-                raise ValueError
-            number = float(parse(node.scalar))
-            return Bounds(number, number)
-        low, high = node.get("min"), node.get("max")
-        if set(node.entries) - {"min", "max"} or (low is None and high is None):
-            raise ValueError
-        return Bounds(
-            float(parse(low.scalar)) if low else None, float(parse(high.scalar)) if high else None
-        )
-    except (ValueError, TypeError):
-        texts.problems.add(node, path, "expected a number, or {min: …, max: …}")
-        return None
-
-
-def _json_rule(name: str, value: Node, node: Node, path: str, texts: Texts) -> JsonRule:
-    at = (node.get("json") or node).key(name)
-    key = texts.template(Node(at.file, at.line, at.col, "scalar", scalar=name, text=name), path)
-    if key.constant:
-        texts.check_query(key.text, cast("Node", at), path)
-    if value.kind == "mapping" and value.entries and set(value.entries) <= _OPERATORS:
-        exists = value.get("exists")
-        bounded = value.only("min", "max")
-        return JsonRule(
-            key,
-            bounds=_bounds(bounded, path, texts) if bounded.entries else None,
-            exists=bool(exists.scalar) if exists is not None else None,
-            count=_bounds(value.get("count"), join_path(path, "count"), texts),
-        )
-    if value.kind == "scalar" and isinstance(value.scalar, str) and value.scalar.startswith("~"):
-        return JsonRule(key, pattern=texts.pattern(value, path))
-    return JsonRule(key, equals=texts.tree(value, path))
-
-
-def _css_rules(node: Node | None, path: str, texts: Texts) -> tuple[CssRule, ...]:
-    if node is None:
-        return ()
-    if node.kind == "scalar":
-        return (CssRule(texts.template(node, path)),) if node.scalar is not None else ()
-    return tuple(
-        _css_rule(name, entry.value, node, join_path(path, name), texts)
-        for name, entry in node.entries.items()
-    )
-
-
-def _css_rule(name: str, value: Node, node: Node, path: str, texts: Texts) -> CssRule:
-    at = node.key(name)
-    selector = texts.template(
-        Node(at.file, at.line, at.col, "scalar", scalar=name, text=name), path
-    )
-    if selector.constant:
-        _check_selector(selector.text, cast("Node", at), path, texts)
-    if value.kind == "scalar":
-        if isinstance(value.scalar, int) and not isinstance(value.scalar, bool):
-            return CssRule(selector, Bounds(value.scalar, value.scalar))
-        if value.scalar is None or value.scalar is True:
-            return CssRule(selector)
-        return CssRule(selector, text=texts.pattern(value, path))
-    if value.kind != "mapping" or set(value.entries) - {"count", "text"}:
-        texts.problems.add(value, path, "expected {count: N or {min, max}, text: TEXT}")
-        return CssRule(selector)
-    text = value.get("text")
-    count = _bounds(value.get("count"), join_path(path, "count"), texts)
-    return CssRule(
-        selector,
-        count or Bounds(1, None),
-        texts.pattern(text, join_path(path, "text")) if text else None,
+    return Extractor(
+        name=name,
+        css=one.css,
+        attr=one.attr,
+        json=one.json,
+        regex=regex,
+        header=one.header,
+        cookie=one.cookie,
+        url=url,
+        pick=one.pick,
+        distinct=one.distinct,
+        required=one.required,
+        secret=one.secret,
     )

@@ -17,7 +17,7 @@ from sre.journey.transport import CurlTransport
 __all__ = ["run_once"]
 
 
-def run_once(
+def run_once(  # noqa: PLR0913  one call with everything named is the point
     journey: Journey,
     *,
     shop: Shop,

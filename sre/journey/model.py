@@ -7,7 +7,7 @@ Times are seconds, sizes bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sre.journey.expect import Expectation, TemplateTree
@@ -124,7 +124,7 @@ class Step:
     keep_alive: bool = True
     sandbox: bool = False
     idempotency_header: str | None = None
-    expect: Expectation = Expectation()
+    expect: Expectation = field(default_factory=Expectation)
     refused: Expectation | None = None
     until: Until | None = None
     extract: tuple[Extractor, ...] = ()

@@ -13,7 +13,7 @@ from enum import StrEnum
 __all__ = ["PHASES", "JourneyResult", "Outcome", "Reason", "Row", "StepResult"]
 
 PHASES = ("resolve", "connect", "tls", "processing", "transfer")
-"""Phases of a request, in order, as blackbox_exporter names them. One that did not happen is absent."""
+"""Phases of a request, in order, named as in blackbox_exporter; absent if it did not happen."""
 
 
 class Outcome(StrEnum):
@@ -51,7 +51,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One request that was sent: each redirect hop, retry and `until` resend is a row of its own."""
+    """One request that was sent: each redirect hop, retry and `until` resend is one row."""
 
     step: str
     outcome: Outcome

@@ -67,7 +67,7 @@ class Shop:
 
     @property
     def trusted_origins(self) -> frozenset[tuple[str, str, int]]:
-        """Origins that may receive `Authorization`, `Cookie`, idempotency keys and secret headers."""
+        """Who may receive `Authorization`, `Cookie`, idempotency keys and secret headers."""
         return frozenset(origin_of(url) for url in (self.base_url, *self.origins))
 
 

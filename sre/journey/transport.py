@@ -228,7 +228,7 @@ class CurlTransport:
         self._pins: dict[tuple[str, int], Admission] = {}
 
     def perform(self, request: Request) -> Response:
-        """One request, blocking, for `request.timeout` seconds at most. Never raises for the target."""
+        """One request, for `request.timeout` seconds at most. Never raises for the target."""
         started = self._now()
         try:
             admission = self._admit(request)

@@ -1,0 +1,244 @@
+"""What does sre.yaml declare, as a whole, once it has been read and checked?
+
+Every problem is found in one pass and named with file, line and column. Nothing is contacted and
+no secret is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from sre.core.config import (
+    Node,
+    Problems,
+    decode,
+    decode_kind,
+    json_schema,
+    read_tree,
+    resolve,
+)
+from sre.core.errors import ConfigError
+from sre.journey.compile import compile_journeys
+from sre.journey.guard import parse_entry
+from sre.journey.model import Journey
+from sre.journey.shop import Links, Shop, Targets
+from sre.journey.spec import DefaultsSpec, JourneySpec
+from sre.loadtest.model import LoadTest
+from sre.loadtest.thresholds import Names, parse_threshold
+from sre.probes.kinds import KINDS
+from sre.probes.model import Check, CheckFields, check_from
+from sre.slo.model import Objective
+
+__all__ = ["Settings", "load_settings", "schema"]
+
+_TEMPLATES = ("journeys", "fragments", "defaults", "shop.synthetic")
+_SECTIONS = (
+    "version", "include", "shop", "targets", "links", "defaults", "fragments", "journeys",
+    "probes", "objectives", "loadtests",
+)  # fmt: skip
+_LATER = frozenset(
+    {"stores", "tiers", "keys", "databases", "clusters", "traffic", "degrade", "drills"}
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The declaration: frozen, checked, and free of revealed secrets."""
+
+    path: Path
+    shop: Shop
+    targets: Targets = field(default_factory=Targets)
+    links: Links = field(default_factory=Links)
+    journeys: dict[str, Journey] = field(default_factory=dict)
+    probes: tuple[Check, ...] = ()
+    objectives: tuple[Objective, ...] = ()
+    loadtests: dict[str, LoadTest] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def load_settings(path: Path | str) -> Settings:
+    """Read and check a declaration.
+
+    Raises:
+        ConfigError: everything that is wrong with it, each `file:line:col path: what; cure`.
+        UsageError: the file cannot be read.
+    """
+    path = Path(path)
+    problems = Problems()
+    raw = read_tree(path)
+    root = resolve(raw, keep=_TEMPLATES)
+    _sections(root, problems)
+    shop = _one(Shop, root.get("shop"), "shop", problems)
+    if root.get("shop") is None:
+        problems.add(root, "shop", "the section is missing; add shop: {name: …, base_url: …}")
+    targets = _one(Targets, root.get("targets"), "targets", problems) or Targets()
+    _check_targets(root.get("targets"), problems)
+    links = _one(Links, root.get("links"), "links", problems) or Links()
+    if shop is None:
+        raise ConfigError(problems.found)
+    journeys = compile_journeys(root, shop, path.parent, problems)
+    probes = _probes(root.get("probes"), journeys, problems)
+    objectives = _objectives(root.get("objectives"), journeys, probes, problems)
+    loadtests = _loadtests(root.get("loadtests"), journeys, problems)
+    problems.raise_if_any()
+    warnings = tuple(str(problem) for problem in problems.warnings)
+    return Settings(path, shop, targets, links, journeys, probes, objectives, loadtests, warnings)
+
+
+def _sections(root: Node, problems: Problems) -> None:
+    if root.kind != "mapping":
+        problems.add(root, "", "expected a mapping of sections such as 'shop:' and 'journeys:'")
+        problems.raise_if_any()
+    version = root.get("version")
+    if version is None:
+        problems.add(root, "version", "required key 'version' is missing; write 'version: 1'")
+    elif version.scalar != 1 or isinstance(version.scalar, bool):
+        problems.add(version, "version", f"expected 1, not {version.text!r}")
+    _known_sections(root, problems)
+    for key in ("journeys", "fragments", "loadtests"):
+        _must_be(root.get(key), "mapping", key, problems)
+    for key in ("probes", "objectives"):
+        _must_be(root.get(key), "sequence", key, problems)
+
+
+def _known_sections(root: Node, problems: Problems) -> None:
+    for key, entry in root.entries.items():
+        if key in _LATER:
+            problems.add(entry.key, key, "this section is not supported by this version of sre yet")
+        elif key not in _SECTIONS:
+            close = difflib.get_close_matches(key, _SECTIONS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(_SECTIONS)}"
+            problems.add(entry.key, key, f"unknown key {key!r}; {hint}")
+
+
+def _must_be(node: Node | None, kind: str, path: str, problems: Problems) -> None:
+    if node is not None and node.kind != kind and not (node.kind == "scalar" and not node.text):
+        what = "a mapping (NAME: …)" if kind == "mapping" else "a list (- …)"
+        problems.add(node, path, f"expected {what}")
+
+
+def _one(cls: type[Any], node: Node | None, where: str, problems: Problems) -> Any:
+    return None if node is None else decode(cls, node, where=where, problems=problems)
+
+
+def _check_targets(node: Node | None, problems: Problems) -> None:
+    allow = node.get("allow") if node is not None else None
+    for index, entry in enumerate(allow.elements if allow else ()):
+        try:
+            parse_entry(str(entry.scalar))
+        except ValueError as error:
+            problems.add(entry, f"targets.allow[{index}]", str(error))
+
+
+def _probes(
+    node: Node | None, journeys: dict[str, Journey], problems: Problems
+) -> tuple[Check, ...]:
+    checks: dict[str, Check] = {}
+    for index, item in enumerate(node.elements if node else ()):
+        where = f"probes[{index}]"
+        made = decode_kind(KINDS, item, where=where, problems=problems, common=CheckFields)
+        if made is None:
+            continue
+        check = check_from(made.common, made.kind, made.own)
+        say = partial(problems.add, item.get("name") or item, f"{where}.name")
+        if check.name in checks:
+            say(f"two probes are named {check.name!r}; rename one")
+        elif check.name in journeys and check.journey != check.name:
+            say(f"a journey is named {check.name!r} and is a probe itself; rename one")
+        if check.journey is not None and check.journey not in journeys:
+            at = item.get("journey") or item
+            problems.add(at, f"{where}.journey", _unknown("journey", check.journey, journeys))
+        checks[check.name] = check
+    return tuple(checks.values())
+
+
+def _unknown(what: str, name: str, known: Any) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+    return f"there is no {what} {name!r}; {hint}"
+
+
+def _objectives(
+    node: Node | None,
+    journeys: dict[str, Journey],
+    probes: tuple[Check, ...],
+    problems: Problems,
+) -> tuple[Objective, ...]:
+    made: dict[str, Objective] = {}
+    steps = {f"{j.name}/{s.name}": j for j in journeys.values() for s in j.steps}
+    subjects: tuple[tuple[Literal["journey", "step", "probe"], Any], ...] = (
+        ("journey", journeys),
+        ("step", steps),
+        ("probe", {check.name for check in probes}),
+    )
+    for index, item in enumerate(node.elements if node else ()):
+        where = f"objectives[{index}]"
+        objective = decode(Objective, item, where=where, problems=problems)
+        if objective is None:
+            continue
+        for kind, known in subjects:
+            name = getattr(objective, kind)
+            if name is not None and name not in known:
+                at = item.get(kind) or item
+                problems.add(at, f"{where}.{kind}", _unknown(kind, name, known))
+        if objective.name in made:
+            at = item.get("name") or item
+            problems.add(at, f"{where}.name", f"two objectives are named {objective.name!r}")
+        made[objective.name] = objective
+    return tuple(made.values())
+
+
+def _loadtests(
+    node: Node | None, journeys: dict[str, Journey], problems: Problems
+) -> dict[str, LoadTest]:
+    made: dict[str, LoadTest] = {}
+    for name, entry in (node.entries if node else {}).items():
+        where, item = f"loadtests.{name}", entry.value
+        test = decode(LoadTest, item, where=where, problems=problems)
+        if test is None:
+            continue
+        mix = item.get("mix") or item
+        chosen = test.mix or dict.fromkeys(test.journeys or journeys)
+        for journey in chosen:
+            if journey not in journeys:
+                at = mix.key(journey)
+                problems.add(at, f"{where}.mix", _unknown("journey", journey, journeys))
+        known = {j: journeys[j] for j in chosen if j in journeys}
+        names = Names({j: [(s.name, s.group) for s in known[j].steps] for j in known})
+        thresholds = item.get("thresholds")
+        for index, expression in enumerate(test.thresholds):
+            try:
+                names.resolve(parse_threshold(expression))
+            except ValueError as error:
+                at = thresholds.elements[index] if thresholds else item
+                problems.add(at, f"{where}.thresholds[{index}]", str(error))
+        made[name] = test
+    return made
+
+
+@dataclass(frozen=True)
+class _Document:
+    """The shape of sre.yaml, for the JSON Schema alone."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    version: Literal[1]
+    shop: Shop
+    include: list[str] = field(default_factory=list)
+    targets: Targets | None = None
+    links: Links | None = None
+    defaults: DefaultsSpec | None = None
+    fragments: dict[str, list[Any]] = field(default_factory=dict)
+    journeys: dict[str, JourneySpec] = field(default_factory=dict)
+    probes: list[dict[str, Any]] = field(default_factory=list)
+    objectives: list[Objective] = field(default_factory=list)
+    loadtests: dict[str, LoadTest] = field(default_factory=dict)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of sre.yaml, for editors."""
+    return json_schema(_Document)
