@@ -111,17 +111,27 @@ class Series:
 
 
 class Tally:
-    """Arrivals of one journey: how many were due, started, dropped, ended, given up."""
+    """Arrivals of one journey: how many were due, started, dropped, ended, given up.
 
-    __slots__ = ("abandoned", "arrivals", "dropped", "finished", "started")
+    `ambiguous` counts runs whose side effect may have happened without our knowing.
+    """
+
+    __slots__ = ("abandoned", "ambiguous", "arrivals", "dropped", "finished", "started")
 
     def __init__(self, *counts: int) -> None:
-        given = counts or (0,) * 5
-        self.arrivals, self.started, self.dropped, self.finished, self.abandoned = given
+        for name, count in zip(self.__slots__, counts or (0,) * 6, strict=True):
+            setattr(self, name, count)
+
+    arrivals: int
+    started: int
+    dropped: int
+    finished: int
+    abandoned: int
+    ambiguous: int
 
     def to_plain(self) -> list[int]:
         """JSON-ready."""
-        return [self.arrivals, self.started, self.dropped, self.finished, self.abandoned]
+        return [getattr(self, name) for name in self.__slots__]
 
     def merge(self, other: Tally) -> None:
         """Add the counts of `other`."""
@@ -139,6 +149,7 @@ class Book:
         starts: slot -> journeys started in it.
         lateness: seconds from due to start of each journey, and of each later step.
         requests: sent, redirects and resends included.
+        examples: (journey, step, reason) -> what the first such failure said, for people.
     """
 
     def __init__(self) -> None:
@@ -148,6 +159,7 @@ class Book:
         self.starts: Counter[int] = Counter()
         self.lateness = Histogram()
         self.requests = 0
+        self.examples: dict[tuple[str, str, str], str] = {}
 
     def merge(self, other: Book) -> None:
         """Add everything of `other`."""
@@ -160,6 +172,7 @@ class Book:
         self.starts.update(other.starts)
         self.lateness.merge(other.lateness)
         self.requests += other.requests
+        self.examples = other.examples | self.examples
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-ready: lists and text keys alone."""
@@ -170,6 +183,7 @@ class Book:
             "starts": [list(item) for item in self.starts.items()],
             "lateness": self.lateness.to_plain(),
             "requests": self.requests,
+            "examples": [[*key, text] for key, text in self.examples.items()],
         }
 
     @classmethod
@@ -182,7 +196,8 @@ class Book:
             book.slots[journey, slot] = Series.from_plain(series)
         for journey, phase, counts in plain["tallies"]:
             book.tallies[journey, phase] = Tally(*counts)
-        book.starts.update({slot: count for slot, count in plain["starts"]})
+        book.starts.update(dict(plain["starts"]))
         book.lateness = Histogram.from_plain(plain["lateness"])
         book.requests = plain["requests"]
+        book.examples = {(j, step, reason): text for j, step, reason, text in plain["examples"]}
         return book

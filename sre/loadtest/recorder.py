@@ -19,6 +19,9 @@ from sre.loadtest.shape import Arrival
 __all__ = ["Collector", "Recorder", "response_times"]
 
 
+_EXAMPLE = 300
+
+
 def response_times(result: JourneyResult, lateness: float) -> list[tuple[StepResult, float]]:
     """Each step with its response time in seconds; `lateness` is that of the run itself."""
     times: list[tuple[StepResult, float]] = []
@@ -61,24 +64,25 @@ class Recorder:
 
     def finished(self, arrival: Arrival, result: JourneyResult, lateness: float) -> None:
         """... and came to an end of its own."""
-        self._tally(arrival).finished += 1
-        response = service = 0.0
-        for number, (step, waited) in enumerate(response_times(result, lateness)):
-            outcome = _outcome_of(step.outcome, step.reason)
-            series = self._series(arrival, step.name)
-            series.record(outcome, step.reason.value, waited, step.seconds)
-            self._book.requests += len(step.rows)
-            if number:
-                self._book.lateness.record(max(0.0, step.started - step.due))
-            if not step.cleanup:
-                response += waited
-                service += step.seconds
+        tally = self._tally(arrival)
+        tally.finished += 1
+        tally.ambiguous += result.ambiguous
+        response, service = self._steps(arrival, result, lateness)
         outcome = _outcome_of(result.outcome, result.reason)
         self._whole(arrival, outcome, result.reason.value, response, service)
 
-    def abandoned(self, arrival: Arrival, age: float) -> None:
-        """... or had no end when the drain was over, `age` seconds after the due time."""
-        self._tally(arrival).abandoned += 1
+    def abandoned(
+        self, arrival: Arrival, age: float, result: JourneyResult | None, lateness: float
+    ) -> None:
+        """... or had no end when the drain was over, `age` seconds after the due time.
+
+        Counts as a time-out after `age`; the steps that `result` has were real.
+        """
+        tally = self._tally(arrival)
+        tally.abandoned += 1
+        if result is not None:
+            tally.ambiguous += result.ambiguous
+            self._steps(arrival, result, lateness)
         self._whole(arrival, "failed", Reason.TIMEOUT.value, age, age)
 
     def delta(self, **more: Any) -> dict[str, Any]:
@@ -86,6 +90,26 @@ class Recorder:
         self._sent += 1
         book, self._book = self._book, Book()
         return {"sequence": self._sent, "book": book.to_plain(), **more}
+
+    def _steps(
+        self, arrival: Arrival, result: JourneyResult, lateness: float
+    ) -> tuple[float, float]:
+        response = service = 0.0
+        for number, (step, waited) in enumerate(response_times(result, lateness)):
+            if step.name:  # a stop between two steps has none
+                outcome = _outcome_of(step.outcome, step.reason)
+                series = self._series(arrival, step.name)
+                series.record(outcome, step.reason.value, waited, step.seconds)
+            self._book.requests += len(step.rows)
+            if number:
+                self._book.lateness.record(max(0.0, step.started - step.due))
+            if not step.cleanup:
+                response += waited
+                service += step.seconds
+            if step.reason and step.message:
+                key = (arrival.journey, step.name, step.reason.value)
+                self._book.examples.setdefault(key, step.message[:_EXAMPLE])
+        return response, service
 
     def _whole(
         self, arrival: Arrival, outcome: str, reason: str, response: float, service: float

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from sre.loadtest.book import Latency
 from sre.loadtest.thresholds import QUANTILES, Threshold
-from sre.loadtest.validity import Doubt
+from sre.loadtest.validity import Cause, Doubt
 
 __all__ = [
     "EXIT_CODES",
@@ -93,10 +93,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the run ended, and why, in words for people, the weightiest first."""
+    """How the run ended, and why.
+
+    Attributes:
+        reasons: in words for people, the weightiest first.
+        doubts: everything that speaks against the measurement, samples that are too few included.
+    """
 
     name: VerdictName
     reasons: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -136,18 +142,18 @@ def judge(
     checks: Sequence[Check], doubts: Sequence[Doubt], *, aborted: str | None = None
 ) -> Verdict:
     """The verdict over all thresholds and all doubts about the measurement."""
+    doubts = (*doubts, *(_too_few(check) for check in checks if check.state is State.UNKNOWN))
     if aborted is not None:
-        return Verdict(VerdictName.ABORTED, (aborted,))
+        return Verdict(VerdictName.ABORTED, (aborted,), doubts)
     broken = [check for check in checks if check.state is State.BROKEN]
     trusted = not any(doubt.spoils_latency for doubt in doubts)
     counted = [check for check in broken if trusted or not check.threshold.is_latency]
     if counted:
-        return Verdict(VerdictName.FAILED, tuple(_broken(check) for check in counted))
-    reasons = [doubt.text for doubt in doubts]
-    reasons += [f"not to be believed: {_broken(check)}" for check in broken]
-    reasons += [_unknown(check) for check in checks if check.state is State.UNKNOWN]
-    if reasons:
-        return Verdict(VerdictName.INVALID, tuple(reasons))
+        return Verdict(VerdictName.FAILED, tuple(_broken(check) for check in counted), doubts)
+    if doubts:
+        reasons = [doubt.text for doubt in doubts]
+        reasons += [f"not to be believed: {_broken(check)}" for check in broken]
+        return Verdict(VerdictName.INVALID, tuple(reasons), doubts)
     return Verdict(VerdictName.PASSED, (_praise(checks),))
 
 
@@ -155,8 +161,9 @@ def _broken(check: Check) -> str:
     return f"{check.threshold.expression}: observed {show(check.threshold.unit, check.value)}"
 
 
-def _unknown(check: Check) -> str:
-    return f"{check.threshold.expression}: only {check.samples} samples to judge it by"
+def _too_few(check: Check) -> Doubt:
+    text = f"{check.threshold.expression}: {check.samples} samples are too few to judge it by"
+    return Doubt(Cause.TOO_FEW_SAMPLES, text)
 
 
 def _praise(checks: Sequence[Check]) -> str:

@@ -1,0 +1,141 @@
+"""How does one event loop keep a thousand libcurl transfers in the air? (child process only)
+
+A multi handle whose sockets and timer are watched by gevent's hub: no thread, no busy loop. The
+callbacks run in the hub and must neither block nor switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import pycurl
+from gevent.event import AsyncResult
+from gevent.lock import RLock
+
+from sre.journey.exchange import Request, Response
+from sre.journey.guard import Admission, Blocked, Guard, Unresolved
+from sre.journey.shop import origin_of
+from sre.journey.transport import Sink, collect, new_handle, prepare, refusal
+
+__all__ = ["Browser", "CurlHub"]
+
+_EVENTS = {pycurl.POLL_IN: 1, pycurl.POLL_OUT: 2, pycurl.POLL_INOUT: 3}
+_READ, _WRITE = 1, 2
+
+
+class CurlHub:
+    """All transfers of one worker. Connections are shared: the pool keeps up to `pool` idle ones.
+
+    Names are resolved once for the whole run, through the allow-list, one question per name at a
+    time; what was blocked is asked again each time and never connected.
+    """
+
+    def __init__(self, guard: Guard, now: Callable[[], float], pool: int) -> None:
+        self._guard, self._now = guard, now
+        self._loop: Any = gevent.get_hub().loop
+        self._multi: Any = pycurl.CurlMulti()
+        self._watchers: dict[int, Any] = {}
+        self._timer: Any = None
+        self._pins: dict[tuple[str, int], Admission] = {}
+        self._asking: dict[tuple[str, int], Any] = {}
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, max(1, pool))
+
+    def perform(self, handle: Any, request: Request) -> Response:
+        """One request; other greenlets run meanwhile. Never raises for what the target does."""
+        started = self._now()
+        try:
+            admission = self._admit(request)
+        except (Blocked, Unresolved) as refused:
+            return refusal(refused, started)
+        sink = Sink(request.body_limit)
+        prepare(handle, request, admission, sink)
+        error = self._transfer(handle)
+        return collect(handle, sink, admission, started, error)
+
+    def _transfer(self, handle: Any) -> tuple[int, str] | None:
+        handle.done = AsyncResult()
+        self._multi.add_handle(handle)
+        try:
+            error: tuple[int, str] | None = handle.done.get()
+        except BaseException:  # killed, timed out: else the transfer would go on without us
+            self._multi.remove_handle(handle)
+            raise
+        return error
+
+    def _admit(self, request: Request) -> Admission:
+        _, host, port = origin_of(request.url)
+        where = (host, port)
+        if where in self._pins:
+            return self._pins[where]
+        with self._asking.setdefault(where, RLock()):
+            if where not in self._pins:
+                fresh = self._guard.admit(host, port, request.timeout)
+                self._pins[where] = Admission(host, port, fresh.address)
+                return fresh
+        return self._pins[where]
+
+    def _on_socket(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
+        old = self._watchers.pop(descriptor, None)
+        if old is not None:
+            old.stop()
+            old.close()
+        if what != pycurl.POLL_REMOVE:
+            watcher = self._watchers[descriptor] = self._loop.io(descriptor, _EVENTS[what])
+            watcher.start(self._on_ready, descriptor, pass_events=True)
+
+    def _on_ready(self, events: int, descriptor: int) -> None:
+        ready = pycurl.CSELECT_IN if events & _READ else 0
+        ready |= pycurl.CSELECT_OUT if events & _WRITE else 0
+        self._multi.socket_action(descriptor, ready)
+        self._reap()
+
+    def _on_timer(self, milliseconds: int) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        if milliseconds >= 0:
+            self._timer = self._loop.timer(milliseconds / 1000)
+            self._timer.start(self._on_timeout)
+
+    def _on_timeout(self) -> None:
+        self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._reap()
+
+    def _reap(self) -> None:
+        left = 1
+        while left:
+            left, good, bad = self._multi.info_read()
+            for handle in good:
+                self._multi.remove_handle(handle)
+                handle.done.set(None)
+            for handle, code, text in bad:
+                self._multi.remove_handle(handle)
+                handle.done.set((code, str(text)))
+
+
+class Browser:
+    """One customer's two handles: one for the shop, with cookies, one without for other origins."""
+
+    def __init__(self, hub: CurlHub) -> None:
+        self._hub = hub
+        self._handles: dict[bool, Any] = {}
+
+    def perform(self, request: Request) -> Response:
+        """As `CurlHub.perform`."""
+        handle = self._handles.get(request.credentials)
+        if handle is None:
+            handle = self._handles[request.credentials] = new_handle()
+        response = self._hub.perform(handle, request)
+        if not request.credentials:
+            handle.setopt(pycurl.COOKIELIST, "ALL")
+        return response
+
+    def forget(self) -> None:
+        """Drop all cookies: the next customer is another one."""
+        for handle in self._handles.values():
+            handle.setopt(pycurl.COOKIELIST, "ALL")

@@ -1,0 +1,86 @@
+"""How does a worker send its share of the load? (the child process; alone may import Locust)
+
+`import locust` patches the whole process for gevent, so it happens here, first, and nowhere else.
+One Locust user with one task walks the precomputed arrivals; each customer is a greenlet. Locust's
+`request` event fires for every step, so that its plug-ins work, but the gate never looks at it.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in [name for name in os.environ if name.startswith(("LOCUST_", "GEVENT_"))]:
+    del os.environ[_name]  # a stray setting must not change the gate
+
+import gc
+import logging
+import signal
+import sys
+import time
+from typing import Any, TextIO
+
+import locust  # patches the process: before anything that opens a socket
+from locust.env import Environment
+
+from sre.core.log import setup
+from sre.core.secrets import redactor
+from sre.loadtest.dispatcher import Dispatcher
+from sre.loadtest.wire import read_plan, read_start
+
+__all__ = ["main"]
+
+
+class _Masked:
+    """stderr without secrets: gevent prints tracebacks there on its own account."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(redactor.mask(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def main() -> int:
+    """Read the plan from stdin, say ready, wait for the start, send, report. 0 when all was said."""
+    sys.stderr = _Masked(sys.stderr)
+    plan = read_plan(sys.stdin.buffer)
+    setup(level=plan.log_level, format="text")
+    logging.getLogger("locust").setLevel(logging.ERROR)
+    dispatcher = Dispatcher(plan, time.monotonic)
+    environment = Environment(user_classes=[_user_class(dispatcher)], stop_timeout=None)
+    runner = environment.create_local_runner()
+    dispatcher.on_step = environment.events.request.fire
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and asks with SIGTERM
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+    dispatcher.say_ready()
+    dispatcher.begin = read_start(sys.stdin.buffer)
+    tell: Any = environment.events.init.fire
+    tell(environment=environment, runner=runner, web_ui=None)
+    runner.start(1, spawn_rate=1)
+    dispatcher.over.wait()
+    runner.quit()
+    return 0
+
+
+def _user_class(dispatcher: Dispatcher) -> type[locust.User]:
+    class Arrivals(locust.User):
+        """All customers of this worker."""
+
+        fixed_count = 1
+        wait_time = locust.constant(0)
+
+        @locust.task
+        def walk_arrivals(self) -> None:
+            dispatcher.walk()
+            raise locust.exception.StopUser
+
+    return Arrivals
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""What came of a load test, as data that every renderer reads? (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sre.loadtest.book import Book, Series, Tally
+from sre.loadtest.job import Job
+from sre.loadtest.shape import WARMUP
+from sre.loadtest.thresholds import Target
+from sre.loadtest.validity import Evidence, JourneyCounts
+from sre.loadtest.verdict import Check, Measured, Verdict, evaluate
+
+__all__ = [
+    "Facts",
+    "Part",
+    "Phase",
+    "Point",
+    "Report",
+    "build_parts",
+    "checks_of",
+    "counts_of",
+    "phases_of",
+    "points_of",
+]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a reader must know to run it again or to compare it.
+
+    Attributes:
+        started: ISO 8601, UTC.
+        planned_seconds, seconds: how long arrivals were to go on, and how long all of it took.
+        stopped: when arrivals were stopped early, in seconds from the start.
+        versions: of the toolkit, Python, Locust and libcurl.
+    """
+
+    name: str
+    run_id: str
+    started: str
+    target: str
+    environment: str
+    planned_seconds: float
+    seconds: float
+    workers: int
+    seed: int
+    model: str
+    warmup: float = 0.0
+    stopped: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A journey, a step or a group with all that was seen of it, warm-up left out.
+
+    Attributes:
+        label: how the summary and the thresholds call it.
+        tally: arrivals; of the journey that it belongs to.
+    """
+
+    label: str
+    target: Target
+    tally: Tally
+    series: Series
+    examples: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def measured(self) -> Measured:
+        """As thresholds look at it."""
+        counts = dict(self.series.counts)
+        if self.target.kind == "journey":
+            counts["dropped"] = self.tally.dropped
+        return Measured(self.tally.arrivals, counts, self.series.response, self.series.service)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One stretch of the time series, all journeys together. Counts by the due time."""
+
+    at: float
+    planned: int
+    started: int
+    series: Series
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stage with its journeys."""
+
+    label: str
+    start: float
+    seconds: float
+    first: float
+    last: float
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything about one run."""
+
+    facts: Facts
+    verdict: Verdict
+    journeys: tuple[Part, ...]
+    steps: tuple[Part, ...]
+    groups: tuple[Part, ...]
+    checks: tuple[Check, ...]
+    evidence: Evidence
+    lateness_limit: float
+    slot: float
+    points: tuple[Point, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    requests: int = 0
+    ambiguous: Mapping[str, int] = field(default_factory=dict)
+
+
+def build_parts(
+    job: Job, book: Book
+) -> tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]]:
+    """(journeys, steps, groups) of a finished run."""
+    journeys = tuple(_part(job, book, Target("journey", name, name)) for name in job.used)
+    parts = [_part(job, book, target) for target in job.names.parts()]
+    return (
+        journeys,
+        tuple(part for part in parts if part.target.kind == "step"),
+        tuple(part for part in parts if part.target.kind == "group"),
+    )
+
+
+def _part(job: Job, book: Book, target: Target, phase: int | None = None) -> Part:
+    label = target.name if target.kind == "journey" else job.names.label(target)
+    series, tally = Series(), Tally()
+    wanted = target.steps or ("",)
+    for (journey, step, at), found in book.series.items():
+        if journey == target.journey and step in wanted and _counts(at, phase):
+            series.merge(found)
+    for (journey, at), arrivals in book.tallies.items():
+        if journey == target.journey and _counts(at, phase):
+            tally.merge(arrivals)
+    examples = tuple(
+        (step, reason, text)
+        for (journey, step, reason), text in book.examples.items()
+        if journey == target.journey and step in target.steps
+    )
+    return Part(label, target, tally, series, examples)
+
+
+def _counts(at: int, phase: int | None) -> bool:
+    return at != WARMUP if phase is None else at == phase
+
+
+def checks_of(job: Job, parts: Sequence[Part]) -> tuple[Check, ...]:
+    """Every threshold held against what was seen."""
+    by_target = {part.target: part for part in parts}
+    return tuple(
+        evaluate(threshold, by_target[target].measured, job.test.min_samples)
+        for threshold, target in job.thresholds
+    )
+
+
+def counts_of(job: Job, journeys: Sequence[Part]) -> dict[str, JourneyCounts]:
+    """What doubts about each journey can hang on."""
+    declared = [(target.journey, threshold.measure, target) for threshold, target in job.thresholds]
+    drops = {name for name, measure, _ in declared if measure == "dropped"}
+    outcomes = {name for name, measure, _ in declared if measure in ("ok", "failed")}
+    return {
+        part.label: JourneyCounts(
+            arrivals=part.tally.arrivals,
+            answered=part.series.counts.total()
+            - part.series.counts["blocked"]
+            - part.series.counts["prober"],
+            failed=part.series.counts["failed"],
+            dropped=part.tally.dropped,
+            blocked=part.series.counts["blocked"],
+            prober=part.series.counts["prober"],
+            drops_gated=part.label in drops,
+            failures_gated=part.label in outcomes,
+        )
+        for part in journeys
+    }
+
+
+def points_of(job: Job, book: Book, slot: float, until: float) -> tuple[Point, ...]:
+    """The time series: planned and started arrivals, outcomes and latencies of each slot."""
+    planned: dict[int, int] = {}
+    for arrival in job.arrivals:
+        if arrival.due <= until:
+            at = int(arrival.due / slot)
+            planned[at] = planned.get(at, 0) + 1
+    merged: dict[int, Series] = {}
+    for (_, at), series in book.slots.items():
+        merged.setdefault(at, Series()).merge(series)
+    last = max([*planned, *merged, *book.starts], default=-1)
+    return tuple(
+        Point(at * slot, planned.get(at, 0), book.starts[at], merged.get(at, Series()))
+        for at in range(last + 1)
+    )
+
+
+def phases_of(job: Job, book: Book) -> tuple[Phase, ...]:
+    """Each stage with the journeys that were due in it, warm-up left out."""
+    return tuple(
+        Phase(
+            piece.label,
+            piece.start,
+            piece.seconds,
+            piece.first,
+            piece.last,
+            tuple(_part(job, book, Target("journey", name, name), number) for name in job.used),
+        )
+        for number, piece in enumerate(job.shape.pieces)
+    )

@@ -1,0 +1,105 @@
+"""What does the parent tell a worker, and in which form?
+
+The plan goes down an anonymous pipe as a pickle: journeys carry secrets, and a pipe leaves no trace
+on disk, in the arguments or in the environment. Deltas come up as lines of JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import orjson
+
+from sre.journey.model import Journey
+from sre.journey.shop import Shop, Targets
+from sre.loadtest.shape import Shape
+
+__all__ = [
+    "START",
+    "WorkerPlan",
+    "read_deltas",
+    "read_plan",
+    "read_start",
+    "write_delta",
+    "write_plan",
+]
+
+_LENGTH = struct.Struct("!Q")
+START = struct.Struct("!d")
+"""When the run begins, CLOCK_MONOTONIC seconds of this machine; sent when every worker is ready."""
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """Everything that one worker needs.
+
+    Attributes:
+        worker, workers: which one it is, from 0, of how many.
+        users: virtual users at 100 % over all workers; None in an open model.
+        max_in_flight: of this worker alone.
+        slot: seconds that a point of the time series covers.
+        drain: seconds that journeys in flight get after the last arrival.
+        report: file descriptor that deltas go to.
+    """
+
+    run_id: str
+    worker: int
+    workers: int
+    shape: Shape
+    journeys: dict[str, Journey]
+    shop: Shop
+    targets: Targets
+    users: int | None
+    max_in_flight: int
+    slot: float
+    drain: float
+    report: int
+    log_level: str = "warning"
+
+
+def write_plan(pipe: IO[bytes], plan: WorkerPlan) -> None:
+    """Send the plan. Raises OSError when the worker is gone."""
+    data = pickle.dumps(plan)
+    pipe.write(_LENGTH.pack(len(data)) + data)
+    pipe.flush()
+
+
+def read_plan(pipe: IO[bytes]) -> WorkerPlan:
+    """Read what `write_plan` wrote. Raises EOFError when the parent is gone."""
+    (length,) = _LENGTH.unpack(_exactly(pipe, _LENGTH.size))
+    plan = pickle.loads(_exactly(pipe, length))  # noqa: S301  from our own parent, by our own pipe
+    if not isinstance(plan, WorkerPlan):
+        raise TypeError(f"expected a WorkerPlan, not {type(plan).__name__}")
+    return plan
+
+
+def read_start(pipe: IO[bytes]) -> float:
+    """When the run begins. Raises EOFError when the parent is gone."""
+    (start,) = START.unpack(_exactly(pipe, START.size))
+    return float(start)
+
+
+def write_delta(descriptor: int, delta: dict[str, Any]) -> None:
+    """Send one delta as a line of JSON. Raises OSError when the parent is gone."""
+    data = memoryview(orjson.dumps(delta) + b"\n")
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def read_deltas(pipe: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """Deltas until the worker closes its end; a last line that was cut short is left out."""
+    for line in pipe:
+        if line.endswith(b"\n"):
+            yield orjson.loads(line)
+
+
+def _exactly(pipe: IO[bytes], length: int) -> bytes:
+    data = pipe.read(length)
+    if len(data) != length:
+        raise EOFError("the parent closed the pipe")
+    return data
