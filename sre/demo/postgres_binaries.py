@@ -37,22 +37,33 @@ def binaries_for(owner: Owner | None, folder: Path) -> Path:
         raise MissingExtra("no PostgreSQL found on this machine: pip install 'sre[demo]'")
     if _runs(bundled, owner):
         return bundled
-    copied = folder / "pginstall"
-    shutil.copytree(bundled.parent, copied, ignore=shutil.ignore_patterns("include"))
-    # Private sources (umask 077) would stay private: the copy is for another user.
-    for path in (copied, *copied.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-    if not _runs(copied / "bin", owner):
+    copied = _copy(bundled, folder / "bundled")
+    if not _runs(copied, owner):
         raise Transient(f"the bundled PostgreSQL in {bundled} does not run on this machine")
-    return copied / "bin"
+    return copied
 
 
-def version_of(bin_dir: Path, owner: Owner | None = None) -> str:
+def _copy(bundled: Path, place: Path) -> Path:
+    """The wheel's package, with the libraries that the wheel keeps beside it, for any user."""
+    package = bundled.parent.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    unused = shutil.ignore_patterns("include", "pginstall18", "__pycache__", "*.a")
+    for source in (package, libraries):
+        if source.is_dir():
+            shutil.copytree(source, place / source.name, ignore=unused)
+    # What umask 077 installed is private, and would stay so in a copy.
+    for path in (place, *place.rglob("*")):
+        if not path.is_symlink():
+            executable = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if executable else 0o644)
+    return place / package.name / bundled.relative_to(package)
+
+
+def version_of(bin_dir: Path, owner: Owner | None = None, program: str = "postgres") -> str:
     """For example `16.14`; raises OSError or CalledProcessError when it does not run."""
     uid, gid = owner or (None, None)
     done = subprocess.run(
-        [str(bin_dir / "postgres"), "--version"],
+        [str(bin_dir / program), "--version"],
         capture_output=True,
         text=True,
         check=True,
@@ -76,10 +87,10 @@ def environment() -> dict[str, str]:
 def _runs(bin_dir: Path, owner: Owner | None) -> bool:
     """Asked of the kernel, not computed from modes: ACLs and mount options count as well."""
     try:
-        version_of(bin_dir, owner)
+        # initdb needs libpq, which the server does not.
+        return all(version_of(bin_dir, owner, name) for name in ("postgres", "initdb"))
     except (OSError, subprocess.SubprocessError):
         return False
-    return True
 
 
 def _system() -> Iterator[Path]:

@@ -49,10 +49,8 @@ def products() -> ResponseReturnValue:
     """By `category`, or by words `q`."""
     term, category = request.args.get("q", "").strip(), request.args.get("category", "")
     with reading() as db:
-        if category:
-            found = shop_store.by_category(db, category)
-        else:
-            found = shop_store.search(db, term)
+        by_category = shop_store.by_category
+        found = by_category(db, category) if category else shop_store.search(db, term)
     return jsonify(count=len(found), products=[_product(item) for item in found])
 
 
