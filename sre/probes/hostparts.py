@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from sre.core.clock import SystemClock
 from sre.probes.model import Gauge
 
 __all__ = ["Found", "collectors"]
@@ -53,14 +53,14 @@ def collectors(
     return parts | {f"disk {mount}": functools.partial(_disk, mount) for mount in mounts}
 
 
-def _gauge(name: str, value: float, text: str, **labels: str) -> Gauge:
+def _gauge(name: str, value: float, text: str, /, **labels: str) -> Gauge:
     counter = name.endswith("_total")
     return Gauge(f"sre_probe_host_{name}", float(value), text, tuple(labels.items()), counter)
 
 
 def _cpu() -> Found:
     before = psutil.cpu_times()
-    time.sleep(_SAMPLE)
+    SystemClock().sleep(_SAMPLE)
     after = psutil.cpu_times()
     spent = {mode: getattr(after, mode) - getattr(before, mode) for mode in after._fields}
     for counted_twice in ("guest", "guest_nice"):

@@ -18,7 +18,7 @@ __all__ = ["HostProbe", "Limits", "judge"]
 
 @dataclass(frozen=True)
 class Limits:
-    """Shares of what there is. `disk` is about the fullest of the mounts, `fds` the whole system."""
+    """Shares of what there is; `disk` is the fullest of the mounts, `fds` the whole system."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     cpu: Share | None = None
