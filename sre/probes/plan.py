@@ -69,31 +69,22 @@ class Plan:
         return tuple(by_name[name] for name in dict.fromkeys(names))
 
 
-def all_checks(
-    declared: Sequence[Check], journeys: Mapping[str, Journey]
-) -> tuple[tuple[Check, ...], tuple[str, ...]]:
-    """The checks to run, and what is wrong with them (a line each; nothing wrong: empty).
+def all_checks(declared: Iterable[Check], journeys: Mapping[str, Journey]) -> tuple[Check, ...]:
+    """The checks to run: the declared ones, then one for each journey that says `every`.
 
-    First the declared ones, then a probe for each journey that says `every` and has no declared
-    probe of its own name. A check that runs a journey takes that journey's time limits and budget.
+    A declared probe of a journey's own name replaces the journey's. A check that runs a journey
+    takes that journey's time limits and budget. Names must have been checked before.
     """
-    problems: list[str] = []
-    found: dict[str, Check] = {}
-    for check in declared:
-        journey = journeys.get(check.journey) if check.journey is not None else None
-        if check.name in found:
-            problems.append(f"two probes are named {check.name!r}; rename one")
-        elif check.journey is not None and journey is None:
-            problems.append(f"probe {check.name!r}: there is no journey {check.journey!r}")
-        elif check.name in journeys and check.journey != check.name:
-            problems.append(f"probe {check.name!r} has the name of a journey; rename it")
-        else:
-            found[check.name] = check if journey is None else _with_limits(check, journey)
+    found = {check.name: check for check in declared}
     for journey in journeys.values():
         if journey.every is not None and journey.name not in found:
-            own = Check(journey.name, "journey", JourneyProbe(journey.name), journey.every)
-            found[journey.name] = _with_limits(replace(own, journey=journey.name), journey)
-    return tuple(found.values()), tuple(problems)
+            probe = JourneyProbe(journey.name)
+            every = journey.every
+            found[journey.name] = Check(journey.name, "journey", probe, every, journey=journey.name)
+    return tuple(
+        check if check.journey is None else _with_limits(check, journeys[check.journey])
+        for check in found.values()
+    )
 
 
 def _with_limits(check: Check, journey: Journey) -> Check:

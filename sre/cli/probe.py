@@ -1,0 +1,104 @@
+"""`sre probe`: look at the shop once, or watch it and serve metrics."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sre.cli.options import Run, common_options
+
+if TYPE_CHECKING:
+    from sre.probes.plan import Plan
+    from sre.settings import Settings
+
+__all__ = ["plan_of", "probe"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def probe() -> None:
+    """Watch the shop: run probes once, or serve metrics."""
+
+
+@probe.command("run")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@common_options
+def run_command(names: tuple[str, ...], run: Run) -> int:
+    """Run probes once, all of them unless named, and show what they found.
+
+    Exit code, the first that applies: 5 any blocked by the allow-list, 1 failed, 8 our own failure,
+    4 throttled, 3 degraded or refused, 0 all good.
+    """
+    from sre.core.console import status  # noqa: PLC0415  only when it runs
+    from sre.probes.render import as_json, as_text, exit_code  # noqa: PLC0415
+    from sre.probes.runner import run_once  # noqa: PLC0415
+
+    plan = plan_of(run.settings())
+    checks = plan.select(names)
+    with status("probing", enabled=run.progress) as say:
+        results = run_once(checks, plan, progress=lambda names: say(f"probing {names}"))
+    run.emit(as_json(results) if run.format == "json" else as_text(results))
+    return exit_code(results)
+
+
+@probe.command("serve")
+@click.option(
+    "--web.listen-address",
+    "listen",
+    default="127.0.0.1:9115",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to serve /metrics; port 0 takes a free one and says which.",
+)
+@click.option(
+    "--web.config.file",
+    "web_config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TLS and basic auth, in the format of exporter-toolkit.",
+)
+@common_options
+def serve_command(listen: str, web_config: Path | None, run: Run) -> int:
+    """Run the probes on their schedule and serve their metrics.
+
+    POST /-/reload and SIGHUP read sre.yaml again: a bad one changes nothing. SIGTERM lets cleanup
+    steps of running journeys finish, then ends with 143.
+    """
+    from sre.probes.watch import Watch, parse_address  # noqa: PLC0415  only when it runs
+
+    watch = Watch(lambda: plan_of(run.settings()), parse_address(listen), web_config)
+    asked = threading.Event()
+    signal.signal(signal.SIGHUP, lambda _signal, _frame: asked.set())
+    try:
+        watch.start()
+        click.echo(f"listening on {watch.url}")
+        while True:
+            asked.wait()
+            asked.clear()
+            watch.reload()
+    finally:
+        watch.stop()
+
+
+def plan_of(settings: Settings) -> Plan:
+    """What the declaration means to the probes."""
+    from sre.journey.guard import Guard  # noqa: PLC0415  only when it runs
+    from sre.probes.plan import Plan, all_checks  # noqa: PLC0415
+
+    checks = all_checks(settings.probes, settings.journeys)
+    edges: dict[str, tuple[float, ...]] = {}
+    step_edges: dict[str, tuple[float, ...]] = {}
+    for objective in settings.objectives:
+        if objective.below is None:
+            continue
+        edge = (float(objective.below),)
+        if objective.step is not None:
+            step_edges[objective.step] = step_edges.get(objective.step, ()) + edge
+        for check in checks:
+            if objective.subject in (check.journey, check.name) and objective.step is None:
+                edges[check.name] = edges.get(check.name, ()) + edge
+    guard = Guard(settings.targets.allow, settings.shop.base_url)
+    return Plan(checks, settings.shop, guard, settings.journeys, edges, step_edges)

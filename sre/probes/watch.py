@@ -1,0 +1,111 @@
+"""How do scheduler, record and HTTP server become one service that starts, reloads and stops?"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sre.core.clock import Clock, SystemClock
+from sre.core.errors import SreError, UsageError
+from sre.core.secrets import redactor
+from sre.probes.exporter import registry_of
+from sre.probes.plan import Plan
+from sre.probes.record import Record
+from sre.probes.render import as_data
+from sre.probes.scheduler import Scheduler
+from sre.probes.serve import HttpServer, Pages
+from sre.probes.webconfig import load_web_config
+
+__all__ = ["Watch", "parse_address"]
+
+log = logging.getLogger(__name__)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """HOST:PORT, [IPv6]:PORT or :PORT (every address) as a pair.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"{text!r} is not an address; write HOST:PORT such as 127.0.0.1:9115")
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104  as asked
+
+
+class Watch:
+    """The service of `probe serve`.
+
+    Args:
+        load: reads the declaration and makes a plan of it; raises SreError when it is no good.
+        listen: where to serve; port 0 takes any free one.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Plan],
+        listen: tuple[str, int],
+        web_config: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._load = load
+        self._clock = clock or SystemClock()
+        self._record = Record()
+        self._reloading = threading.Lock()
+        self._scheduler: Scheduler | None = None
+        self._stopping = False
+        pages = Pages(
+            registry_of(self._record, self._clock), self._ready, self.reload, self._results
+        )
+        tls, gate = load_web_config(web_config) if web_config else (None, None)
+        try:
+            self._http = HttpServer(listen, pages, tls, gate)
+        except OSError as error:
+            where = f"{listen[0]}:{listen[1]}"
+            raise UsageError(f"cannot listen on {where}: {error.strerror}") from error
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self._http.url
+
+    def start(self) -> None:
+        """Listen, read the declaration, begin to probe. Raises what `load` raises."""
+        self._http.start()
+        plan = self._load()
+        self._scheduler = Scheduler(plan, self._record, clock=self._clock)
+        self._record.reloaded = (True, self._clock.wall())
+        threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
+
+    def reload(self) -> str | None:
+        """Read the declaration again; what is wrong with it (the old one stays), or None."""
+        with self._reloading:
+            try:
+                plan = self._load()
+            except SreError as error:
+                self._record.reloaded = (False, self._record.reloaded[1])
+                log.error("not reloaded, the old declaration stays:\n%s", error)
+                return redactor.mask(str(error))
+            if self._scheduler is None:
+                return "not started yet"
+            self._scheduler.replace(plan)
+            self._record.reloaded = (True, self._clock.wall())
+            log.info("reloaded: %d probes", len(plan.checks))
+            return None
+
+    def stop(self) -> None:
+        """Stop probing (cleanup steps of running journeys still happen), then stop listening."""
+        self._stopping = True
+        if self._scheduler is not None:
+            self._scheduler.stop()
+        self._http.stop()
+
+    def _ready(self) -> bool:
+        return self._scheduler is not None and not self._stopping
+
+    def _results(self) -> list[dict[str, Any]]:
+        with self._record.reading() as (probes, _):
+            return [as_data(series.result) for series in probes.values() if series.result]
