@@ -71,8 +71,9 @@ def reset_on_close(connection: socket.socket) -> None:
 class Canary:
     """A listening port that must stay untouched: proves that NO packet was sent.
 
-    A connection is reset as soon as it is seen, so that a guilty client fails at once. The
-    count is exact at any time: reading it first accepts what the kernel still holds.
+    A connection is reset as soon as it is seen, so that a guilty client fails at once,
+    sometimes already in connect(). The count is exact at any time: reading it first accepts what
+    the kernel still holds.
     """
 
     def __init__(self, host: str = "127.0.0.1") -> None:

@@ -63,14 +63,14 @@ def test_drip_sends_a_byte_every_100_ms(hostile: Hostile) -> None:
     with raw(hostile, "/drip") as client:
         data = b""
         start = time.monotonic()
-        while data.partition(b"\r\n\r\n")[2].count(b".") < 4:
+        while data.partition(b"\r\n\r\n")[2].count(b".") < 3:
             data += client.recv(100)
-        assert 0.29 < time.monotonic() - start < 0.6
+        assert 0.19 < time.monotonic() - start < 0.5
 
 
 def test_never_says_nothing(hostile: Hostile) -> None:
     with raw(hostile, "/never") as client:
-        client.settimeout(0.2)
+        client.settimeout(0.1)
         with pytest.raises(TimeoutError):
             client.recv(1)
     assert hostile.paths() == ["/never"]
@@ -154,11 +154,11 @@ def test_the_flood_of_headers_is_megabytes(hostile: Hostile) -> None:
 
 def test_slow_headers_begin_at_once_and_end_late(hostile: Hostile) -> None:
     start = time.monotonic()
-    with raw(hostile, "/slow-headers?ms=200") as client:
+    with raw(hostile, "/slow-headers?ms=150") as client:
         assert client.recv(100) == b"HTTP/1.1 200 OK\r\n"
-        assert time.monotonic() - start < 0.15
+        assert time.monotonic() - start < 0.12
         assert client.recv(100).endswith(b"ok")
-        assert time.monotonic() - start > 0.195
+        assert time.monotonic() - start > 0.149
 
 
 def test_delay_is_exact_in_both_phases(hostile: Hostile) -> None:

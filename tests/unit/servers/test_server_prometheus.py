@@ -43,7 +43,7 @@ def test_it_scrapes_answers_and_evaluates_rules(
         encoding="utf-8",
     )
     target = f"127.0.0.1:{metrics_port}"
-    with prometheus_scraping(target, interval="1s", rules=[rules]) as prom:
+    with prometheus_scraping(target, interval="200ms", rules=[rules]) as prom:
         (one,) = prom.wait_for("smoke_total")
         assert one["metric"]["instance"] == target
         assert prom.value("smoke_total") == 3

@@ -103,7 +103,7 @@ def test_mutual_wants_a_client_certificate(tls_servers: TlsServers) -> None:
 def test_the_handshake_stalls(tls_servers: TlsServers) -> None:
     context = ssl.create_default_context(cafile=tls_servers.ca_file)
     with socket.create_connection(("127.0.0.1", tls_servers.handshake_stall)) as plain:
-        plain.settimeout(0.2)
+        plain.settimeout(0.1)
         with pytest.raises(TimeoutError):
             context.wrap_socket(plain, server_hostname="localhost")
 
