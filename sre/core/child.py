@@ -26,6 +26,7 @@ Sink = Callable[[str], None] | Path | IO[Any] | int | None
 file or descriptor, PIPE (read `child.stdout` yourself), or None: away."""
 
 _SWEEP_SECONDS = 2.0
+_LOST = 255
 
 
 class Child:
@@ -168,10 +169,15 @@ class Child:
         """Sweep its group while its id is still ours, then collect it and what it cost."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        _, status, usage = os.wait4(self.pid, 0)
         self.seconds = time.monotonic() - self._started
-        self.cpu = usage.ru_utime + usage.ru_stime
-        self.returncode = self._process.returncode = os.waitstatus_to_exitcode(status)
+        try:
+            _, status, usage = os.wait4(self.pid, 0)
+        except ChildProcessError:  # collected behind our back; how it ended is lost
+            code = _LOST
+        else:
+            self.cpu = usage.ru_utime + usage.ru_stime
+            code = os.waitstatus_to_exitcode(status)
+        self.returncode = self._process.returncode = code
 
 
 def _opened(sink: Sink, opened: list[IO[bytes]]) -> Any:
@@ -189,8 +195,10 @@ def _has_exited(pid: int, seconds: float) -> bool:
     with contextlib.ExitStack() as stack:
         poller = _poller(pid, stack) if seconds > 0 else None
         while True:
-            options = os.WEXITED | os.WNOWAIT | os.WNOHANG
-            if os.waitid(os.P_PID, pid, options) is not None:
+            try:
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+                    return True
+            except ChildProcessError:
                 return True
             left = end - time.monotonic()
             if left <= 0:
@@ -204,7 +212,10 @@ def _has_exited(pid: int, seconds: float) -> bool:
 def _poller(pid: int, stack: contextlib.ExitStack) -> select.poll | None:
     if not hasattr(os, "pidfd_open"):
         return None
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
     stack.callback(os.close, descriptor)
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)

@@ -45,17 +45,15 @@ def spawn(argv: Sequence[str], *, on_parent_death: int, **options: Any) -> Popen
     try:
         return _forker.call(start)
     except OSError as error:
-        missing = options.get("cwd")
-        what = f"folder {str(missing)!r}" if error.filename == missing else f"program {argv[0]!r}"
-        cure = (
-            "install it or put it on PATH" if isinstance(error, FileNotFoundError) else "allow it"
-        )
-        raise UsageError(f"cannot start {what}: {error.strerror}; {cure}") from error
+        folder = options.get("cwd")
+        in_folder = folder is not None and str(error.filename) == str(folder)
+        what = f"folder {str(folder)!r}" if in_folder else f"program {argv[0]!r}"
+        raise UsageError(f"cannot use the {what}: {error.strerror}; {_cure(error)}") from error
 
 
 def _cure(error: OSError) -> str:
     absent = isinstance(error, FileNotFoundError)
-    return "install it or put it on PATH" if absent else "check its permissions"
+    return "make it, or install it and put it on PATH" if absent else "check its permissions"
 
 
 def _check(argv: Sequence[str]) -> None:
