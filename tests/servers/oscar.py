@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -60,8 +61,17 @@ class OscarShop:
 
     @property
     def access_log_path(self) -> Path:
-        """One line for each request, in the combined log format."""
+        """One line for each request: the combined log format, then the X-Synthetic header."""
         return self.folder / "access.log"
+
+    def requests_of(self, mark: str) -> list[tuple[str, str, int]]:
+        """Method, path and status of every request that bore this X-Synthetic header."""
+        found = re.findall(
+            rf'"(\S+) (\S+) HTTP/1.1" (\d+) .*"{re.escape(mark)}"$',
+            self.access_log_path.read_text(),
+            re.MULTILINE,
+        )
+        return [(method, path, int(status)) for method, path, status in found]
 
     @property
     def products(self) -> dict[str, Product]:
