@@ -150,10 +150,14 @@ _VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 
 def _phases(handle: Any, admission: Admission) -> dict[str, float]:
-    """blackbox_exporter's phases; one that did not happen is left out, on a failure too."""
+    """blackbox_exporter's phases; one that did not happen is left out, on a failure too.
+
+    Processing counts from the moment the connection is there, as blackbox_exporter does. libcurl's
+    own PRETRANSFER mark is of no use: it is at times set only when the answer is already here.
+    """
     info = handle.getinfo
     connect, tls = info(pycurl.CONNECT_TIME), info(pycurl.APPCONNECT_TIME)
-    ready, first = info(pycurl.PRETRANSFER_TIME), info(pycurl.STARTTRANSFER_TIME)
+    first = info(pycurl.STARTTRANSFER_TIME)
     phases: dict[str, float] = {}
     if admission.seconds is not None:
         phases["resolve"] = admission.seconds
@@ -162,7 +166,7 @@ def _phases(handle: Any, admission: Admission) -> dict[str, float]:
         if tls > 0:
             phases["tls"] = tls - connect
     if first > 0:
-        phases["processing"] = max(0.0, first - ready)
+        phases["processing"] = max(0.0, first - max(connect, tls, 0.0))
         phases["transfer"] = max(0.0, info(pycurl.TOTAL_TIME) - first)
     return phases
 
@@ -174,8 +178,7 @@ def _failure(handle: Any, sink: Sink, error: tuple[int, str]) -> TransportFailur
         text = f"the body is larger than the limit of {sink.limit} bytes (body_limit)"
     elif reason is Reason.TIMEOUT:
         text = f"{_stage(handle)} (total {handle.getinfo(pycurl.TOTAL_TIME):.2f} s)"
-    sent = handle.getinfo(pycurl.PRETRANSFER_TIME) > 0
-    return TransportFailure(reason, text, sent=sent)
+    return TransportFailure(reason, text, sent=_sent(handle))
 
 
 def _reason(handle: Any, sink: Sink, code: int) -> Reason:
@@ -189,16 +192,21 @@ def _reason(handle: Any, sink: Sink, code: int) -> Reason:
         return Reason.TLS
     if code == pycurl.E_COULDNT_CONNECT:
         return Reason.CONNECT
-    if code == pycurl.E_RECV_ERROR and not handle.getinfo(pycurl.PRETRANSFER_TIME):
+    if code == pycurl.E_RECV_ERROR and not _sent(handle):
         return Reason.CONNECT
     return Reason.PROTOCOL
+
+
+def _sent(handle: Any) -> bool:
+    """The request, or a part of it, has left."""
+    return bool(handle.getinfo(pycurl.REQUEST_SIZE) > 0)
 
 
 def _stage(handle: Any) -> str:
     info = handle.getinfo
     if info(pycurl.STARTTRANSFER_TIME) > 0:
         return "timed out while the answer was still arriving"
-    if info(pycurl.PRETRANSFER_TIME) > 0:
+    if _sent(handle):
         return "timed out waiting for the first byte of the answer"
     if info(pycurl.CONNECT_TIME) > 0:
         return "timed out in the TLS handshake"
