@@ -78,7 +78,7 @@ def test_delay_of_each_direction(proxy: FaultProxy, client: socket.socket) -> No
     start = time.monotonic()
     client.sendall(b"x")
     assert client.recv(1) == b"x"
-    assert 0.149 < time.monotonic() - start < 0.3
+    assert 0.149 < time.monotonic() - start < 0.6
     proxy.heal()
     start = time.monotonic()
     client.sendall(b"x")
@@ -124,7 +124,7 @@ def test_bandwidth(proxy: FaultProxy, client: socket.socket) -> None:
     start = time.monotonic()
     client.sendall(b"z" * 60_000)
     assert len(exactly(client, 60_000)) == 60_000
-    assert 0.25 < time.monotonic() - start < 0.6
+    assert 0.25 < time.monotonic() - start < 1.2
 
 
 def test_a_dead_target_resets_the_client(fault_proxy: Proxies) -> None:

@@ -65,7 +65,7 @@ def test_drip_sends_a_byte_every_100_ms(hostile: Hostile) -> None:
         start = time.monotonic()
         while data.partition(b"\r\n\r\n")[2].count(b".") < 3:
             data += client.recv(100)
-        assert 0.19 < time.monotonic() - start < 0.5
+        assert 0.19 < time.monotonic() - start < 1
 
 
 def test_never_says_nothing(hostile: Hostile) -> None:
@@ -161,15 +161,22 @@ def test_slow_headers_begin_at_once_and_end_late(hostile: Hostile) -> None:
         assert time.monotonic() - start > 0.149
 
 
-def test_delay_is_exact_in_both_phases(hostile: Hostile) -> None:
+def phases(server: Hostile, path: str) -> tuple[float, float]:
+    """Seconds until the first byte, and from there to the last."""
     start = time.monotonic()
-    with raw(hostile, "/delay?first=100&body=150") as client:
+    with raw(server, path) as client:
         client.recv(10_000)
         first = time.monotonic() - start
         client.recv(10_000)
-        whole = time.monotonic() - start
-    assert 0.099 < first < 0.14
-    assert 0.149 < whole - first < 0.19
+    return first, time.monotonic() - start - first
+
+
+def test_delay_is_exact_in_both_phases(hostile: Hostile) -> None:
+    # A busy machine only ever adds to a phase: the best of a few is what the server does.
+    runs = [phases(hostile, "/delay?first=50&body=80") for _ in range(4)]
+    first, body = (min(column) for column in zip(*runs, strict=True))
+    assert 0.05 <= first < 0.065
+    assert 0.075 < body < 0.095
 
 
 @pytest.mark.parametrize("code", [200, 204, 304, 404, 500, 503, 599])
@@ -248,6 +255,7 @@ def test_freeze_holds_answers_and_lets_them_go(hostile: Hostile) -> None:
     start = time.monotonic()
     hostile.freeze(0.2)
     get(hostile, "/")
-    assert 0.199 < time.monotonic() - start < 0.5
+    thawed = time.monotonic()
+    assert 0.199 < thawed - start < 1
     get(hostile, "/")
-    assert time.monotonic() - start < 0.6
+    assert time.monotonic() - thawed < 0.15
