@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from sre.journey.guard import Blocked, Unresolved
+import pycurl
+
+from sre.journey.guard import Admission, Blocked, Unresolved
 from sre.journey.result import Outcome, Reason, Row, StepResult
-from sre.probes.model import Gauge, ProbeContext, Reading
+from sre.probes.model import GOOD, Gauge, ProbeContext, Reading
 
-__all__ = ["Attempt", "Trouble", "dial", "secured"]
+__all__ = ["Attempt", "Trouble", "admitted", "connect", "handle_for", "perform", "secured"]
 
 
 class Trouble(Exception):  # noqa: N818  an answer on its way out, not a fault
@@ -61,7 +65,8 @@ class Attempt:
         self, outcome: Outcome = Outcome.OK, reason: Reason = Reason.NONE, message: str = ""
     ) -> Reading:
         """What came of it: one step with one row and its phases."""
-        seconds = sum(self.phases.values())
+        good = outcome in GOOD
+        seconds = sum(self.phases.values()) if good else time.monotonic() - self.begun
         row = Row(self.step, outcome, seconds, reason=reason, phases=self.phases, message=message)
         step = StepResult(self.step, outcome, seconds, reason=reason, rows=(row,), message=message)
         return Reading(outcome, seconds, reason, message, (step,), tuple(self.gauges))
@@ -71,11 +76,11 @@ class Attempt:
         return self.reading(trouble.outcome, trouble.reason, trouble.message)
 
 
-def dial(attempt: Attempt, host: str, port: int) -> tuple[socket.socket, str]:
-    """A TCP connection to the one address that the allow-list admits, and that address.
+def admitted(attempt: Attempt, host: str, port: int) -> Admission:
+    """The one address that the allow-list admits; asks DNS, sends nothing else.
 
     Raises:
-        Trouble: blocked (nothing was sent), `dns`, `connect` or `timeout`.
+        Trouble: blocked, `dns` or `timeout`.
     """
     try:
         admission = attempt.context.guard.admit(host, port, attempt.time_left())
@@ -85,30 +90,60 @@ def dial(attempt: Attempt, host: str, port: int) -> tuple[socket.socket, str]:
         raise Trouble(Reason.DNS, str(error)) from error
     if admission.seconds is not None:
         attempt.phases["resolve"] = admission.seconds
-    return connect(attempt, admission.address, port), admission.address
+    return admission
 
 
-def connect(attempt: Attempt, address: str, port: int) -> socket.socket:
-    """A TCP connection to an address that was admitted before.
+def handle_for(admission: Admission, url: str) -> Any:
+    """A libcurl handle that connects to the admitted address, at most, and sends no request."""
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.URL, url)
+    curl.setopt(pycurl.CONNECT_TO, [f"::{admission.authority}"])
+    curl.setopt(pycurl.CONNECT_ONLY, 1)
+    curl.setopt(pycurl.PROXY, "")
+    curl.setopt(pycurl.NOSIGNAL, 1)
+    return curl
+
+
+def perform(attempt: Attempt, curl: Any) -> None:
+    """Connect, and shake hands if it is TLS; the phases come from libcurl's own clock.
 
     Raises:
-        Trouble: `connect` or `timeout`.
+        Trouble: `connect`, `tls` or `timeout`.
     """
-    left = attempt.time_left()
-    with attempt.phase("connect"):
-        try:
-            return socket.create_connection((address, port), timeout=left)
-        except TimeoutError as error:
-            where = f"{address}:{port}"
-            raise Trouble(Reason.TIMEOUT, f"{where}: no connection in {left:.1f} s") from error
-        except OSError as error:
-            raise Trouble(Reason.CONNECT, f"{address}:{port}: {error.strerror}") from error
+    try:
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(attempt.time_left() * 1000)))
+        curl.perform()
+    except pycurl.error as error:
+        raise _trouble(curl, *error.args[:2]) from error
+    finally:
+        connected, secure = curl.getinfo(pycurl.CONNECT_TIME), curl.getinfo(pycurl.APPCONNECT_TIME)
+        if connected > 0:
+            attempt.phases["connect"] = connected - curl.getinfo(pycurl.NAMELOOKUP_TIME)
+        if secure > 0:
+            attempt.phases["tls"] = secure - connected
+
+
+def _trouble(curl: Any, code: int, text: str) -> Trouble:
+    connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        what = "the TLS handshake took too long" if connected else "no connection in time"
+        return Trouble(Reason.TIMEOUT, what)
+    if code == pycurl.E_COULDNT_CONNECT or not connected:
+        return Trouble(Reason.CONNECT, text)
+    return Trouble(Reason.TLS, text)
+
+
+def connect(attempt: Attempt, admission: Admission) -> socket.socket:
+    """A TCP connection to the admitted address. Raises Trouble: `connect` or `timeout`."""
+    with closing(handle_for(admission, f"http://{admission.authority}/")) as curl:
+        perform(attempt, curl)
+        return socket.socket(fileno=os.dup(curl.getinfo(pycurl.ACTIVESOCKET)))
 
 
 def secured(
     attempt: Attempt, raw: socket.socket, context: ssl.SSLContext, name: str
 ) -> ssl.SSLSocket:
-    """The connection after a TLS handshake; `raw` is closed when that fails.
+    """The connection after a TLS handshake; whoever opened `raw` closes it.
 
     Raises:
         Trouble: `tls` or `timeout`.
@@ -123,9 +158,6 @@ def secured(
             raise Trouble(Reason.TLS, f"not trusted: {error.verify_message}") from error
         except (ssl.SSLError, OSError, ValueError) as error:
             raise Trouble(Reason.TLS, f"no TLS session: {_words(error)}") from error
-        finally:
-            if attempt.context.deadline.passed():
-                raw.close()
 
 
 def _words(error: Exception) -> str:

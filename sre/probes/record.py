@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sre.journey.result import Outcome, StepResult
+from sre.journey.result import Outcome, Reason, StepResult
 from sre.probes.model import GOOD, Check, Gauge, Reading
 from sre.probes.plan import Plan
 from sre.probes.runner import Result
@@ -62,7 +62,9 @@ Attempts = Counter[tuple[str, str]]
 
 
 def _attempts() -> Attempts:
-    return Counter({(Outcome.OK.value, ""): 0})
+    """All at 0: Prometheus cannot see an increase in a series that begins at 1."""
+    failures = {(Outcome.FAILED.value, reason.value): 0 for reason in Reason if reason}
+    return Counter({(Outcome.OK.value, ""): 0, **failures})
 
 
 @dataclass
@@ -120,10 +122,9 @@ class Record:
         with self._lock:
             old, self._plan = self._probes, plan
             self._probes = {c.name: self._series(c, old.get(c.name)) for c in plan.checks}
-            used = {check.journey for check in plan.checks}
-            self._journeys = {n: s for n, s in self._journeys.items() if n in used}
-            for name, series in self._journeys.items():
-                self._keep_steps(name, series)
+            run = {check.journey for check in plan.checks if check.journey is not None}
+            past = self._journeys
+            self._journeys = {name: self._steps(name, past.get(name)) for name in sorted(run)}
 
     def add(self, result: Result, now: float) -> None:
         """A run ended at `now` (seconds since the epoch)."""
@@ -170,29 +171,32 @@ class Record:
             old.duration = duration
         return old
 
-    def _keep_steps(self, journey: str, series: JourneySeries) -> None:
-        known = self._plan.journeys.get(journey) if self._plan else None
-        names = {step.name for step in known.all_steps} if known else set()
-        series.last = tuple(step for step in series.last if step.name in names)
-        series.attempts = {n: a for n, a in series.attempts.items() if n in names}
-        series.durations = {
-            n: h
-            for n, h in series.durations.items()
-            if n in names and h.edges == self._step_histogram(journey, n).edges
-        }
+    def _steps(self, journey: str, old: JourneySeries | None) -> JourneySeries:
+        """The series of a journey: every step from the beginning, those from before kept."""
+        old, new = old or JourneySeries(), JourneySeries()
+        known = self._plan.journeys[journey].all_steps if self._plan else ()
+        new.by = old.by
+        for step in known:
+            before = old.durations.get(step.name)
+            fresh = Histogram(self._step_edges(journey, step.name))
+            same = before is not None and before.edges == fresh.edges
+            new.durations[step.name] = before if before is not None and same else fresh
+            new.attempts[step.name] = old.attempts.get(step.name) or _attempts()
+        new.last = tuple(step for step in old.last if step.name in new.attempts)
+        return new
 
-    def _step_histogram(self, journey: str, step: str) -> Histogram:
-        return Histogram(self._plan.step_edges.get(f"{journey}/{step}", ()) if self._plan else ())
+    def _step_edges(self, journey: str, step: str) -> tuple[float, ...]:
+        return self._plan.step_edges.get(f"{journey}/{step}", ()) if self._plan else ()
 
     def _add_steps(self, journey: str, result: Result) -> None:
-        series = self._journeys.setdefault(journey, JourneySeries())
-        series.last, series.by = result.reading.steps, result.probe
-        for step in result.reading.steps:
-            attempts = series.attempts.setdefault(step.name, _attempts())
-            attempts[step.outcome.value, step.reason.value] += 1
+        series = self._journeys.get(journey)
+        if series is None:
+            return
+        steps = [step for step in result.reading.steps if step.name in series.attempts]
+        series.last, series.by = tuple(steps), result.probe
+        for step in steps:
+            series.attempts[step.name][step.outcome.value, step.reason.value] += 1
             if step.outcome in GOOD:
-                if step.name not in series.durations:
-                    series.durations[step.name] = self._step_histogram(journey, step.name)
                 series.durations[step.name].observe(step.seconds)
 
 

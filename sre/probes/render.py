@@ -90,7 +90,7 @@ def _steps(result: Result) -> str:
 def _label(row: Row) -> str:
     hop = f" hop {row.hop}" if row.hop else ""
     again = f" try {row.attempt + 1}" if row.attempt else ""
-    return f"  {row.step}{hop}{again}{' (cleanup)' if row.cleanup else ''}"
+    return f"{row.step}{hop}{again}{' (cleanup)' if row.cleanup else ''}"
 
 
 def _rows(step: StepResult) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from socket import socket
 from typing import ClassVar
 
 from sre.journey.result import Reason
-from sre.probes.dial import Attempt, Trouble, dial, secured
+from sre.probes.dial import Attempt, Trouble, admitted, connect, secured
 from sre.probes.model import ProbeContext, Reading
 
 __all__ = ["TcpProbe"]
@@ -51,8 +51,8 @@ class TcpProbe:
         """Connect, talk, hang up."""
         attempt = Attempt("tcp", context)
         try:
-            raw, _ = dial(attempt, self.host, self.port)
-            with closing(raw):
+            admission = admitted(attempt, self.host, self.port)
+            with closing(connect(attempt, admission)) as raw:
                 self._talk(attempt, raw)
         except Trouble as trouble:
             return attempt.ended_by(trouble)

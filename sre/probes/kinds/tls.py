@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import ssl
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import pycurl
 
 from sre.core.units import Duration
+from sre.journey.guard import Admission
 from sre.journey.result import Outcome, Reason
-from sre.probes.dial import Attempt, Trouble, connect, dial, secured
+from sre.probes.dial import Attempt, Trouble, admitted, connect, handle_for, perform, secured
 from sre.probes.model import Gauge, ProbeContext, Reading
 
 __all__ = ["ExpiresWithin", "Facts", "TlsProbe", "judge"]
@@ -56,7 +58,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class TlsProbe:
-    """One verified handshake for the verdict, and one without verification for the facts.
+    """One handshake without verification for the facts, and a verified one for the verdict.
 
     So the expiry and the protocol are known also when the certificate is not trusted.
 
@@ -94,29 +96,26 @@ class TlsProbe:
 
     def _observe(self, attempt: Attempt) -> Facts:
         name = self.server_name or self.host
-        raw, address = dial(attempt, self.host, self.port)
+        admission = admitted(attempt, self.host, self.port)
+        expiry, fingerprint = _chain(attempt, admission, name)
+        session, untrusted = Facts(), ""
+        aside = Attempt("verdict", attempt.context)
+        try:
+            session = _session(aside, admission, self._strict(), name)
+        except Trouble as trouble:
+            if trouble.reason is not Reason.TLS:
+                raise
+            untrusted = trouble.message
+            with contextlib.suppress(Trouble):
+                session = _session(aside, admission, _lax(), name)
+        return replace(
+            session, untrusted=untrusted, earliest_expiry=expiry, fingerprint=fingerprint
+        )
+
+    def _strict(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca_file)
         context.minimum_version = _VERSIONS[self.min_version]
-        untrusted, session = "", Facts()
-        with closing(raw):
-            try:
-                with closing(secured(attempt, raw, context, name)) as connection:
-                    session = _session(connection)
-            except Trouble as trouble:
-                if trouble.reason is not Reason.TLS:
-                    raise
-                untrusted = trouble.message
-        aside = Attempt("facts", attempt.context)
-        if untrusted:
-            session = _unverified_session(aside, address, self.port, name)
-        expiry, fingerprint = _chain(aside, address, self.port, name)
-        return Facts(
-            untrusted,
-            expiry if expiry is not None else session.earliest_expiry,
-            session.version,
-            session.cipher,
-            fingerprint or session.fingerprint,
-        )
+        return context
 
 
 def judge(
@@ -126,8 +125,6 @@ def judge(
     left = math.inf if facts.earliest_expiry is None else facts.earliest_expiry - now
     if left <= 0:
         return Outcome.FAILED, Reason.TLS, f"expired {-left / _DAY:.1f} days ago"
-    if facts.version is None and facts.untrusted:
-        return Outcome.FAILED, Reason.TLS, facts.untrusted
     if facts.untrusted and verify:
         return Outcome.FAILED, Reason.TLS, facts.untrusted
     if left < limits.failed:
@@ -137,60 +134,41 @@ def judge(
     return Outcome.OK, Reason.NONE, ""
 
 
-def _session(connection: ssl.SSLSocket) -> Facts:
-    cipher = connection.cipher()
-    der = connection.getpeercert(binary_form=True) or b""
-    until = (connection.getpeercert() or {}).get("notAfter")
-    return Facts(
-        earliest_expiry=ssl.cert_time_to_seconds(until) if isinstance(until, str) else None,
-        version=connection.version(),
-        cipher=cipher[0] if cipher else None,
-        fingerprint=hashlib.sha256(der).hexdigest() if der else None,
-    )
-
-
-def _unverified_session(attempt: Attempt, address: str, port: int, name: str) -> Facts:
-    """Protocol and cipher with a server that is not trusted; nothing is sent over it."""
+def _lax() -> ssl.SSLContext:
+    """Takes any certificate and any protocol; nothing is ever sent over it."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("ALL:@SECLEVEL=0")
-    try:
-        with (
-            closing(connect(attempt, address, port)) as raw,
-            closing(secured(attempt, raw, context, name)) as connection,
-        ):
-            return _session(connection)
-    except Trouble:
-        return Facts()
+    return context
 
 
-def _chain(attempt: Attempt, address: str, port: int, name: str) -> tuple[float | None, str | None]:
+def _session(attempt: Attempt, admission: Admission, context: ssl.SSLContext, name: str) -> Facts:
+    """Protocol and cipher of a handshake on a connection of its own. Raises Trouble."""
+    with (
+        closing(connect(attempt, admission)) as raw,
+        closing(secured(attempt, raw, context, name)) as connection,
+    ):
+        cipher = connection.cipher()
+        return Facts(version=connection.version(), cipher=cipher[0] if cipher else None)
+
+
+def _chain(attempt: Attempt, admission: Admission, name: str) -> tuple[float | None, str | None]:
     """Earliest expiry of the chain that the server sends, and the first one's fingerprint.
 
-    Python 3.11 shows the server's own certificate at most; libcurl shows all of them.
+    Without verification. Python 3.11 shows the server's own certificate at most, libcurl all of
+    them; its clock times the phases too. Raises Trouble.
     """
-    curl = pycurl.Curl()
-    with closing(curl):
-        target = f"[{address}]" if ":" in address else address
-        host = f"[{name}]" if ":" in name else name
-        curl.setopt(pycurl.URL, f"https://{host}:{port}/")
-        curl.setopt(pycurl.CONNECT_TO, [f"::{target}:{port}"])
-        curl.setopt(pycurl.CONNECT_ONLY, 1)
+    host = f"[{name}]" if ":" in name else name
+    with closing(handle_for(admission, f"https://{host}:{admission.port}/")) as curl:
         curl.setopt(pycurl.OPT_CERTINFO, 1)
         curl.setopt(pycurl.SSL_VERIFYPEER, 0)
         curl.setopt(pycurl.SSL_VERIFYHOST, 0)
         curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_0)
         curl.setopt(pycurl.SSL_CIPHER_LIST, "ALL:@SECLEVEL=0")
-        curl.setopt(pycurl.PROXY, "")
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        try:
-            curl.setopt(pycurl.TIMEOUT_MS, max(1, int(attempt.time_left() * 1000)))
-            curl.perform()
-            sent = [dict(pairs) for pairs in curl.getinfo(pycurl.INFO_CERTINFO)]
-        except (pycurl.error, Trouble):
-            return None, None
+        perform(attempt, curl)
+        sent = [dict(pairs) for pairs in curl.getinfo(pycurl.INFO_CERTINFO)]
     ends = [ssl.cert_time_to_seconds(cert["Expire date"]) for cert in sent]
     return min(ends, default=None), _fingerprint(sent[0]) if sent else None
 
@@ -200,7 +178,7 @@ def _fingerprint(certificate: dict[str, str]) -> str:
 
 
 def _gauges(facts: Facts) -> list[Gauge]:
-    trusted = "Whether the server's certificate is trusted and names the server."
+    trusted = "Whether a handshake with full verification worked: trust, name, dates, protocol."
     gauges = [Gauge("sre_probe_tls_verified", float(not facts.untrusted), trusted)]
     if facts.earliest_expiry is not None:
         name = "sre_probe_tls_earliest_expiry_timestamp_seconds"
