@@ -13,6 +13,7 @@ import requests
 
 from tests.servers.hostile import Hostile
 from tests.servers.hostile_bodies import GIB, HAS_BROTLI
+from tests.servers.net import wait_until
 
 
 def raw(server: Hostile, path: str) -> socket.socket:
@@ -161,22 +162,20 @@ def test_slow_headers_begin_at_once_and_end_late(hostile: Hostile) -> None:
         assert time.monotonic() - start > 0.149
 
 
-def phases(server: Hostile, path: str) -> tuple[float, float]:
-    """Seconds until the first byte, and from there to the last."""
-    start = time.monotonic()
-    with raw(server, path) as client:
-        client.recv(10_000)
-        first = time.monotonic() - start
-        client.recv(10_000)
-    return first, time.monotonic() - start - first
-
-
 def test_delay_is_exact_in_both_phases(hostile: Hostile) -> None:
-    # A busy machine only ever adds to a phase: the best of a few is what the server does.
-    runs = [phases(hostile, "/delay?first=50&body=80") for _ in range(4)]
-    first, body = (min(column) for column in zip(*runs, strict=True))
-    assert 0.05 <= first < 0.065
-    assert 0.075 < body < 0.095
+    def exact() -> bool:
+        start = time.monotonic()
+        with raw(hostile, "/delay?first=50&body=80") as client:
+            client.recv(10_000)
+            first = time.monotonic() - start
+            client.recv(10_000)
+            whole = time.monotonic() - start
+        if first < 0.05 or whole < 0.13:
+            pytest.fail(f"too early: {first}, {whole}")
+        return first < 0.06 and whole < 0.15
+
+    # A busy machine only ever adds: never too early, and exact in one of several tries.
+    wait_until(exact, 10, "a run that nothing delayed")
 
 
 @pytest.mark.parametrize("code", [200, 204, 304, 404, 500, 503, 599])
