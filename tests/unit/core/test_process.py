@@ -93,7 +93,7 @@ def test_a_daemon_in_another_session_that_holds_the_pipe_does_not_hold_us() -> N
 
 
 def test_what_cannot_start_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot use the program 'no-such': .*; make it, or install it"):
+    with pytest.raises(UsageError, match=r"use the program 'no-such': .*; make it, or install it"):
         run(["no-such"], after(1))
     with pytest.raises(UsageError, match="cannot use the folder '/no/such'"):
         run(["true"], after(1), cwd=Path("/no/such"))

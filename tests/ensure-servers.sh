@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Are the real servers that the tests start installed? Installs them with apt when it may, names
+# them when it may not. With CI=true a missing one is a failure; elsewhere its tests skip.
+set -euo pipefail
+
+has() {
+  case "$1" in
+    postgresql) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres ;;
+    prometheus) command -v prometheus && command -v promtool ;;
+    chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+  esac >/dev/null
+}
+
+missing() {
+  for package in postgresql prometheus chromium; do
+    has "$package" || printf '%s ' "$package"
+  done
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+may_install() {
+  command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
+}
+
+# Tests start their own servers: a package must not start its service here. A policy that the
+# machine already has stays in force and is not touched.
+install_quietly() {
+  local policy=/usr/sbin/policy-rc.d ours=no
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    ours=yes
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 || true
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install --no-install-recommends -y "$@" >&2 || true
+  if [ "$ours" = yes ]; then as_root rm -f "$policy"; fi
+}
+
+lacking=$(missing)
+if [ -n "$lacking" ] && may_install; then
+  echo "installing: $lacking" >&2
+  # shellcheck disable=SC2086  one word for each package
+  install_quietly $lacking
+  lacking=$(missing)
+fi
+if [ -n "$lacking" ]; then
+  echo "missing: $lacking(apt-get install $lacking)" >&2
+  if [ -n "${CI:-}" ]; then exit 1; fi
+  echo "the tests that need them will skip" >&2
+fi
