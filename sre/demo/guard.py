@@ -1,9 +1,9 @@
 """How does a server end with the process that wanted it, even after kill -9?
 
-A guard is a small process between us and the server. It stops the server, and removes the
-server's folder, as soon as its stdin closes or its parent is gone; if the guard itself is killed,
-the kernel stops the server (PR_SET_PDEATHSIG). The kernel's signal alone would not do: it is tied
-to the *thread* that started the child, and nobody would remove the folder.
+A guard is a small process between us and the server. It stops the server as soon as its stdin
+closes or its parent is gone, and then removes the server's folder: the kernel's own signal
+(PR_SET_PDEATHSIG, as in core.process) would end the server but leave 50 MB for each kill -9. The
+guard's child has that signal too, in case somebody kills the guard.
 
 The file is also the guard's program, run by path with `-I -S`: standard library alone.
 """

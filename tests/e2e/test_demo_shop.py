@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import psutil
 import pytest
 import requests
+from psycopg.conninfo import conninfo_to_dict
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
+from sre.core.errors import Transient
+from sre.demo.server import ShopServer
 from tests.servers.demo import ADDRESS, PASSWORD, ApiClient, DemoShop, error_of
 
 SCARCE = "LTD-001"
+
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLDER = """
+import os, sys
+from pathlib import Path
+from sre.demo.server import ShopServer
+with ShopServer(os.environ["DSN"], None, Path(sys.argv[1])) as shop:
+    print(shop.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def password_of(dsn: str) -> str:
+    return str(conninfo_to_dict(dsn)["password"])
+
+
+def every_process() -> Iterator[psutil.Process]:
+    return psutil.process_iter(["cmdline"])
 
 
 def css(answer: requests.Response, selector: str) -> list[str]:
@@ -491,9 +519,36 @@ class TestServing:
     ) -> None:
         config = demo_shop.server.folder / "shop.json"
         assert config.stat().st_mode & 0o777 == 0o600
-        log = demo_shop.server.log_path.read_text()
-        assert demo_shop.server.fault_token not in log
-        assert demo_shop.dsn not in log
+        password = password_of(demo_shop.dsn)
+        lines = [" ".join(process.info["cmdline"] or []) for process in every_process()]
+        assert any("sre.demo.shop" in line for line in lines)
+        for text in (demo_shop.server.log_path.read_text(), *lines):
+            assert demo_shop.server.fault_token not in text
+            assert password not in text
+
+    def test_all_workers_die_with_the_parent(self, demo_shop: DemoShop, tmp_path: Path) -> None:
+        folder = tmp_path / "shop"
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "DSN": demo_shop.dsn},
+        ) as holder:
+            assert holder.stdout is not None
+            url = holder.stdout.readline().strip()
+            assert requests.get(f"{url}/healthz", timeout=10).ok
+            family = psutil.Process(holder.pid).children(recursive=True)
+            assert len(family) == 4  # the guard, gunicorn's master, two workers
+            holder.kill()
+        _, left = psutil.wait_procs(family, timeout=10)
+        # Where nobody reaps orphans they stay as zombies.
+        assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+
+    def test_a_port_that_is_taken_is_said(self, demo_shop: DemoShop, tmp_path: Path) -> None:
+        with pytest.raises(Transient, match=f"port {demo_shop.server.port}"):
+            ShopServer(demo_shop.dsn, demo_shop.server.port, tmp_path / "other").start()
 
     def test_a_form_sent_twice_is_one_order(self, demo_shop: DemoShop) -> None:
         browser = demo_shop.browser()

@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 NOBODY = 65534
 
+pytestmark = pytest.mark.postgres
+
 # Says where the server is, then lives until somebody ends it.
 HOLDER = """
 import sys
@@ -118,20 +120,6 @@ class TestStarting:
             assert server.version.startswith("16.")
         assert list(temporary.iterdir()) == []
 
-    def test_the_environment_does_not_mislead_it(
-        self, temporary: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for name, value in {"PGDATA": "/nowhere", "PGPORT": "1", "LC_ALL": "xx_XX"}.items():
-            monkeypatch.setenv(name, value)
-        with EmbeddedPostgres() as server:
-            assert answers(server)
-
-    def test_a_password_is_needed(self, temporary: Path) -> None:
-        with EmbeddedPostgres() as server:
-            for user in ("postgres", "nobody"):
-                with pytest.raises(psycopg.OperationalError):
-                    psycopg.connect(f"postgresql://{user}:x@127.0.0.1:{server.port}/postgres")
-
     def test_a_free_preferred_port_is_taken_and_a_busy_one_is_not(self, temporary: Path) -> None:
         wanted = free_port()
         with EmbeddedPostgres(wanted) as first, EmbeddedPostgres(wanted) as second:
@@ -139,13 +127,18 @@ class TestStarting:
             assert second.port != wanted
             assert answers(second)
 
-    def test_settings_are_passed_on(self, temporary: Path) -> None:
-        with (
-            EmbeddedPostgres(settings={"work_mem": "7MB"}) as server,
-            psycopg.connect(server.dsn) as connection,
-        ):
-            assert connection.execute("show work_mem").fetchone() == ("7MB",)
-            assert connection.execute("show data_checksums").fetchone() == ("on",)
+    def test_settings_count_the_environment_does_not_and_a_password_is_needed(
+        self, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in {"PGDATA": "/nowhere", "PGPORT": "1", "LC_ALL": "xx_XX"}.items():
+            monkeypatch.setenv(name, value)
+        with EmbeddedPostgres(settings={"work_mem": "7MB"}) as server:
+            with psycopg.connect(server.dsn) as connection:
+                assert connection.execute("show work_mem").fetchone() == ("7MB",)
+                assert connection.execute("show data_checksums").fetchone() == ("on",)
+            for user in ("postgres", "nobody"):
+                with pytest.raises(psycopg.OperationalError):
+                    psycopg.connect(f"postgresql://{user}:x@127.0.0.1:{server.port}/postgres")
 
     def test_a_restart_keeps_data_and_port(self, temporary: Path) -> None:
         with EmbeddedPostgres() as server:
@@ -289,7 +282,8 @@ class TestEnding:
         server = EmbeddedPostgres()
         password = (urlsplit(server.dsn).password or "").encode()
         assert len(password) > 20
-        done, seen, looks = threading.Event(), [], 0
+        done, looks = threading.Event(), 0
+        seen: list[bytes] = []
 
         def look() -> None:
             nonlocal looks
