@@ -21,7 +21,7 @@ from sre.settings import Settings, load_settings
 from tests.servers.net import wait_until
 from tests.servers.oscar import OscarShop, Product
 
-# libcurl copies the socket that the allow-list opens for it; the first one is then collected unclosed.
+# libcurl copies the socket that the allow-list opens for it; the first is collected unclosed.
 pytestmark = [pytest.mark.oscar, pytest.mark.filterwarnings("ignore:unclosed <socket")]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "django-oscar.yaml"
