@@ -21,7 +21,7 @@ from sre.core.config import (
     read_tree,
     resolve,
 )
-from sre.core.errors import ConfigError
+from sre.core.errors import ConfigError, Problem
 from sre.journey.compile import compile_journeys
 from sre.journey.guard import parse_entry
 from sre.journey.model import Journey
@@ -57,7 +57,7 @@ class Settings:
     probes: tuple[Check, ...] = ()
     objectives: tuple[Objective, ...] = ()
     loadtests: dict[str, LoadTest] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def load_settings(path: Path | str) -> Settings:
@@ -85,7 +85,7 @@ def load_settings(path: Path | str) -> Settings:
     objectives = _objectives(root.get("objectives"), journeys, probes, problems)
     loadtests = _loadtests(root.get("loadtests"), journeys, problems)
     problems.raise_if_any()
-    warnings = tuple(str(problem) for problem in problems.warnings)
+    warnings = tuple(problems.warnings)
     return Settings(path, shop, targets, links, journeys, probes, objectives, loadtests, warnings)
 
 

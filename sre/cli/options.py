@@ -47,16 +47,19 @@ class Run:
         """Read and check the declaration; ConfigError names every problem at once."""
         from sre.settings import load_settings  # noqa: PLC0415  pydantic only when needed
 
-        path = self.config_path
-        if not path.exists():
-            raise UsageError(
-                f"{path}: no such file; write one (docs/sre-yaml.md), or name it with --config "
-                "or $SRE_CONFIG"
-            )
-        settings = load_settings(path)
+        self.require_config()
+        settings = load_settings(self.config_path)
         for warning in settings.warnings:
             click.echo(f"warning: {warning}", err=True)
         return settings
+
+    def require_config(self) -> None:
+        """Raises UsageError when there is no such file."""
+        if not self.config_path.exists():
+            raise UsageError(
+                f"{self.config_path}: no such file; write one (docs/sre-yaml.md), or name it with "
+                "--config or $SRE_CONFIG"
+            )
 
     def emit(self, text: str) -> None:
         """Write a result to stdout, secrets masked."""
