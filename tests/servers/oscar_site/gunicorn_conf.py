@@ -12,7 +12,9 @@ graceful_timeout = 2
 keepalive = 5
 control_socket_disable = True
 # The combined format, and who says to be no customer.
-access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s" "%({x-synthetic}i)s"'
+access_log_format = (
+    '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s" "%({x-synthetic}i)s"'
+)
 
 
 def on_starting(server: Any) -> None:
