@@ -79,10 +79,12 @@ class Flight:
         clock: Clock,
         landed: Callable[[Flight, Result], None],
         sequence: int = 0,
+        grace: float = GRACE,
     ) -> None:
         self.check = check
         self.started = clock.wall()
-        self.deadline = Deadline.after(check.timeout + GRACE, clock)
+        self.deadline = Deadline.after(check.timeout + grace, clock)
+        self._grace = grace
         self.alive = True
         """Whether its thread still runs, given up or not."""
         self._landed = landed
@@ -104,8 +106,8 @@ class Flight:
     def give_up(self) -> None:
         """Stop waiting for a run that outlived its deadline; its thread is left behind."""
         self.cancel()
-        message = f"no answer {GRACE:g} s after its timeout of {self.check.timeout:g} s; given up"
-        seconds = self.check.timeout + GRACE
+        message = f"no answer {self._grace:g} s after its timeout of {self.check.timeout:g} s"
+        seconds = self.check.timeout + self._grace
         self._tell(Reading(Outcome.FAILED, seconds, Reason.PROBER, message))
 
     def _run(self) -> None:

@@ -16,7 +16,7 @@ from sre.core.clock import Clock, SystemClock
 from sre.core.secrets import redactor
 from sre.probes.plan import Plan
 from sre.probes.record import Record
-from sre.probes.runner import STOPPING, Flight, Result
+from sre.probes.runner import GRACE, STOPPING, Flight, Result
 from sre.probes.timetable import Budgets, Due, Skip, Timetable, decide
 
 __all__ = ["Scheduler"]
@@ -32,15 +32,23 @@ class Scheduler:
     Args:
         workers: runs at the same time; when all are busy a slot waits, and is skipped as late
             after half an interval.
+        grace: seconds beyond its timeout after which a run is given up.
     """
 
     def __init__(
-        self, plan: Plan, record: Record, *, clock: Clock | None = None, workers: int = 32
+        self,
+        plan: Plan,
+        record: Record,
+        *,
+        clock: Clock | None = None,
+        workers: int = 32,
+        grace: float = GRACE,
     ) -> None:
         self._clock = clock or SystemClock()
         self._shift = self._clock.wall() - self._clock.now()
         self._record = record
         self._workers = workers
+        self._grace = grace
         self._changed = threading.Condition()
         self._stopping = False
         self._waiting: deque[Due] = deque()
@@ -127,7 +135,7 @@ class Scheduler:
         self._record.lag(due.check.name, max(0.0, now - due.at))
         number = self._launched[due.check.name]
         self._launched[due.check.name] += 1
-        flight = Flight(due.check, self._plan, self._clock, self._land, number)
+        flight = Flight(due.check, self._plan, self._clock, self._land, number, self._grace)
         self._flights[due.check.name] = flight
         flight.start()
 
