@@ -119,7 +119,7 @@ class _Told:
             message = _unknown_key(key, [*getattr(here, "known_keys", ()), *also])
             return cls(node.key(key), node, (*steps, key), message, union=union)
         node, here, steps, union = _follow(loc, data, root)
-        hidden = bool(node.fault) and not getattr(here, "taken", False)
+        hidden = any(unused_faults(here, node, ""))  # told as the reference that it follows from
         expected = _expected(error)
         message = f"expected {expected}, not {_shown(node)}" if expected else _said(error, node)
         if not expected and (ours := re.fullmatch(r"expected (.+), not [^,]+", message)):

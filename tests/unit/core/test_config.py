@@ -309,3 +309,11 @@ def test_a_large_file_reads_fast(tmp_path: Path) -> None:
     assert whole is not None
     assert whole.named["n7"].note == os.environ["HOME"]
     assert time.process_time() - start < 5
+
+
+def test_what_follows_from_an_unset_variable_is_not_told_twice(tmp_path: Path) -> None:
+    whole, problems = read(tmp_path, "parts: [{port: 13, note: '${env:NOPE}'}]")
+    assert whole is None
+    assert problems == [
+        "sre.yaml:1:26 parts[0].note: environment variable NOPE is not set; export it"
+    ]
