@@ -48,7 +48,7 @@ def plan(name: str, run: Run) -> int:
         refused, code = str(error), error.exit_code
     data = plan_data(job, address, refused)
     run.emit(json.dumps(data, indent=2) if run.format == "json" else plan_text(data, table))
-    return 0 if refused is None else Refused.exit_code
+    return code
 
 
 @loadtest.command("run")

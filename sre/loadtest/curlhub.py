@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gevent
+import gevent  # noqa: TID253  child process only
 import pycurl
-from gevent.event import AsyncResult
-from gevent.lock import RLock
+from gevent.event import AsyncResult  # noqa: TID253
+from gevent.lock import RLock  # noqa: TID253
 
 from sre.journey.exchange import Request, Response
 from sre.journey.guard import Admission, Blocked, Guard, Unresolved

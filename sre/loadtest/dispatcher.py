@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-import gevent
-from gevent.event import Event
+import gevent  # noqa: TID253  child process only
+from gevent.event import Event  # noqa: TID253
 
 from sre.core.secrets import redactor
 from sre.journey.engine import Cancelled, RunContext, VirtualUser, run
@@ -144,7 +144,7 @@ class Dispatcher:
             result, complete = self._drive(arrival, user)
         except gevent.GreenletExit:
             self._recorder.abandoned(arrival, self._at() - arrival.due, None, lateness)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a bug of ours must not end the other customers
             _LOG.exception("journey %s failed in the generator", arrival.journey)
             self._recorder.finished(arrival, _broken(arrival.journey, error), lateness)
         else:

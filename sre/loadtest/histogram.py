@@ -40,9 +40,9 @@ class Histogram:
         buckets[index] = buckets.get(index, 0) + 1
         self.count += 1
         self.total += value
-        if value < self.minimum:
+        if value < self.minimum:  # noqa: PLR1730  a call of min() costs as much as all the rest
             self.minimum = value
-        if value > self.maximum:
+        if value > self.maximum:  # noqa: PLR1730
             self.maximum = value
 
     def merge(self, other: Histogram) -> None:

@@ -1,4 +1,4 @@
-"""Is this load test whole and allowed, and what will it do? (pure, but for asking the allow-list)"""
+"""Is this load test whole and allowed, and what will it do? (pure, but for one look-up)"""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Job:
     @cached_property
     def expected(self) -> Counter[str]:
         """Arrivals of each journey."""
-        return Counter({name: 0 for name in self.used}) + Counter(
+        return Counter(dict.fromkeys(self.used, 0)) + Counter(
             arrival.journey for arrival in self.arrivals
         )
 

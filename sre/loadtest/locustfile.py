@@ -5,12 +5,13 @@ One Locust user with one task walks the precomputed arrivals; each customer is a
 `request` event fires for every step, so that its plug-ins work, but the gate never looks at it.
 """
 
+# ruff: noqa: E402  the environment is cleaned before Locust is imported
 from __future__ import annotations
 
 import os
 
-for _name in [name for name in os.environ if name.startswith(("LOCUST_", "GEVENT_"))]:
-    del os.environ[_name]  # a stray setting must not change the gate
+for _name in [n for n in os.environ if n.startswith(("LOCUST_", "GEVENT_"))]:  # noqa: TID251
+    del os.environ[_name]  # noqa: TID251  a stray setting must not change the gate
 
 import gc
 import logging
@@ -44,7 +45,7 @@ class _Masked:
 
 
 def main() -> int:
-    """Read the plan from stdin, say ready, wait for the start, send, report. 0 when all was said."""
+    """Read the plan from stdin, say ready, wait for the start, send, report. 0 when it is done."""
     sys.stderr = _Masked(sys.stderr)
     plan = read_plan(sys.stdin.buffer)
     setup(level=plan.log_level, format="text")

@@ -24,7 +24,7 @@ _STRICT: dict[str, object] = {"extra": "forbid"}
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of a load test: `{ramp: 30s, to: 50%}`, `{hold: 5m}` or `{step: 300%, hold: 60s}`.
+    """One stretch of a test: `{ramp: 30s, to: 50%}`, `{hold: 5m}` or `{step: 300%, hold: 60s}`.
 
     Attributes:
         ramp, hold: how long.

@@ -106,10 +106,16 @@ class Recorder:
             if not step.cleanup:
                 response += waited
                 service += step.seconds
-            if step.reason and step.message:
-                key = (arrival.journey, step.name, step.reason.value)
-                self._book.examples.setdefault(key, step.message[:_EXAMPLE])
+            self._example(arrival.journey, step)
+        if not result.steps:
+            self._example(arrival.journey, result)
         return response, service
+
+    def _example(self, journey: str, ended: StepResult | JourneyResult) -> None:
+        if ended.reason and ended.message:
+            step = ended.name if isinstance(ended, StepResult) else ""
+            key = (journey, step, ended.reason.value)
+            self._book.examples.setdefault(key, ended.message[:_EXAMPLE])
 
     def _whole(
         self, arrival: Arrival, outcome: str, reason: str, response: float, service: float

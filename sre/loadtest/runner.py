@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import platform
 import signal
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
+from sre.core.clock import Clock, SystemClock
 from sre.core.errors import MissingExtra, Transient
 from sre.loadtest.book import Book
 from sre.loadtest.histogram import Histogram
@@ -65,6 +65,7 @@ def run_job(
     job: Job,
     out: Path,
     *,
+    clock: Clock | None = None,
     workers: int = 1,
     log_level: str = "warning",
     progress: Progress | None = None,
@@ -80,17 +81,19 @@ def run_job(
     """
     if importlib.util.find_spec("locust") is None:
         raise MissingExtra("a load test needs the package 'locust': pip install 'sre[load]'")
+    clock = clock or SystemClock()
     plan = _plan(job, workers, log_level)
     crew = [Worker(out / f"worker-{number}.log") for number in range(workers)]
-    started, steal = datetime.now(UTC), host_steal()
+    started = datetime.fromtimestamp(clock.wall(), UTC)
+    steal = host_steal()
     with _signals() as asked:
         try:
-            begin = _launch(crew, plan, job.test.max_in_flight, asked)
-            _watch(crew, begin, plan, asked, progress or (lambda *_: None))
+            begin = _launch(crew, plan, job.test.max_in_flight, asked, clock)
+            _watch(crew, begin, plan, asked, progress or (lambda *_: None), clock)
         finally:
             for worker in crew:
                 worker.finish(0.0)
-    seconds = time.monotonic() - begin
+    seconds = clock.now() - begin
     _tidy(crew)
     facts = _facts(job, plan, started, seconds, _stopped(crew, asked, seconds))
     return _report(job, crew, facts, plan.slot, asked, _steal_since(steal)), asked.first
@@ -114,40 +117,45 @@ def _plan(job: Job, workers: int, log_level: str) -> WorkerPlan:
     )
 
 
-def _launch(crew: list[Worker], plan: WorkerPlan, cap: int, asked: _Asked) -> float:
+def _launch(crew: list[Worker], plan: WorkerPlan, cap: int, asked: _Asked, clock: Clock) -> float:
     for worker in crew:
         worker.start()
     for number, worker in enumerate(crew):
         share = cap // len(crew) + (1 if number < cap % len(crew) else 0)
         own = replace(plan, worker=number, max_in_flight=max(1, share), report=worker.report)
         worker.send_plan(own)
-    end = time.monotonic() + _READY_SECONDS
+    end = clock.now() + _READY_SECONDS
     for worker in crew:
-        while not worker.ready.wait(_POLL) and not asked.times and time.monotonic() < end:
+        while not worker.ready.wait(_POLL) and not asked.times and clock.now() < end:
             pass
         if not worker.is_ready and not asked.times:
             raise Transient(f"a load worker did not come up; see {worker.log}")
-    begin = time.monotonic() + _LEAD
+    begin = clock.now() + _LEAD
     for worker in crew:
         worker.send_start(begin)
     return begin
 
 
 def _watch(
-    crew: list[Worker], begin: float, plan: WorkerPlan, asked: _Asked, progress: Progress
+    crew: list[Worker],
+    begin: float,
+    plan: WorkerPlan,
+    asked: _Asked,
+    progress: Progress,
+    clock: Clock,
 ) -> None:
     end = begin + plan.shape.seconds + plan.drain + 30.0
     told, shown = False, 0.0
-    while any(worker.running for worker in crew) and time.monotonic() < end:
-        time.sleep(_POLL)
+    while any(worker.running for worker in crew) and clock.now() < end:
+        clock.sleep(_POLL)
         if asked.times and not told:
-            told, end = True, time.monotonic() + _STOP_SECONDS
+            told, end = True, clock.now() + _STOP_SECONDS
             for worker in crew:
                 worker.ask_to_stop()
         if asked.times > 1:
             return
-        if time.monotonic() - shown >= 1.0:
-            shown = time.monotonic()
+        if clock.now() - shown >= 1.0:
+            shown = clock.now()
             counts = [worker.counts for worker in crew]
             progress(shown - begin, sum(n for n, _ in counts), sum(n for _, n in counts))
 

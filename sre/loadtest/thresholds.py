@@ -144,7 +144,7 @@ class Names:
         self._journeys = {name: tuple(steps) for name, steps in journeys.items()}
 
     def resolve(self, threshold: Threshold) -> Target:
-        """Raises ValueError when the name is unknown or ambiguous, or the measure is not its own."""
+        """Raises ValueError when the name is unknown or ambiguous, or cannot have the measure."""
         target = self._find(threshold)
         if threshold.measure == "dropped" and target.kind != "journey":
             raise ValueError(

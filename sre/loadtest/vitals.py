@@ -6,7 +6,6 @@ Linux tells most of it in /proc; where a number is missing it is left out, never
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -93,5 +92,5 @@ def _schedstat() -> tuple[int, int] | None:
 def _file_descriptors() -> float:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError):
-        return len(os.listdir("/proc/self/fd")) / limit if limit > 0 else 0.0
+        return sum(1 for _ in Path("/proc/self/fd").iterdir()) / limit if limit > 0 else 0.0
     return 0.0

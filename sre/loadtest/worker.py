@@ -10,7 +10,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import sre
 from sre.core.clock import Deadline
 from sre.core.process import PIPE, Child
 from sre.loadtest.histogram import Histogram
@@ -58,8 +57,7 @@ class Worker:
             import fcntl  # noqa: PLC0415  a bigger pipe is a comfort, where there is one
 
             fcntl.fcntl(self.report, _F_SETPIPE_SZ, _PIPE_SIZE)
-        home = str(Path(sre.__file__).parent.parent)
-        path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])  # noqa: TID251
+        path = os.pathsep.join(folder for folder in sys.path if folder)
         try:
             self._child = Child(
                 [sys.executable, "-P", "-m", "sre.loadtest.locustfile"],

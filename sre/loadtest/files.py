@@ -1,0 +1,29 @@
+"""How do the reports of a load test reach the disk?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sre.core.files import replace_file
+from sre.core.secrets import redactor
+from sre.loadtest.render import junit
+from sre.loadtest.render_html import render_html
+from sre.loadtest.report import Report
+from sre.loadtest.summary import to_summary
+
+__all__ = ["write_reports"]
+
+
+def write_reports(report: Report, out: Path) -> None:
+    """Write report.html, junit.xml and, last, summary.json, each in one step, secrets masked.
+
+    A reader who finds summary.json finds the others too.
+    """
+    texts = {
+        "report.html": render_html(report),
+        "junit.xml": junit(report),
+        "summary.json": json.dumps(to_summary(report), indent=2) + "\n",
+    }
+    for name, text in texts.items():
+        replace_file(out / name, redactor.mask(text).encode(), mode=0o644)

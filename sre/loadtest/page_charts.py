@@ -1,0 +1,161 @@
+"""Which pictures belong to a report: latency, arrivals, outcomes, distribution? (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sre.core.units import format_duration
+from sre.loadtest.book import Latency, Series
+from sre.loadtest.charts import Axis, Bars, Line, chart, linear, logarithmic, seconds_label
+from sre.loadtest.report import Point, Report
+
+__all__ = ["charts"]
+
+_OUTCOMES = (
+    ("ok", "green"),
+    ("degraded", "sky"),
+    ("refused", "blue"),
+    ("throttled", "orange"),
+    ("failed", "red"),
+    ("blocked", "pink"),
+    ("prober", "grey"),
+)
+
+
+def charts(report: Report) -> str:
+    """The four figures; a line of text when nothing was recorded."""
+    if not report.points:
+        return '<p class="note">Nothing was recorded.</p>'
+    end = report.points[-1].at + report.slot
+    time = _time_axis(end)
+    figures = [_latency(report, time), _arrivals(report, time), _outcomes(report, time)]
+    figures.append(_distribution(report))
+    return f'<div class="charts">{"".join(figures)}</div>'
+
+
+def _time_axis(end: float) -> Axis:
+    unit, size = ("seconds", 1.0) if end <= 300 else ("minutes", 60.0)
+    axis = linear(end / size, f"{unit} since the start, by the time customers were due")
+    ticks = tuple((value * size, text) for value, text in axis.ticks if value * size <= end * 1.001)
+    return Axis(0.0, end, ticks, axis.label)
+
+
+def _latency(report: Report, time: Axis) -> str:
+    def line(name: str, tone: str, q: float, of: Callable[[Series], Latency], dash: str) -> Line:
+        points = [(_middle(report, p), _ms(of(p.series).quantile(q))) for p in report.points]
+        return Line(name, points, tone, dash)
+
+    lines = [
+        line("max", "grey", 1.0, lambda s: s.response, "1 2"),
+        line("p95", "red", 0.95, lambda s: s.response, ""),
+        line("p50", "blue", 0.5, lambda s: s.response, ""),
+        line("p95 service time", "green", 0.95, lambda s: s.service, "6 3"),
+    ]
+    values = [y for each in lines for _, y in each.points if y]
+    low, high = min(values, default=1.0), max(values, default=1000.0)
+    return chart(
+        "Response time",
+        f"Response time by second: between {seconds_label(round(low, 1))} and "
+        f"{seconds_label(round(high, 1))}, on a logarithmic scale.",
+        time,
+        logarithmic(max(0.1, low), high, "", seconds_label),
+        lines=lines,
+        hints=[(p.at, p.at + report.slot, _latency_hint(p)) for p in report.points],
+    )
+
+
+def _latency_hint(point: Point) -> str:
+    values = [
+        f"{name} {seconds_label(round(value, 1))}"
+        for name, q in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))
+        if (value := _ms(point.series.response.quantile(q))) is not None
+    ]
+    return f"{format_duration(point.at)}: {', '.join(values) or 'nobody came'}"
+
+
+def _arrivals(report: Report, time: Axis) -> str:
+    closed = report.evidence.planned is None
+    started = [(p.at, p.started / report.slot) for p in report.points]
+    planned = [(p.at, p.planned / report.slot) for p in report.points]
+    end = report.points[-1].at + report.slot
+    lines = [Line("started", [*started, (end, started[-1][1])], "blue", step=True)]
+    if not closed:
+        ending = [*planned, (end, planned[-1][1])]
+        lines.insert(0, Line("planned", ending, "orange", "5 3", step=True, width=3.0))
+    highest = max([y for _, y in started] + [y for _, y in planned])
+    return chart(
+        "Customers per second",
+        f"Customers per second, planned and started: up to {highest:.4g}.",
+        time,
+        linear(highest, ""),
+        lines=lines,
+        hints=[
+            (p.at, p.at + report.slot,
+             f"{format_duration(p.at)}: planned {p.planned}, started {p.started}")
+            for p in report.points
+        ],
+    )  # fmt: skip
+
+
+def _outcomes(report: Report, time: Axis) -> str:
+    seen = {name for p in report.points for name, count in p.series.counts.items() if count}
+    bars = [
+        Bars(name, [p.series.counts[name] / report.slot for p in report.points], tone)
+        for name, tone in _OUTCOMES
+        if name in seen
+    ]
+    highest = max(p.series.counts.total() / report.slot for p in report.points)
+    totals = ", ".join(
+        f"{sum(p.series.counts[name] for p in report.points)} {name}"
+        for name, _ in _OUTCOMES
+        if name in seen
+    )
+    return chart(
+        "How journeys ended, per second",
+        f"Outcomes of journeys over time: {totals or 'none'}.",
+        time,
+        linear(highest, ""),
+        bars=bars,
+        hints=[(p.at, p.at + report.slot, _outcome_hint(p)) for p in report.points],
+    )
+
+
+def _outcome_hint(point: Point) -> str:
+    counts = [f"{count} {name}" for name, count in point.series.counts.most_common() if count]
+    return f"{format_duration(point.at)}: {', '.join(counts) or 'none'}"
+
+
+def _distribution(report: Report) -> str:
+    whole = Series()
+    for part in report.journeys:
+        whole.merge(part.series)
+    response, service = (of.together().curve() for of in (whole.response, whole.service))
+    lines = [
+        Line("service time", [(x * 1000, y * 100) for x, y in service], "green", "6 3"),
+        Line("response time", [(x * 1000, y * 100) for x, y in response], "blue", width=2.2),
+    ]
+    values = [x for line in lines for x, _ in line.points]
+    limits = [
+        (check.threshold.expression, check.threshold.limit * 1000)
+        for check in report.checks
+        if check.threshold.is_latency and check.threshold.series == "response"
+    ]
+    values += [limit for _, limit in limits]
+    low, high = max(0.1, min(values, default=1.0)), max(values, default=1000.0)
+    axis = Axis(0.0, 100.0, tuple((v, f"{v:g}%") for v in (0.0, 25.0, 50.0, 75.0, 95.0)), "")
+    return chart(
+        "Share of journeys answered within …",
+        "Cumulative distribution of response and service time of all journeys.",
+        logarithmic(low, high, "time, logarithmic", seconds_label),
+        axis,
+        lines=lines,
+        limits=limits,
+    )
+
+
+def _middle(report: Report, point: Point) -> float:
+    return point.at + report.slot / 2
+
+
+def _ms(value: float | None) -> float | None:
+    return None if value is None else value * 1000
