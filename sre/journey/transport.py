@@ -7,6 +7,7 @@ test (a multi handle on the event loop).
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -122,9 +123,24 @@ def _only(admission: Admission) -> Callable[[int, Any], Any]:
         family, kind, protocol, where = address
         if str(where[0]) != admission.address or where[1] != admission.port:
             return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        return _Opened(socket.socket(family, kind, protocol).detach())
 
     return open_socket
+
+
+class _Opened:
+    """A descriptor for pycurl, which takes a duplicate of it; ours is closed when it lets go."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
 
 
 def collect(
