@@ -96,6 +96,8 @@ class ShopServer:
         Raises:
             Transient: it did not start; the message ends with its last words.
         """
+        if free_port(self.port) != self.port:  # gunicorn would try for five seconds
+            raise Transient(f"port {self.port} is taken; free it or choose another")
         self.folder.mkdir(parents=True, exist_ok=True)
         install(self._dsn)
         config = self._write_config()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString, TypeVar
 
-from psycopg import Connection, rows
+from psycopg import Connection, OperationalError, rows
 from psycopg_pool import ConnectionPool
 
 __all__ = ["Database", "Session"]
@@ -80,14 +80,25 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Each statement for itself: a page needs no transaction's extra round trips."""
-        with self._pool.connection() as connection:
+        with self._connection() as connection:
             yield Session(connection, self._slow)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """All or nothing."""
-        with self._pool.connection() as connection, connection.transaction():
+        with self._connection() as connection, connection.transaction():
             yield Session(connection, self._slow)
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection[Any]]:
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except OperationalError:
+            # After a restart of the server every idle connection is dead: one request shall find
+            # that out, not one for each connection.
+            self._pool.check()
+            raise
 
     def close(self) -> None:
         """Give all connections back."""

@@ -18,7 +18,9 @@ from psycopg.conninfo import conninfo_to_dict
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from sre.core.errors import Transient
+from sre.demo.postgres import EmbeddedPostgres
 from sre.demo.server import ShopServer
+from sre.demo.shop_seed import create_database
 from tests.servers.demo import ADDRESS, PASSWORD, ApiClient, DemoShop, error_of
 
 SCARCE = "LTD-001"
@@ -545,6 +547,22 @@ class TestServing:
         _, left = psutil.wait_procs(family, timeout=10)
         # Where nobody reaps orphans they stay as zombies.
         assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+
+    def test_one_failed_request_for_each_worker_after_a_restart_of_the_database(
+        self, tmp_path: Path
+    ) -> None:
+        with EmbeddedPostgres() as server:
+            dsn = create_database(server.dsn, "shop")
+            with ShopServer(dsn, None, tmp_path / "shop") as shop:
+
+                def visit(_: int) -> requests.Response:
+                    return requests.get(f"{shop.url}/p/plain-mug", timeout=30)
+
+                assert {answer.status_code for answer in together(32, visit)} == {200}
+                server.restart()
+                statuses = [visit(0).status_code for _ in range(40)]
+        assert statuses.count(503) <= 2
+        assert statuses.count(200) == 40 - statuses.count(503)
 
     def test_a_port_that_is_taken_is_said(self, demo_shop: DemoShop, tmp_path: Path) -> None:
         with pytest.raises(Transient, match=f"port {demo_shop.server.port}"):
