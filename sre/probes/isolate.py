@@ -11,8 +11,7 @@ __all__ = ["isolated"]
 
 T = TypeVar("T")
 
-_stuck: dict[str, threading.Thread] = {}
-_lock = threading.Lock()
+_overdue: dict[str, threading.Thread] = {}
 
 
 def isolated(calls: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T | str]:
@@ -21,32 +20,26 @@ def isolated(calls: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, 
     A call that hung before and still does is not made again: one thread is lost, not one a run.
     """
     answers: dict[str, T | str] = {}
-    threads: dict[str, threading.Thread] = {}
-    for name, call in calls.items():
-        thread = _start(name, call, answers)
-        if thread is not None:
-            threads[name] = thread
+    hanging = {name for name in calls if name in _overdue and _overdue[name].is_alive()}
+    threads = {
+        name: _start(name, call, answers) for name, call in calls.items() if name not in hanging
+    }
     until = time.monotonic() + seconds
-    for thread in threads.values():
+    for name, thread in threads.items():
         thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            _overdue[name] = thread
     late = f"no answer in {seconds:.1f} s"
-    return {name: answers.get(name, late if name in threads else "still hanging") for name in calls}
+    return {n: answers.get(n, "still hanging" if n in hanging else late) for n in calls}
 
 
-def _start(
-    name: str, call: Callable[[], T], answers: dict[str, T | str]
-) -> threading.Thread | None:
+def _start(name: str, call: Callable[[], T], answers: dict[str, T | str]) -> threading.Thread:
     def work() -> None:
         try:
             answers[name] = call()
         except Exception as error:  # noqa: BLE001  one part must not take the others down
             answers[name] = f"{type(error).__name__}: {error}"
 
-    with _lock:
-        old = _stuck.get(name)
-        if old is not None and old.is_alive():
-            return None
-        thread = threading.Thread(target=work, name=f"measure {name}", daemon=True)
-        _stuck[name] = thread
-        thread.start()
+    thread = threading.Thread(target=work, name=f"measure {name}", daemon=True)
+    thread.start()
     return thread
