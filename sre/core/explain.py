@@ -125,6 +125,8 @@ class _Told:
         if not expected and (ours := re.fullmatch(r"expected (.+), not [^,]+", message)):
             return cls(node, node, steps, message, ours[1], union, hidden)
         message += _cure(expected, node)
+        if not expected and (key := _named_key(message, here, node)):
+            return cls(node.entries[key].value, node, (*steps, key), message, "", union, hidden)
         return cls(node, node, steps, message, expected, union, hidden)
 
 
@@ -223,6 +225,13 @@ def _said(error: Mapping[str, Any], node: Node) -> str:
             message = message.replace(repr(value), repr(scalar.reference))
             message = message.replace(value, scalar.reference) if len(value) > 2 else message
     return message
+
+
+def _named_key(message: str, here: Any, node: Node) -> str:
+    """The key that a dataclass's own complaint is about: `port must be 1 to 65535`."""
+    match = re.match(r"`?([A-Za-z_]\w*)", message)
+    key = match[1] if match else ""
+    return key if key in getattr(here, "known_keys", ()) and key in node.entries else ""
 
 
 def _shown(node: Node) -> str:

@@ -229,7 +229,8 @@ def _position(text: str, offset: int, file: str) -> Position:
 
 
 def _translate(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    unclosed = "quoted scalar" in (error.context or "") and "end of stream" in (error.problem or "")
+    mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
     line, col = (mark.line, mark.column) if mark else (0, 0)
     said = error.problem or "not readable"
     return Problem(file, line + 1, col + 1, "", _cure(said, text, line, col))

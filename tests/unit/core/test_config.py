@@ -103,7 +103,8 @@ def test_a_good_configuration(tmp_path: Path) -> None:
          "1:19 parts[0].zzz: unknown key 'zzz'; known keys: note, port"),
         ("parts: {a: 1}", "1:8 parts: expected a list, not a mapping"),
         ("parts: [7]", "1:9 parts[0]: expected a mapping, not 7"),
-        ("parts: [{port: 13, note: x}]", "1:9 parts[0]: port 13 is taken, says x; take another"),
+        ("parts: [{port: 13, note: x}]",
+         "1:16 parts[0].port: port 13 is taken, says x; take another"),
         ("parts: [{port: 1, note: 2}]",
          "1:25 parts[0].note: expected text, not 2; put it in quotes"),
         ("named: {x: {port: y}}", "1:19 named.x.port: expected a whole number, not 'y'"),
@@ -128,7 +129,7 @@ def test_a_good_configuration(tmp_path: Path) -> None:
         ("every: ${env:LETTER}", "1:8 every: expected a duration such as '250ms', '5s', '2m', "
          "'1h' or '30d', not '${env:LETTER}'"),
         ("parts: [{port: 13, note: '${env:LETTER}'}]",
-         "1:9 parts[0]: port 13 is taken, says ${env:LETTER}; take another"),
+         "1:16 parts[0].port: port 13 is taken, says ${env:LETTER}; take another"),
         ("from: ${file:x}", "1:7 from: ${file:…} and ${cmd:…} may stand only in secret fields; "
          "use ${env:NAME} here"),
         ("from: '${cmd:[a, b]}'", "1:7 from: ${file:…} and ${cmd:…} may stand only in secret "

@@ -106,7 +106,7 @@ def test_aliases_are_values_and_keep_the_place_of_the_anchor() -> None:
         ("a: &x [*x]\n", "1:8: the alias *x stands inside itself; write it out"),
         ("a: [1\n", "2:1: a list in [ ] lacks a comma or its closing ]"),
         ("a: {b: 1\n", "2:1: a mapping in { } lacks a comma or its closing }"),
-        ('a: "x\n', "2:1: a quote is not closed; close it"),
+        ('a: "x\n', "1:4: a quote is not closed; close it"),
         ("a: 1\nb\n", "3:1: a key without ':'; write 'key: value'"),
         ("a: 1\n b: 2\n",
          "2:3: a ':' where none may stand; check the indentation, or put the text in quotes"),
