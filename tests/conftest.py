@@ -7,6 +7,10 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("house", database=None, deadline=None, derandomize=bool(os.getenv("CI")))
+settings.load_profile("house")
 
 _SERVERS = Path(__file__).parent / "servers"
 

@@ -196,8 +196,11 @@ def test_children_die_with_us_however_we_die(number: int) -> None:
     assert soon(lambda: gone(pid))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_another_user_still_dies_with_us() -> None:
+    if os.geteuid() != 0:
+        with pytest.raises(UsageError, match="not permitted"):
+            run(["id"], after(10), user="nobody")
+        return
     assert run(["id", "-un"], after(10), user="nobody").stdout == b"nobody\n"
     code = (
         "import time\nfrom sre.core.process import Child\n"
