@@ -82,6 +82,8 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    # A script's background job starts with SIGINT ignored; whoever sends one to us means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(run(argv))
 
 

@@ -129,7 +129,7 @@ def _gate_lines(data: dict[str, Any], out: Path) -> Iterator[str]:
     for threshold in data["thresholds"]:
         mark = {True: "ok    ", False: "BROKEN", None: "?     "}[threshold["passed"]]
         yield f"{mark}  {threshold['expression']}  ({_value(threshold)})"
-    for reason in data["validity"]["reasons"]:
+    for reason in data["validity"]["reasons"] if data["verdict"] == "invalid" else ():
         yield f"invalid: {reason.get('text', reason) if isinstance(reason, dict) else reason}"
     yield f"report: {out / 'report.html'}"
 
@@ -140,4 +140,4 @@ def _value(threshold: dict[str, Any]) -> str:
         return "not measured"
     if "response" in threshold["expression"] or "service" in threshold["expression"]:
         return f"measured {value:.0f} ms"
-    return f"measured {value:.1%}" if "%" in threshold["expression"] else f"measured {value:g}"
+    return f"measured {value:.3g} %" if "%" in threshold["expression"] else f"measured {value:g}"
