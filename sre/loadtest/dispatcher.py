@@ -22,7 +22,7 @@ from sre.loadtest.curlhub import Browser, CurlHub
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.recorder import Recorder
 from sre.loadtest.shape import Arrival, shard
-from sre.loadtest.vitals import Vitals
+from sre.loadtest.vitals import Canary, Vitals
 from sre.loadtest.wire import WorkerPlan, write_delta
 
 __all__ = ["Dispatcher"]
@@ -64,6 +64,8 @@ class Dispatcher:
         )
         self._recorder = Recorder(plan.slot)
         self._lag = Histogram()
+        self._canary = Canary()
+        self._sips: list[tuple[float, float]] = []
         self._idle: list[_User] = []
         self._made = 0
         self._flying: dict[Any, Arrival] = {}
@@ -83,7 +85,11 @@ class Dispatcher:
         """Send everything, drain, report `done`."""
         gevent.signal_handler(signal.SIGTERM, self._stop.set)
         vitals = Vitals(self._now())
-        helpers = [gevent.spawn(self._tick), gevent.spawn(self._report, vitals)]
+        helpers = [
+            gevent.spawn(self._tick),
+            gevent.spawn(self._sip),
+            gevent.spawn(self._report, vitals),
+        ]
         stopped: float | None = None
         try:
             self._open() if self._plan.users is None else self._closed(self._plan.users)
@@ -217,6 +223,12 @@ class Dispatcher:
             gevent.sleep(_TICK)
             self._lag.record(max(0.0, self._now() - before - _TICK))
 
+    def _sip(self) -> None:
+        pool = gevent.get_hub().threadpool
+        while True:
+            self._sips.append(pool.apply(self._canary.sip))
+            gevent.sleep(_REPORT)
+
     def _report(self, vitals: Vitals) -> None:
         while True:
             gevent.sleep(_REPORT)
@@ -224,9 +236,11 @@ class Dispatcher:
 
     def _send(self, vitals: Vitals, **more: Any) -> None:
         lag, self._lag = self._lag, Histogram()
+        sips, self._sips = self._sips, []
+        seen = vitals.sample(self._now()) | {"sips": sips}
         delta = self._recorder.delta(
             lag=lag.to_plain(),
-            vitals=vitals.sample(self._now()),
+            vitals=seen,
             in_flight=len(self._flying),
             **more,
         )

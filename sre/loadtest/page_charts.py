@@ -46,7 +46,7 @@ def _latency(report: Report, time: Axis) -> str:
         return Line(name, points, tone, dash)
 
     lines = [
-        line("max", "grey", 1.0, lambda s: s.response, "1 2"),
+        line("max", "grey", 1.0, lambda s: s.response, "2 2"),
         line("p95", "red", 0.95, lambda s: s.response, ""),
         line("p50", "blue", 0.5, lambda s: s.response, ""),
         line("p95 service time", "green", 0.95, lambda s: s.service, "6 3"),
@@ -82,7 +82,8 @@ def _arrivals(report: Report, time: Axis) -> str:
     if not closed:
         ending = [*planned, (end, planned[-1][1])]
         lines.insert(0, Line("planned", ending, "orange", "5 3", step=True, width=3.0))
-    highest = max([y for _, y in started] + [y for _, y in planned])
+        lines.insert(0, Line("declared rate", [(p.at, p.rate) for p in report.points], "grey"))
+    highest = max([y for _, y in started + planned] + [p.rate for p in report.points])
     return chart(
         "Customers per second",
         f"Customers per second, planned and started: up to {highest:.4g}.",

@@ -65,6 +65,7 @@ footer{margin-top:36px;padding-top:14px;border-top:1px solid var(--line);color:v
 font-size:13px}
 @media(max-width:700px){main{padding:16px 12px 32px}.verdict{padding:14px 16px}
 .verdict h1{font-size:21px}.tile dd{font-size:19px}.tiles{grid-template-columns:1fr 1fr}
+.tile:last-child:nth-child(odd){grid-column:1/-1}svg text{font-size:13.5px}
 thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 table,tbody,tr,th,td{display:block}
 tr{border-top:1px solid var(--line);padding:9px 14px}tbody tr:first-child{border-top:0}

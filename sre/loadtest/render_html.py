@@ -65,7 +65,7 @@ def _verdict(report: Report) -> str:
     when = f"{escape(facts.started.replace('T', ' ').replace('+00:00', ' UTC'))}"
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.reasons)
     one = len(verdict.reasons) == 1
-    words = f"<p>{escape(_sentence(verdict.reasons[0]))}</p>" if one else f"<ul>{reasons}</ul>"
+    words = f"<p>{escape(verdict.reasons[0])}</p>" if one else f"<ul>{reasons}</ul>"
     besides = ""
     if verdict.name is VerdictName.FAILED and verdict.doubts:
         found = "".join(f"<li>{escape(doubt.text)}</li>" for doubt in verdict.doubts)
@@ -75,10 +75,6 @@ def _verdict(report: Report) -> str:
         f'</p><div class="verdict {verdict.name.value}"><h1>{_HEADLINES[verdict.name]}</h1>'
         f"{words}{besides}</div></header>"
     )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _tiles(report: Report) -> str:
@@ -211,7 +207,7 @@ def _validity(report: Report) -> str:
                    _ms(seen.loop_lag.quantile(0.99)), f"at most {_ms(limits.loop_lag_p99)}", bad),
         _criterion("CPU of a worker, worst 5 s", Cause.CPU, _percent(seen.cpu),
                    f"at most {limits.cpu:.0%}", bad),
-        _criterion("Waiting for a CPU", Cause.STARVATION, _percent(seen.starvation),
+        _criterion("CPU wanted but not given", Cause.STARVATION, _percent(seen.starvation),
                    f"at most {limits.starvation:.0%}", bad),
         _criterion("CPU taken by the host (steal)", Cause.STEAL, _percent(seen.steal),
                    f"at most {limits.steal:.0%}", bad),

@@ -78,12 +78,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Point:
-    """One stretch of the time series, all journeys together. Counts by the due time."""
+    """One stretch of the time series, all journeys together. Counts by the due time.
+
+    `rate` is what the declaration says for its beginning, arrivals a second.
+    """
 
     at: float
     planned: int
     started: int
     series: Series
+    rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -194,8 +198,15 @@ def points_of(job: Job, book: Book, slot: float, until: float) -> tuple[Point, .
     for (_, at), series in book.slots.items():
         merged.setdefault(at, Series()).merge(series)
     last = max([*planned, *merged, *book.starts], default=-1)
+    full = sum(job.shape.mix.values())
     return tuple(
-        Point(at * slot, planned.get(at, 0), book.starts[at], merged.get(at, Series()))
+        Point(
+            at * slot,
+            planned.get(at, 0),
+            book.starts[at],
+            merged.get(at, Series()),
+            full * job.shape.level(at * slot),
+        )
         for at in range(last + 1)
     )
 
