@@ -35,7 +35,8 @@ from sre.slo.model import Objective
 
 __all__ = ["Settings", "load_settings", "schema"]
 
-_TEMPLATES = ("journeys", "fragments", "defaults", "shop.synthetic")
+_TEMPLATES = ("journeys", "fragments", "defaults", "shop.synthetic", "probes")
+_HTTP_TEMPLATES = ("url", "headers", "query", "body", "form", "json", "expect")
 _SECTIONS = (
     "version", "include", "shop", "targets", "links", "defaults", "fragments", "journeys",
     "probes", "objectives", "loadtests",
@@ -78,13 +79,14 @@ def load_settings(path: Path | str) -> Settings:
     targets = _one(Targets, root.get("targets"), "targets", problems) or Targets()
     _check_targets(root.get("targets"), problems)
     links = _one(Links, root.get("links"), "links", problems) or Links()
-    if shop is None:
-        raise ConfigError(problems.found)
-    journeys = compile_journeys(root, shop, path.parent, problems)
+    known = shop or Shop("unknown", "http://shop.invalid", "staging")  # to find the other problems
+    journeys = compile_journeys(root, known, path.parent, problems)
     probes = _probes(root.get("probes"), journeys, problems)
     objectives = _objectives(root.get("objectives"), journeys, probes, problems)
     loadtests = _loadtests(root.get("loadtests"), journeys, problems)
     problems.raise_if_any()
+    if shop is None:
+        raise ConfigError(problems.found)
     warnings = tuple(problems.warnings)
     return Settings(path, shop, targets, links, journeys, probes, objectives, loadtests, warnings)
 
@@ -138,8 +140,11 @@ def _probes(
     node: Node | None, journeys: dict[str, Journey], problems: Problems
 ) -> tuple[Check, ...]:
     checks: dict[str, Check] = {}
-    for index, item in enumerate(node.elements if node else ()):
+    for index, raw in enumerate(node.elements if node else ()):
         where = f"probes[{index}]"
+        kind = raw.get("kind")
+        http = kind is not None and kind.scalar == "http"
+        item = resolve(raw, keep=_HTTP_TEMPLATES if http else ())
         made = decode_kind(KINDS, item, where=where, problems=problems, common=CheckFields)
         if made is None:
             continue
