@@ -153,7 +153,7 @@ def collect(
         status=handle.getinfo(pycurl.RESPONSE_CODE),
         headers=sink.headers(),
         body=b"".join(sink.chunks),
-        phases=_phases(handle, admission),
+        phases=_phases(handle, admission, answered=bool(sink.lines)),
         started=started,
         ended=started + resolve + handle.getinfo(pycurl.TOTAL_TIME),
         failure=failure,
@@ -165,7 +165,7 @@ def collect(
 _VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 
-def _phases(handle: Any, admission: Admission) -> dict[str, float]:
+def _phases(handle: Any, admission: Admission, *, answered: bool) -> dict[str, float]:
     """blackbox_exporter's phases; one that did not happen is left out, on a failure too.
 
     Processing counts from the moment the connection is there, as blackbox_exporter does. libcurl's
@@ -181,7 +181,7 @@ def _phases(handle: Any, admission: Admission) -> dict[str, float]:
         phases["connect"] = max(0.0, connect - info(pycurl.NAMELOOKUP_TIME))
         if tls > 0:
             phases["tls"] = tls - connect
-    if first > 0:
+    if answered and first > 0:
         phases["processing"] = max(0.0, first - max(connect, tls, 0.0))
         phases["transfer"] = max(0.0, info(pycurl.TOTAL_TIME) - first)
     return phases
