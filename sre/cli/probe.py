@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import click
@@ -70,14 +70,13 @@ def serve_command(listen: str, web_config: Path | None, run: Run) -> int:
     from sre.probes.watch import Watch, parse_address  # noqa: PLC0415  only when it runs
 
     watch = Watch(lambda: plan_of(run.settings()), parse_address(listen), web_config)
-    asked = threading.Event()
-    signal.signal(signal.SIGHUP, lambda _signal, _frame: asked.set())
+    asked: SimpleQueue[None] = SimpleQueue()  # its put() may be called from a signal handler
+    signal.signal(signal.SIGHUP, lambda _signal, _frame: asked.put(None))
     try:
         watch.start()
         click.echo(f"listening on {watch.url}")
         while True:
-            asked.wait()
-            asked.clear()
+            asked.get()
             watch.reload()
     finally:
         watch.stop()
