@@ -1,0 +1,576 @@
+"""Writes into the documents what the code knows: option tables, `--help`, exit codes, metrics.
+
+    python docs/generate.py            rewrites what lies between the marks
+    python docs/generate.py --check    changes nothing; exit 1 and a diff where code and text differ
+
+A mark is `<!-- generated: NAME [ARGUMENT] -->`, its end `<!-- end -->`; RENDERERS lists the names.
+What a key means stands in its class's docstring under `Attributes:`, else below in MEANINGS. A key
+without a meaning, or with two, is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import re
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from sre import settings
+from sre.cli.main import EXIT_CODES, cli
+from sre.core.metrics import CATALOGUE, MetricInfo
+from sre.core.units import Duration, Rate, Share, Size
+from sre.journey.expect import Expectation
+from sre.journey.extract import Extractor
+from sre.journey.model import Journey, Step
+from sre.journey.result import Outcome, Reason
+from sre.loadtest.model import LoadTest, stages_of
+from sre.loadtest.profiles import PROFILES
+from sre.loadtest.validity import Cause, Limits
+from sre.probes.kinds import KINDS
+
+DOCS = Path(__file__).resolve().parent
+EXAMPLES = DOCS.parent / "examples"
+WIDTH = 96
+
+MEANINGS = {
+    "Shop": """
+        name: for people and reports.
+        synthetic: the header that marks every request of a probe or a load test.
+        """,
+    "Synthetic": """
+        header: its name.
+        value: a template. The run's number is in it by default.
+        """,
+    "Targets": """
+        allow: who may be contacted, see below.
+        """,
+    "Links": """
+        runbooks, dashboards: an address that alerts will link to.
+        """,
+    "DefaultsSpec": """
+        headers, follow, timeout, body_limit, keep_alive, expect, refused, retry, pause: as in a
+            step.
+        """,
+    "JourneySpec": """
+        steps: steps and `use: FRAGMENT`, in order.
+        every: between the starts of two runs as a probe. `null`: no probe, load tests alone.
+        timeout: of one run's steps. Setup has as much again, cleanup its own, planned pauses do
+            not count.
+        side_effects: `order`: the journey places orders. See below.
+        budget: how often probes may run it, at most. Needed with `side_effects: order`.
+        vars: evaluated once a run, in order. A text is a template; any other value stays as it is;
+            `{secret: true, value: "${env:NAME}"}` is masked everywhere.
+        headers: of every step. A step's own header of the same name replaces it.
+        data: a row of a CSV file for each run.
+        defaults: as at the top, and over it.
+        setup: steps that run once for each virtual user; what they extract and their cookies stay.
+        cleanup: steps that run at the end, whatever happened.
+        cleanup_timeout: for all of `cleanup`.
+        """,
+    "StepSpec": """
+        name: a letter or `_`, then up to 62 letters, digits, `_` or `-`. One of its kind in the
+            journey. It becomes a label, so it is no template.
+        get, post, put, patch, delete, head, options: the address. Exactly one of them.
+        group: gathers rows and numbers under one name. Changes nothing else.
+        query: joined to the address. A list sends the name several times.
+        headers: a text, a list, or `{secret: true, value: …}`.
+        form: a body of form fields, URL-encoded.
+        json: a body of JSON, any value.
+        body: a body of text. Give the `Content-Type` yourself.
+        multipart: a body of parts. Each is a text, `{file: PATH, filename, type}` or
+            `{value: TEXT, filename, type}`.
+        follow: redirects, up to 10, each a row of the result.
+        timeout: of one attempt, its redirects included.
+        body_limit: bytes after decompression. More fails with reason `body`.
+        keep_alive: `false`: a connection of its own.
+        sandbox: this step pays with a test method.
+        idempotency_key: `{header: NAME}`. A random value, the same when this run resends this step.
+        expect: what the answer must be. See expectations.
+        refused: a business refusal; any one part that matches is enough.
+        until: ask again until this holds. Replaces `expect`.
+        extract: variables to take from the answer. See extractors.
+        retry: send again after these reasons. Off unless written.
+        when, unless: a variable that exists, `"${x} == y"`, `"${x} != y"`, or a list of these.
+        pause: a customer thinking after the step: `2s` or `1s..3s`. Under load alone.
+        repeat: how often: `3` or `3..7`. Under load alone; a probe does it once.
+        """,
+    "UseSpec": """
+        use: the fragment's name.
+        when, unless: for all of its steps together.
+        repeat: all of its steps together, under load alone.
+        """,
+    "ExpectSpec": """
+        status: `200`, `"200..299"`, or a list of these.
+        header: name to text. The text is the whole value, or a regular expression after `~`.
+        contains: a text, or a list of which all must be there.
+        matches: a regular expression, or a list of which all must match somewhere.
+        json: JMESPath to a value, `"~regex"`, or `{min, max, exists, count}`.
+        css: a selector (at least one element), or a mapping: to a number (that many), a text (one
+            that contains it) or `{count, text}`.
+        size: of the body in bytes after decompression: exactly that, or `{min, max}`.
+        below: as long or longer fails with reason `slow`.
+        slow: as long or longer is `degraded`, reason `slow`. The journey goes on.
+        """,
+    "ExtractSpec": """
+        css: a selector. Takes the element's text; `json` or `regex` beside it look inside that
+            text.
+        json: JMESPath.
+        regex: the first group, else the whole match. Searches the body.
+        header: name of a header of the answer.
+        cookie: name of a cookie of this run.
+        url: a regular expression on the final address. The first group, else the whole match.
+        """,
+    "UntilSpec": """
+        expect: what must come true, instead of the step's `expect`.
+        within: for how long to ask. Then it has failed, reason `timeout`.
+        every: the wait between two requests.
+        """,
+    "RetrySpec": """
+        times: 1 to 10.
+        errors: reasons that are worth another try.
+        """,
+    "IdempotencySpec": """
+        header: its name.
+        """,
+    "DataSpec": """
+        file: CSV, UTF-8, names of variables in its first row. Relative to `sre.yaml`.
+        pick: `sequential` goes round, `random` draws, `unique` ends when all rows are used (the run
+            fails, reason `prober`).
+        """,
+    "CheckFields": """
+        name: as a step's. It becomes the label `probe`.
+        """,
+    "HttpProbe": """
+        method: of the request.
+        """,
+    "TcpProbe": """
+        host, port: where to.
+        """,
+    "TlsProbe": """
+        host, port: where to.
+        """,
+    "Limits": """
+        cpu: share of all processors that was busy while it looked.
+        memory: share that programs cannot get.
+        disk: the fullest of the mounts, in bytes or inodes.
+        fds: file descriptors of the whole system.
+        """,
+    "ExpiresWithin": """
+        degraded, failed: less time than this is left.
+        """,
+    "Objective": """
+        name: as a step's.
+        owner: who answers for it.
+        severity: whether its alert wakes somebody.
+        """,
+    "LoadTest": """
+        regression: compare with the runs before. Read, but not evaluated by this version.
+        invariants: what the database must say afterwards. Read, but not evaluated by this version.
+        """,
+    "Regression": """
+        metric: such as `checkout.response.p95`.
+        worse_than: by how much it may be worse.
+        runs: how many runs before count.
+        """,
+    "Invariant": """
+        name: for people.
+        database: one of `databases:`.
+        sql: gives one number.
+        equals, min, max: a number, `accepted.JOURNEY` or `ambiguous.JOURNEY`. Exactly one.
+        within: `ambiguous` widens by the orders nobody knows about.
+        """,
+    "Outcome": """
+        ok: everything as expected.
+        degraded: as expected, but slow.
+        refused: the shop said no for a reason of business: out of stock, card declined.
+        throttled: status 429, unless 429 is expected.
+        failed: not as expected, or no answer. Carries a reason.
+        blocked: the allow-list does not admit the address. Nothing was sent.
+        """,
+    "Reason": """
+        dns: the name has no address, or no answer came in time.
+        connect: no connection: refused, or closed before anything was sent.
+        tls: the handshake failed, or the certificate is not trusted.
+        timeout: no answer in time; an `until` was never met.
+        status: another status than expected.
+        header: a header is missing or different.
+        body: the body is different, no JSON, broken, or too large.
+        extract: a required value is not there, or a variable has no value.
+        slow: at or above `below`, or at or above `slow` (then `degraded`).
+        protocol: what came is no proper HTTP; too many redirects; an address that is none.
+        prober: our own fault: an unset environment variable, data rows used up, a bug. No event of
+            an objective.
+        """,
+    "Cause": """
+        worker_lost: a worker process died. Its last second is missing. | Read
+            `worker-N.log`; free memory; run again.
+        counters: arrivals and ends do not add up. A bug of ours. | Report it with the folder.
+        no_arrivals: nothing was due. | Raise the rate or the time.
+        no_samples: no run of a journey was answered. | Is the shop up? Look at the reasons.
+        too_few_samples: a threshold has fewer than `min_samples` to stand on. | Longer, or
+            more; or lower `min_samples` if you know why.
+        achieved_rate: under {achieved} of the planned arrivals came in time. | `--workers`, or a
+            bigger machine.
+        lateness: the 99th percentile of lateness is above its limit. | As above. Do not run the
+            generator on the shop's machine.
+        loop_lag: the event loop stalled: p99 above {loop_lag_p99}. | `--workers`.
+        cpu: a worker used over {cpu} of a core for five seconds. | `--workers`, if there are cores.
+        starvation: when it wanted a CPU, others had it over {starvation} of the time. | Free a core.
+        steal: the host took over {steal} of the CPU away. | Another machine; no burstable type.
+        file_descriptors: over {file_descriptors} in use. | Raise `ulimit -n`.
+        dropped: arrivals were dropped at `max_in_flight`, and no threshold judges that. | Usually
+            the shop is too slow. Raise `max_in_flight`, or say what is allowed:
+            `checkout.dropped < 1%`.
+        blocked: a redirect led outside `targets.allow`. | Add it there, or mend the redirect.
+        prober: runs failed in the generator itself. | Read the report's examples and
+            `worker-N.log`.
+        ungated_failures: over {ungated_failures} of a journey failed and no threshold judges
+            that. | Declare one: `checkout.failed < 0.5%`.
+        """,
+}
+"""What keys mean where no docstring says so, in the form of a docstring's `Attributes:`."""
+
+_TWINS: dict[str, type[Any]] = {
+    "StepSpec": Step, "DefaultsSpec": Step, "JourneySpec": Journey, "ExpectSpec": Expectation,
+    "ExtractSpec": Extractor,
+}  # fmt: skip
+"""What a shape becomes: its defaults, and its docstring, hold where the shape itself is silent."""
+
+_WORDS: dict[Any, str] = {
+    Duration: "duration", Rate: "rate", Size: "size", Share: "percentage", str: "text",
+    int: "whole number", float: "number", bool: "`true` or `false`", Any: "any value",
+}  # fmt: skip
+
+
+class Wrong(Exception):  # noqa: N818  what is wrong with the documents, for their writer
+    """A document cannot be generated as it stands."""
+
+
+# --- what a class says about its keys ---
+
+
+def meanings(cls: type[Any]) -> dict[str, tuple[str, ...]]:
+    """Meaning -> the keys that it is about, in the order of the class."""
+    told = _parsed(_attributes(cls))
+    added = _parsed(MEANINGS.get(cls.__name__, ""))
+    keys = _keys(cls)
+    for key in added:
+        if key in told or key not in keys:
+            why = "is explained in its docstring too" if key in told else "does not exist"
+            raise Wrong(f"MEANINGS: {cls.__name__}.{key} {why}; take it out")
+    twin = _parsed(_attributes(_TWINS[cls.__name__])) if cls.__name__ in _TWINS else {}
+    found = {**twin, **told, **added}
+    groups: dict[str, list[str]] = {}
+    for key in keys:
+        if key not in found:
+            raise Wrong(f"{cls.__name__}.{key}: say in its docstring's Attributes what it means")
+        groups.setdefault(found[key], []).append(key)
+    return {text: tuple(names) for text, names in groups.items()}
+
+
+def _keys(cls: type[Any]) -> list[str]:
+    if dataclasses.is_dataclass(cls):
+        return [field.name for field in dataclasses.fields(cls) if field.init]
+    return [member.value for member in cls if member.value]
+
+
+def _attributes(cls: type[Any]) -> str:
+    return inspect.getdoc(cls).partition("Attributes:\n")[2]  # type: ignore[union-attr]
+
+
+def _parsed(text: str) -> dict[str, str]:
+    """`a, b: words` with continuation lines further in -> key to words."""
+    found: dict[str, str] = {}
+    for line in _flush(text):
+        names, colon, words = line.partition(": ")
+        if colon:
+            found |= dict.fromkeys(names.split(", "), " ".join(words.split()))
+    return found
+
+
+def _flush(text: str) -> list[str]:
+    """The lines dedented, each with its continuation lines."""
+    lines: list[str] = []
+    for line in textwrap.dedent(text.strip("\n")).splitlines():
+        if line.startswith(" ") and lines:
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line)
+    return lines
+
+
+# --- how it is written ---
+
+
+def options(argument: str) -> str:
+    """The keys of one dataclass, `MODULE:CLASS`, as a table."""
+    module, _, name = argument.partition(":")
+    return _option_table(getattr(import_module(module), name))
+
+
+def _option_table(cls: type[Any]) -> str:
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for text, keys in meanings(cls).items():
+        for key in keys:
+            row = (_written(hints[key]), _default(cls, fields[key], hints[key]), text)
+            rows.setdefault(row, []).append(f"`{key.removesuffix('_')}`")
+    return _table(
+        ("key", "written as", "default", "meaning"),
+        [(", ".join(keys), *row) for row, keys in rows.items()],
+    )
+
+
+def _written(hint: Any) -> str:
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inside)
+    if origin in (types.UnionType, typing.Union):
+        kinds = dict.fromkeys(_written(each) for each in inside if each is not types.NoneType)
+        return " or ".join(kinds)
+    if origin in (list, tuple):
+        return "list" if inside[0] is Any else f"list of {_several(_written(inside[0]))}"
+    if origin is dict:
+        return "mapping"
+    return _WORDS.get(hint, "mapping")
+
+
+def _several(words: str) -> str:
+    return words.replace(" or ", ", ") if "`" in words else re.sub(r"\b(?= or |$)", "s", words)
+
+
+def _default(cls: type[Any], field: dataclasses.Field[Any], hint: Any) -> str:
+    value = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    if value is dataclasses.MISSING:
+        return "required"
+    twin = _TWINS.get(cls.__name__)
+    if value is None and twin is not None:
+        value = {f.name: f.default for f in dataclasses.fields(twin)}.get(field.name)
+        value = None if value is dataclasses.MISSING else value
+    return _shown(value, [hint, *typing.get_args(hint)])
+
+
+def _shown(value: Any, hints: list[Any]) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, (int, float)):
+        for unit, show in ((Duration, _duration), (Size, _size)):
+            if unit in hints:
+                return f"`{show(value)}`"
+    if isinstance(value, (list, tuple)) and value:
+        return f"`[{', '.join(str(item) for item in value)}]`"
+    return f"`{value}`" if isinstance(value, (str, int, float)) else ""
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds * 1000:g}ms" if seconds else "0s"
+
+
+def _size(count: int) -> str:
+    return f"{count // 2**20}MiB" if count % 2**20 == 0 else str(count)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    cells = [[cell.replace("|", "\\|") or " " for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+# --- the regions ---
+
+
+def probe_kinds(_argument: str) -> str:
+    """Every kind of probe: what it is, its keys, its example."""
+    parts = []
+    for name in KINDS.names():
+        cls = KINDS.load(name)
+        said = inspect.getdoc(cls).partition("Attributes:")[0].strip()  # type: ignore[union-attr]
+        text = " ".join(said.replace("\n\n", "\0").split()).replace("\0", "\n\n")
+        parts.append(f"### `kind: {name}`\n\n{text}\n\n{_option_table(cls)}")
+        for key, inner in typing.get_type_hints(cls).items():
+            if dataclasses.is_dataclass(inner) and key != "max":
+                both = "`warn` and `max`" if key == "warn" else f"`{key}`"
+                parts.append(f"{both}:\n\n{_option_table(inner)}")  # type: ignore[arg-type]
+        parts.append(example(f"probe-{name}.yaml"))
+    return "\n\n".join(parts)
+
+
+def example(argument: str) -> str:
+    """A whole file of `examples/`."""
+    text = (EXAMPLES / argument).read_text(encoding="utf-8").rstrip("\n")
+    return f"`examples/{argument}`:\n\n```yaml\n{text}\n```"
+
+
+def words(argument: str) -> str:
+    """The members of an enumeration with what they mean."""
+    cls = {"outcomes": Outcome, "reasons": Reason}[argument]
+    rows = [(f"`{key}`", text) for text, keys in meanings(cls).items() for key in keys]
+    return _table((argument.removesuffix("s"), "meaning"), rows)
+
+
+def causes(_argument: str) -> str:
+    """Why a load run is invalid, with its limits and what to do."""
+    limits = {
+        field.name: "20 ms" if field.name == "loop_lag_p99" else f"{field.default:.0%}"
+        for field in dataclasses.fields(Limits)
+    }
+    if Limits().loop_lag_p99 != 0.020:
+        raise Wrong("the limit of loop_lag_p99 changed; mend docs/generate.py")
+    rows = []
+    for text, (key, *_) in meanings(Cause).items():
+        what, _, cure = text.partition(" | ")
+        rows.append((f"`{key}`", what.format(**limits), cure))
+    return _table(("code", "what it says", "what to do"), rows)
+
+
+def sections(_argument: str) -> str:
+    """Which sections the file may have, and which this version refuses."""
+    known = ", ".join(f"`{name}`" for name in settings._SECTIONS)
+    text = f"**Sections:** {known}. `version` and `shop` are required."
+    if settings._LATER:
+        later = ", ".join(f"`{name}`" for name in sorted(settings._LATER))
+        text += (
+            f" This version refuses {later}: they are not ignored, so that nobody believes in a "
+            "backup that is not made."
+        )
+    return "\n".join(textwrap.wrap(text, WIDTH + 4, break_on_hyphens=False))
+
+
+def profiles(_argument: str) -> str:
+    """The named curves."""
+    rows = []
+    for name in PROFILES:
+        stages = stages_of(LoadTest(users=1, profile=name))
+        text = ", ".join(f"{stage.label} for {_duration(stage.seconds)}" for stage in stages)
+        rows.append((f"`{name}`", text))
+    return _table(("profile", "stages"), rows)
+
+
+def exit_codes(_argument: str) -> str:
+    """The table of `sre --help`."""
+    rows = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
+    return _table(("code", "meaning"), rows)
+
+
+def commands(_argument: str) -> str:
+    """`--help` of every command."""
+    parts = []
+    wide = {**cli.context_settings, "terminal_width": WIDTH}
+    for path, text in _helps(cli, click.Context(cli, info_name="sre", **wide)):
+        plain = "\n".join(line.rstrip() for line in text.splitlines())
+        parts.append(f"{'##' if ' ' not in path else '###'} `{path}`\n\n```text\n{plain}\n```")
+    return "\n\n".join(parts)
+
+
+def _helps(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
+    yield context.command_path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            if found is not None:
+                inside = {**found.context_settings, "parent": context, "info_name": name}
+                yield from _helps(found, click.Context(found, **inside))
+
+
+_HEADINGS = {
+    "sre_probe_host_": "The machine (`kind: host`)",
+    "sre_probe_tls_": "Certificates (`kind: tls`)",
+    "sre_probe_": "Probes and journeys",
+    "sre_": "The process itself",
+}
+
+
+def metrics(_argument: str) -> str:
+    """The catalogue, a table for each part."""
+    parts: dict[str, list[MetricInfo]] = {}
+    for metric in CATALOGUE.values():
+        prefix = next(prefix for prefix in _HEADINGS if metric.name.startswith(prefix))
+        parts.setdefault(prefix, []).append(metric)
+    return "\n\n".join(
+        f"### {_HEADINGS[prefix]}\n\n{_metric_table(parts[prefix])}" for prefix in parts
+    )
+
+
+def _metric_table(found: list[MetricInfo]) -> str:
+    rows = [
+        (f"`{m.name}`", m.type, ", ".join(f"`{label}`" for label in m.labels), m.help)
+        for m in found
+    ]
+    return _table(("name", "type", "labels", "meaning"), rows)
+
+
+RENDERERS: dict[str, Callable[[str], str]] = {
+    "causes": causes,
+    "commands": commands,
+    "example": example,
+    "exit-codes": exit_codes,
+    "metrics": metrics,
+    "options": options,
+    "probe-kinds": probe_kinds,
+    "profiles": profiles,
+    "sections": sections,
+    "words": words,
+}
+
+_REGION = re.compile(
+    r"^(?P<mark><!-- generated: (?P<name>[\w-]+)(?: (?P<argument>\S+))? -->)\n.*?^<!-- end -->$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def generated(text: str) -> str:
+    """A document with its regions as the code says now."""
+
+    def render(region: re.Match[str]) -> str:
+        if region["name"] not in RENDERERS:
+            raise Wrong(f"nothing is named {region['name']!r}; known: {', '.join(RENDERERS)}")
+        body = RENDERERS[region["name"]](region["argument"] or "")
+        return f"{region['mark']}\n\n{body}\n\n<!-- end -->"
+
+    return _REGION.sub(render, text)
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite the documents, or with `--check` say how they differ."""
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("usage: python docs/generate.py [--check]\n")
+        return 2
+    stale = 0
+    for path in sorted(DOCS.glob("*.md")):
+        old = path.read_text(encoding="utf-8")
+        try:
+            new = generated(old)
+        except Wrong as error:
+            sys.stderr.write(f"{path.name}: {error}\n")
+            return 1
+        if new == old:
+            continue
+        stale += 1
+        if arguments:
+            pair = old.splitlines(keepends=True), new.splitlines(keepends=True)
+            sys.stdout.writelines(difflib.unified_diff(*pair, path.name, "as the code says"))
+        else:
+            path.write_text(new, encoding="utf-8")
+    if arguments and stale:
+        sys.stderr.write("run: python docs/generate.py\n")
+    return 1 if arguments and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
