@@ -10,7 +10,7 @@ from sre.loadtest.book import Latency, Series
 from sre.loadtest.page_charts import charts
 from sre.loadtest.page_style import STYLE
 from sre.loadtest.report import Part, Report
-from sre.loadtest.validity import Cause, Limits
+from sre.loadtest.validity import Cause, Limits, starvation_limit
 from sre.loadtest.verdict import Check, State, VerdictName, show
 
 __all__ = ["render_html"]
@@ -208,7 +208,7 @@ def _validity(report: Report) -> str:
         _criterion("CPU of a worker, worst 5 s", Cause.CPU, _percent(seen.cpu),
                    f"at most {limits.cpu:.0%}", bad),
         _criterion("CPU wanted but not given", Cause.STARVATION, _percent(seen.starvation),
-                   f"at most {limits.starvation:.0%}", bad),
+                   f"at most {starvation_limit(seen, limits):.0%}", bad),
         _criterion("CPU taken by the host (steal)", Cause.STEAL, _percent(seen.steal),
                    f"at most {limits.steal:.0%}", bad),
         _criterion("File descriptors", Cause.FILE_DESCRIPTORS, _percent(seen.file_descriptors),

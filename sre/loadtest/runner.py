@@ -249,6 +249,7 @@ def _report(
         steal=steal,
         file_descriptors=max((worker.health.file_descriptors for worker in crew), default=0.0),
         lost=[worker.lost for worker in crew if worker.lost is not None],
+        idle=min((w.health.idle for w in crew if w.health.idle is not None), default=None),
         queueing=_worst([worker.health.queueing for worker in crew]),
         adds_up=all(worker.collector.adds_up for worker in crew),
         journeys=counts_of(job, journeys),

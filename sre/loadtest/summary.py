@@ -122,6 +122,7 @@ def _validity(report: Report) -> dict[str, Any]:
         "achieved": None if not planned else round(seen.on_time / planned, 6),
         "cpu": round(seen.cpu, 4),
         "starvation": None if seen.starvation is None else round(seen.starvation, 4),
+        "idle": None if seen.idle is None else round(seen.idle, 4),
         "queueing": None if seen.queueing is None else round(seen.queueing, 4),
         "steal": None if seen.steal is None else round(seen.steal, 4),
         "lost_workers": list(seen.lost),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import resource
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ class Vitals:
         self._at = now
         self._cpu = _cpu_seconds()
         self._run, self._wait = _schedstat() or (0, 0)
+        self._idle = _idle_ticks()
 
     def sample(self, now: float) -> dict[str, Any]:
         """What happened since the last call. Seconds on one clock; JSON-ready."""
@@ -38,7 +40,10 @@ class Vitals:
             seen["run"] = (schedule[0] - self._run) / 1e9
             seen["wait"] = (schedule[1] - self._wait) / 1e9
             self._run, self._wait = schedule
-        self._at, self._cpu = now, cpu
+        idle = _idle_ticks()
+        if idle is not None and self._idle is not None:
+            seen["idle"] = [idle[0] - self._idle[0], idle[1] - self._idle[1]]
+        self._at, self._cpu, self._idle = now, cpu, idle
         return seen
 
 
@@ -71,6 +76,7 @@ class Health:
         self._recent: list[tuple[float, float]] = []
         self._run = self._wait = 0.0
         self._sips = [0.0, 0.0]
+        self._ticks = [0, 0]
         self.busiest = 0.0
         self.file_descriptors = 0.0
 
@@ -86,6 +92,8 @@ class Health:
         self._wait += seen.get("wait", 0.0)
         for cpu, wall in seen.get("sips", ()):
             self._sips = [self._sips[0] + cpu, self._sips[1] + wall]
+        idle, ticks = seen.get("idle", (0, 0))
+        self._ticks = [self._ticks[0] + idle, self._ticks[1] + ticks]
         self.file_descriptors = max(self.file_descriptors, seen["file_descriptors"])
 
     @property
@@ -93,6 +101,12 @@ class Health:
         """The share of a CPU that it did not get when it wanted a whole one; None if not asked."""
         cpu, wall = self._sips
         return max(0.0, 1.0 - cpu / wall) if wall else None
+
+    @property
+    def idle(self) -> float | None:
+        """The share of time in which the CPUs it may use had nothing to do; None if unknown."""
+        idle, ticks = self._ticks
+        return idle / ticks if ticks else None
 
     @property
     def queueing(self) -> float | None:
@@ -107,6 +121,21 @@ def host_steal() -> tuple[int, int] | None:
         with _STAT.open(encoding="ascii") as lines:
             ticks = [int(word) for word in lines.readline().split()[1:9]]
         return ticks[7], sum(ticks)
+    return None
+
+
+def _idle_ticks() -> tuple[int, int] | None:
+    """(idle, all) ticks of the CPUs that this process may use."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        idle = total = 0
+        with _STAT.open(encoding="ascii") as lines:
+            for line in lines:
+                name, *ticks = line.split()
+                if name in mine:
+                    idle += int(ticks[3]) + int(ticks[4])
+                    total += sum(int(tick) for tick in ticks[:8])
+        return idle, total
     return None
 
 

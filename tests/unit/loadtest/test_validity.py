@@ -32,6 +32,7 @@ def causes(evidence: Evidence) -> list[Cause]:
 
 def test_a_sound_run_raises_no_doubt() -> None:
     assert causes(SOUND) == []
+    assert causes(replace(SOUND, starvation=0.6, idle=0.3)) == []
     assert causes(replace(SOUND, planned=None, starvation=None, steal=None)) == []
 
 
@@ -44,7 +45,8 @@ def test_a_sound_run_raises_no_doubt() -> None:
         (Cause.LATENESS, replace(SOUND, lateness=Histogram([0.1] * 1000)), True),
         (Cause.LOOP_LAG, replace(SOUND, loop_lag=Histogram([0.03] * 1000)), True),
         (Cause.CPU, replace(SOUND, cpu=0.81), True),
-        (Cause.STARVATION, replace(SOUND, starvation=0.66), True),
+        (Cause.STARVATION, replace(SOUND, starvation=0.45, idle=0.0), True),
+        (Cause.STARVATION, replace(SOUND, starvation=0.8, idle=0.9), True),
         (Cause.STEAL, replace(SOUND, steal=0.06), True),
         (Cause.FILE_DESCRIPTORS, replace(SOUND, file_descriptors=0.9), True),
         (Cause.DROPPED, replace(SOUND, journeys={"home": replace(GOOD, dropped=1)}), False),
@@ -86,9 +88,13 @@ def test_punctuality_follows_the_tightest_threshold(tightest: float | None, limi
 def test_health_finds_the_busiest_five_seconds() -> None:
     health = Health()
     for cpu in [0.1] * 5 + [0.9] * 5 + [0.1] * 5:
-        health.add({"seconds": 1.0, "cpu": cpu, "file_descriptors": 0.1, "sips": [(0.01, 0.03)]})
+        health.add(
+            {"seconds": 1.0, "cpu": cpu, "file_descriptors": 0.1, "sips": [(0.01, 0.03)]}
+            | {"idle": [1, 10]}
+        )
     assert health.busiest == pytest.approx(0.9)
     assert health.starvation == pytest.approx(2 / 3)
+    assert health.idle == pytest.approx(0.1)
     assert health.file_descriptors == 0.1
 
 
