@@ -1,0 +1,15 @@
+"""Which kinds of databases are there?"""
+
+from __future__ import annotations
+
+from sre.backup.model import Database
+from sre.core.kinds import Kinds
+
+__all__ = ["DATABASES"]
+
+DATABASES: Kinds[Database] = Kinds(
+    "database",
+    {"postgres": "sre.backup.databases.postgres:PostgresDatabase"},
+    {"postgres": "backup"},
+)
+"""A kind's name in `sre.yaml` -> where its class is."""

@@ -1,0 +1,288 @@
+"""What may `stores:`, `tiers:`, `keys:` and `databases:` say, and what must a kind of each do?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+from sre.core.clock import Deadline
+from sre.core.secrets import Secret
+from sre.core.units import Duration
+from sre.sql.model import Invariant
+
+__all__ = [
+    "Backups",
+    "Database",
+    "DatabaseFields",
+    "Declared",
+    "Dump",
+    "Keep",
+    "Keys",
+    "Lock",
+    "ObjectInfo",
+    "Source",
+    "Storage",
+    "Store",
+    "Tier",
+    "Verify",
+    "check_database_name",
+]
+
+_STRICT: dict[str, object] = {"extra": "forbid"}
+_RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")
+_TRUSTED = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object of a store: its key below the store's prefix, and its size."""
+
+    key: str
+    size: int
+
+
+class Storage(Protocol):
+    """A place for objects that are written once. Safe to use from several threads.
+
+    All methods may raise Transient (not reachable, throttled, full: retries are spent, in bounded
+    time) and UsageError (wrong credentials, no such bucket). Keys are relative, with `/`.
+    """
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store a small object in one step, durable on return, and only if `key` is free.
+
+        Idempotent: the same bytes there already are success (an answer may have been lost).
+        Raises Refused when other bytes stand there.
+        """
+        ...
+
+    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+        """Store a large object from a stream; as `put`, and how many bytes it has.
+
+        Nothing is visible before the stream has ended; when iterating raises, nothing ever is and
+        the exception passes through. The size is asked back from the store before it returns.
+        """
+        ...
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """What stands there; None when nothing does."""
+        ...
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of an object, or of a range of it. Raises KeyError when there is none."""
+        ...
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The bytes of an object in pieces of at most 1 MiB. Raises KeyError when there is none."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Everything whose key begins with `prefix`, in no promised order, all pages of it."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing there is success. Only retention and tests call it."""
+        ...
+
+
+class Store(Protocol):
+    """A kind of `stores:`; its fields are its configuration."""
+
+    def open(self) -> Storage:
+        """The place itself. Contacts nothing yet; raises MissingExtra."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a database said about itself before a backup.
+
+    Attributes:
+        system_id: changes when it is made anew; backups of two never mix.
+        bytes: about how much will be read, for progress.
+    """
+
+    engine: str
+    version: str
+    system_id: str
+    bytes: int
+
+    @property
+    def place(self) -> str:
+        """The folder of its backups: system identifier and major version."""
+        return f"{self.system_id}-{self.version.split('.')[0]}"
+
+
+@dataclass(frozen=True)
+class Dump:
+    """How to start an engine's own backup tool: it writes one tar to its standard output.
+
+    Attributes:
+        env: where passwords travel; never in `argv`.
+        last_member: the tar must end with this file, else the stream was cut.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    last_member: str
+
+
+class Database(Protocol):
+    """A kind of `databases:`; its fields are its configuration. Keeps no state."""
+
+    def identify(self, deadline: Deadline) -> Source:
+        """Ask the server what it is. Raises Transient, UsageError, MissingExtra."""
+        ...
+
+    def dump(self, source: Source, label: str) -> Dump:
+        """The tool that fits the server's version. Raises UsageError when there is none."""
+        ...
+
+    def check_files(self, folder: Path, deadline: Deadline) -> tuple[str, ...]:
+        """The engine's own check of restored files: what is wrong. Raises MissingExtra."""
+        ...
+
+    def serve(self, folder: Path, work: Path, deadline: Deadline) -> AbstractContextManager[str]:
+        """Run restored files as a scratch server, cut off from the world; its dsn.
+
+        `folder` is used up. It listens on a socket below `work` alone, archives nothing, and has
+        ended when the context is left, even by kill -9 of this process. Raises CheckFailed when
+        the files do not start, MissingExtra without the engine's programs.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Verify:
+    """How often backups of a tier are verified, and how deeply: `{level: 3, every: 1d}`."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    level: Literal[0, 1, 2, 3, 4] = 1
+    every: Duration = Duration(86400.0)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What retention keeps; parsed and shown, not acted on yet: nothing is ever removed."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    last: int = 0
+    within: Duration | None = None
+    hourly: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+    min_verified_fulls: int = 2
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Object lock of what is written; parsed, not acted on yet."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    mode: Literal["COMPLIANCE", "GOVERNANCE"] = "GOVERNANCE"
+    days: int = 35
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How much a database matters.
+
+    `rpo`, `rto` and `verify` are acted on (metrics, the default level of `sre backup verify`);
+    `full`, `differential`, `incremental`, `archive`, `copies`, `keep` and `lock` are read and
+    checked, and wait for scheduling, retention and replication.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    rpo: Duration | None = None
+    rto: Duration | None = None
+    full: str | None = None
+    differential: str | None = None
+    incremental: str | None = None
+    archive: bool = False
+    copies: tuple[str, ...] = ()
+    verify: Verify = field(default_factory=Verify)
+    keep: Keep | None = None
+    lock: Lock | None = None
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Who can read backups, and whose are believed.
+
+    Attributes:
+        recipients: age public keys; all that a backup host needs to encrypt.
+        signing: the Ed25519 key that signs manifests; on backup hosts.
+        trusted: public keys whose signatures are believed.
+        identity: private age key; on hosts that verify and restore alone.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    recipients: tuple[str, ...] = ()
+    signing: Secret | None = None
+    trusted: tuple[str, ...] = ()
+    identity: Secret | None = None
+
+    def __post_init__(self) -> None:
+        for each in self.recipients:
+            if not _RECIPIENT.fullmatch(each):
+                raise ValueError(
+                    f"{each[:12]!r}… is not an age public key; write the line that "
+                    "`sre backup keys new` or `age-keygen -y` prints (age1…)"
+                )
+        for each in self.trusted:
+            if not _TRUSTED.fullmatch(each):
+                raise ValueError(
+                    f"{each[:12]!r}… is not a public signing key; write the line of signing.pub "
+                    "that `sre backup keys new` made (ed25519:…)"
+                )
+
+
+@dataclass(frozen=True)
+class DatabaseFields:
+    """What every entry of `databases:` may say beside the fields of its kind."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    store: str
+    tier: str | None = None
+    invariants: tuple[Invariant, ...] = ()
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One database with everything that its backups need."""
+
+    name: str
+    kind: str
+    database: Database
+    store_name: str
+    store: Store
+    tier_name: str = ""
+    tier: Tier = field(default_factory=Tier)
+    invariants: tuple[Invariant, ...] = ()
+
+
+@dataclass(frozen=True)
+class Backups:
+    """The four sections together, names resolved."""
+
+    stores: Mapping[str, Store] = field(default_factory=dict)
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
+    keys: Keys = field(default_factory=Keys)
+    databases: Mapping[str, Declared] = field(default_factory=dict)
+
+
+def check_database_name(name: str) -> str:
+    """`name` itself, if folders, labels and facts can carry it. Raises ValueError."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name {name!r} must be lower-case letters, digits and -, at most 63, "
+            "and begin with a letter or digit"
+        )
+    return name

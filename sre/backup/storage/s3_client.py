@@ -1,0 +1,252 @@
+"""How are objects written to S3 so that damage, half uploads and lost answers are noticed?
+
+boto3's classic client alone: it reads errors in the body of a 200. Bodies are bytes of a known
+length (no trailers, which several servers refuse), each with its SHA-256 as a header, each put on
+the condition that the key is free. After an upload the size is asked back: a 200 is not believed.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sre.backup.model import ObjectInfo
+from sre.core.errors import Refused, SreError, Transient, UsageError
+
+if TYPE_CHECKING:
+    from sre.backup.storage.s3 import S3Store
+
+__all__ = ["S3Storage"]
+
+_PIECE = 2**20
+_ABSENT = {"404", "NoSuchKey", "NotFound"}
+_TAKEN = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+_DENIED = {
+    "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized",
+    "AuthorizationHeaderMalformed",
+}  # fmt: skip
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _asking(method: Callable[P, R]) -> Callable[P, R]:
+    """The client's exceptions as ours: try again, never again, or not there (KeyError)."""
+
+    @functools.wraps(method)
+    def ask(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except ClientError as error:
+            raise _meaning(error) from error
+        except BotoCoreError as error:
+            raise Transient(f"the store cannot be reached: {error}") from error
+
+    return ask
+
+
+class S3Storage:
+    """A `Storage` in a bucket."""
+
+    def __init__(self, store: S3Store) -> None:
+        self._bucket, self._part = store.bucket, int(store.part)
+        self._prefix = f"{store.prefix.strip('/')}/" if store.prefix.strip("/") else ""
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=store.endpoint,
+            region_name=store.region,
+            aws_access_key_id=store.access_key.reveal(),
+            aws_secret_access_key=store.secret_key.reveal(),
+            config=Config(
+                retries={"mode": "standard", "total_max_attempts": store.attempts},
+                connect_timeout=float(store.connect_timeout),
+                read_timeout=float(store.timeout),
+                tcp_keepalive=True,
+                max_pool_connections=16,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                s3={"addressing_style": store.addressing},
+            ),
+        )
+
+    def put(self, key: str, data: bytes) -> None:
+        self._put(key, data)
+
+    @_asking
+    def _put(self, key: str, data: bytes) -> None:
+        try:
+            self.client.put_object(
+                **self._at(key), Body=data, ChecksumSHA256=_sha256(data), IfNoneMatch="*"
+            )
+        except ClientError as error:
+            if _code(error) not in _TAKEN:
+                raise
+            self._must_be_ours(key, len(data), hashlib.sha256(data).digest())
+        self._must_have(key, len(data))
+
+    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+        parts = _parts(chunks, self._part)
+        first = next(parts, b"")
+        second = next(parts, None)
+        if second is None:
+            self._put(key, first)
+            return len(first)
+        return self._multipart(key, _chain(first, second, parts))
+
+    @_asking
+    def _multipart(self, key: str, parts: Iterator[bytes]) -> int:
+        whole, size, done = hashlib.sha256(), 0, []
+        upload = self.client.create_multipart_upload(**self._at(key), ChecksumAlgorithm="SHA256")
+        ours = {**self._at(key), "UploadId": upload["UploadId"]}
+        try:
+            for number, part in enumerate(parts, start=1):
+                check = _sha256(part)
+                answer = self.client.upload_part(
+                    **ours, PartNumber=number, Body=part, ChecksumSHA256=check
+                )
+                done.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": check})
+                whole.update(part)
+                size += len(part)
+            self._complete(key, ours, done, size, whole.digest())
+        except BaseException:
+            with contextlib.suppress(ClientError, BotoCoreError):
+                self.client.abort_multipart_upload(**ours)
+            raise
+        self._must_have(key, size)
+        return size
+
+    def _complete(
+        self, key: str, ours: dict[str, str], parts: list[dict[str, Any]], size: int, digest: bytes
+    ) -> None:
+        try:
+            self.client.complete_multipart_upload(
+                **ours, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+        except ClientError as error:
+            if _code(error) not in {*_TAKEN, "NoSuchUpload"}:
+                raise
+            self._must_be_ours(key, size, digest)
+
+    def _must_have(self, key: str, size: int) -> None:
+        found = self.head(key)
+        if found is None or found.size != size:
+            held = "nothing" if found is None else f"{found.size} bytes"
+            raise Transient(f"the store took {size} bytes for {key} and holds {held}; run it again")
+
+    def _must_be_ours(self, key: str, size: int, digest: bytes) -> None:
+        """Something stands there: ours, when the answer to an earlier try was lost."""
+        found, hashed = self.head(key), hashlib.sha256()
+        if found is not None and found.size == size:
+            for piece in self.stream(key):
+                hashed.update(piece)
+            if hashed.digest() == digest:
+                return
+        raise Refused(f"{key} exists already with other content; nothing is overwritten")
+
+    def head(self, key: str) -> ObjectInfo | None:
+        try:
+            return ObjectInfo(key, self._head(key))
+        except KeyError:
+            return None
+
+    @_asking
+    def _head(self, key: str) -> int:
+        return int(self.client.head_object(**self._at(key))["ContentLength"])
+
+    @_asking
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        if length == 0:
+            return b""
+        last = "" if length is None else str(start + length - 1)
+        part = {} if start == 0 and length is None else {"Range": f"bytes={start}-{last}"}
+        body: bytes = self.client.get_object(**self._at(key), **part)["Body"].read()
+        return body
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        body = self._body(key)
+        try:
+            while piece := _read(body):
+                yield piece
+        finally:
+            body.close()
+
+    @_asking
+    def _body(self, key: str) -> Any:
+        return self.client.get_object(**self._at(key))["Body"]
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        token: dict[str, str] = {}
+        while True:
+            page = self._page(prefix, token)
+            for each in page.get("Contents", []):
+                yield ObjectInfo(each["Key"][len(self._prefix) :], int(each["Size"]))
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    @_asking
+    def _page(self, prefix: str, token: dict[str, str]) -> dict[str, Any]:
+        page: dict[str, Any] = self.client.list_objects_v2(
+            Bucket=self._bucket, Prefix=self._prefix + prefix, **token
+        )
+        return page
+
+    @_asking
+    def delete(self, key: str) -> None:
+        self.client.delete_object(**self._at(key))
+
+    def _at(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+
+@_asking
+def _read(body: Any) -> bytes:
+    piece: bytes = body.read(_PIECE)
+    return piece
+
+
+def _parts(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        while len(buffer) > size:  # more than a part: one that is full may be the last
+            yield bytes(buffer[:size])
+            del buffer[:size]
+    if buffer:
+        yield bytes(buffer)
+
+
+def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield second
+    yield from rest
+
+
+def _sha256(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _meaning(error: ClientError) -> SreError | KeyError:
+    code = _code(error)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code == "NoSuchBucket":
+        return UsageError("the store has no such bucket; make it, or mend stores: in sre.yaml")
+    if code in _ABSENT:
+        return KeyError(code)
+    if code in _DENIED or status in {401, 403}:
+        return UsageError(f"the store refuses our credentials ({code}); check access_key's rights")
+    if status == 0 or status >= 500 or code in {"SlowDown", "RequestTimeout", "BadDigest", "429"}:
+        return Transient(f"the store answers {code} ({status}), retries are spent")
+    return UsageError(f"the store refuses the request: {code} ({status})")

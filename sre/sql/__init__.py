@@ -1,0 +1,1 @@
+"""What do the wings ask databases, and how: sessions, invariants, the ledger."""

