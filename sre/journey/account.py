@@ -38,7 +38,7 @@ def _row_of(
         started=response.started - state.begun,
         received_bytes=len(response.body),
         cleanup=state.exchange.cleanup,
-        message=state.redactor.mask(judged.message),
+        message=state.redactor.mask(judged.message) if judged.message else "",
     )
 
 
@@ -59,7 +59,7 @@ def step_result(
         rows=tuple(rows),
         retry_after=judged.retry_after,
         cleanup=state.exchange.cleanup,
-        message=state.redactor.mask(judged.message),
+        message=state.redactor.mask(judged.message) if judged.message else "",
     )
 
 
@@ -84,9 +84,20 @@ def journey_result(state: RunState) -> JourneyResult:
         seconds=sum(result.seconds for result in deciding),
         run_id=state.context.run_id,
         steps=tuple(state.results),
-        values={k: v for k, v in state.scope.values.items() if k not in hidden},
-        ambiguous=state.ambiguous,
+        values={k: _masked(state, v) for k, v in state.scope.values.items() if k not in hidden},
+        ambiguous=bool(state.exchange.unknown),
     )
+
+
+def _masked(state: RunState, value: object) -> object:
+    """A page may give back a secret in any place; text alone can hold one."""
+    if isinstance(value, str):
+        return state.redactor.mask(value)
+    if isinstance(value, list):
+        return [_masked(state, item) for item in value]
+    if isinstance(value, dict):
+        return {key: _masked(state, item) for key, item in value.items()}
+    return value
 
 
 def _shown(state: RunState, name: str) -> bool:

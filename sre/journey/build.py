@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable
 from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit, urlunsplit
@@ -9,6 +10,7 @@ from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit, urlunsp
 import orjson
 
 from sre import __version__
+from sre.journey.host import Inadmissible
 from sre.journey.model import Body, Field, FileField, Step
 from sre.journey.shop import Shop, origin_of
 from sre.journey.template import Scope, Template
@@ -18,10 +20,18 @@ __all__ = ["BadRequest", "Draft", "build", "follow", "resolve"]
 USER_AGENT = f"sre/{__version__} (synthetic monitoring)"
 CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _URL_SAFE = "%/:=&?~#+!$,;'@()*[]"
+_PLAIN = re.compile(r"[A-Za-z0-9_.%/:=&?~+!$,;'@()*\[\]-]*")
 
 
 class BadRequest(ValueError):
-    """The step cannot be sent as the run stands: a line break in a header, no address, …"""
+    """The step cannot be sent as the run stands: a line break in a header, no address, …
+
+    `blocked`: its address is one that no allow-list could admit.
+    """
+
+    def __init__(self, message: str, *, blocked: bool = False) -> None:
+        super().__init__(message)
+        self.blocked = blocked
 
 
 class Draft:
@@ -46,7 +56,7 @@ class Draft:
         if credential:
             self.credentials.add(key)
         if key in self.credentials:
-            self.secrets.append(value)
+            self.secrets += [value, *(word for word in value.split() if len(word) >= 8)]
 
     def sent_to(self, shop: Shop) -> tuple[tuple[str, str], ...]:
         """The headers for this draft's address: credentials go to the shop's own origins alone."""
@@ -59,51 +69,70 @@ class Draft:
 def resolve(template: Template, scope: Scope, last: str, shop: Shop) -> str:
     """The absolute address a step means: absolute, root-relative, or relative to the last page.
 
-    A path that the declaration itself roots (`/cart`) begins at the shop's base address; one that
-    came from a page is resolved against that page, as a browser would.
+    A path that the declaration itself roots (`/cart`) begins at the shop's base address and stays
+    there: no value after that slash can name another host. An address that came from a page as a
+    whole is resolved against that page, as a browser would.
     """
     text = template.render(scope).strip()
-    rooted = isinstance(template.parts[0], str) and template.parts[0].startswith("/")
-    base = shop.base_url if rooted and not text.startswith("//") else last
-    return clean(urljoin(base, text))
+    first = template.parts[0]
+    if isinstance(first, str) and first.startswith("/") and not first.startswith("//"):
+        return clean("/" + text.lstrip("/"), shop.base_url)
+    return clean(text, last)
 
 
-def clean(url: str) -> str:
-    """The address without fragment, its odd characters percent-encoded, its host in ASCII.
+def clean(url: str, base: str = "") -> str:
+    """The absolute address without fragment, odd characters percent-encoded, the host in its one
+    spelling (`canonical_host`): libcurl reads nothing else into it than we did.
 
     Raises:
         BadRequest: not an http or https address.
     """
-    parts = urlsplit(urldefrag(url.strip()).url)
     try:
-        origin_of(url)
-        host = parts.netloc.encode("idna").decode() if not parts.netloc.isascii() else parts.netloc
-    except (ValueError, UnicodeError) as error:
-        raise BadRequest(str(error)) from error
-    path, query = quote(parts.path or "/", safe=_URL_SAFE), quote(parts.query, safe=_URL_SAFE)
-    return urlunsplit((parts.scheme, host, path, query, ""))
+        parts = urlsplit(urldefrag(urljoin(base, url.strip())).url)
+        scheme, host, port = origin_of(urlunsplit((*parts[:2], "", "", "")))
+    except ValueError as error:
+        raise BadRequest(str(error), blocked=isinstance(error, Inadmissible)) from error
+    where = f"[{host}]" if ":" in host else host
+    if parts.port is not None:
+        where += f":{port}"
+    path, query = _quoted_part(parts.path or "/"), _quoted_part(parts.query)
+    return urlunsplit((scheme, where, path, query, ""))
 
 
-def build(step: Step, scope: Scope, last: str, shop: Shop, key: str) -> Draft:
+def _quoted_part(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=_URL_SAFE, errors="replace")
+
+
+def build(step: Step, scope: Scope, last: str, shop: Shop, key: str, *, referer: str = "") -> Draft:
     """The first request of a step.
 
     Args:
-        last: address of the last page of this run.
+        last: address of the last page of this run, or the shop's own before there is one.
+        referer: the last page's address; empty before there is one.
         key: this run's own random name; idempotency keys derive from it and the step.
 
     Raises:
         MissingVariable: a variable has no value.
         BadRequest: the result cannot be sent.
+        UsageError: an environment variable or a secret cannot be read.
     """
+    try:
+        return _build(step, scope, last, shop, key, referer)
+    except (UnicodeError, orjson.JSONEncodeError) as error:
+        raise BadRequest(f"a value cannot be encoded: {type(error).__name__}") from None
+
+
+def _build(step: Step, scope: Scope, last: str, shop: Shop, key: str, referer: str) -> Draft:
     draft = Draft(step.method, _with_query(resolve(step.url, scope, last, shop), step, scope))
     draft.set("User-Agent", USER_AGENT)
     draft.set("Accept", "*/*")
-    if origin_of(last) == origin_of(draft.url) and last != shop.base_url:
-        draft.set("Referer", last)
+    if referer and origin_of(referer) == origin_of(draft.url):
+        draft.set("Referer", referer)
     _set_body(draft, step.body, scope)
     for field in step.headers:
-        for _, value in _values((field,), scope):
-            draft.set(field.name, value, credential=field.secret)
+        values = [value for _, value in _values((field,), scope)]
+        if values:
+            draft.set(field.name, ", ".join(values), credential=field.secret)
     if step.idempotency_header:
         name = str(uuid.uuid5(uuid.NAMESPACE_URL, key))
         draft.set(step.idempotency_header, name, credential=True)
@@ -163,6 +192,14 @@ def _quoted(name: str) -> str:
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
+def _as_sent(location: str) -> str:
+    """Headers come as latin-1; an address that is not ASCII was most likely sent as UTF-8."""
+    try:
+        return location.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return location
+
+
 def follow(draft: Draft, status: int, location: str) -> Draft:
     """The next hop of a redirect, as browsers do it: a POST turns into a GET on 301 and 302, any
     method but HEAD on 303; 307 and 308 keep method and body (RFC 9110, 15.4; WHATWG fetch, 4.4).
@@ -170,7 +207,7 @@ def follow(draft: Draft, status: int, location: str) -> Draft:
     Raises:
         BadRequest: Location is not an http or https address.
     """
-    url = clean(urljoin(draft.url, location))
+    url = clean(_as_sent(location), draft.url)
     changes = status == 303 or (status in (301, 302) and draft.method == "POST")
     keep = not changes or draft.method in ("GET", "HEAD")
     hop = Draft(draft.method if keep else "GET", url)
@@ -180,5 +217,7 @@ def follow(draft: Draft, status: int, location: str) -> Draft:
     if not keep:
         for name in ("content-type", "content-encoding", "content-language"):
             hop.headers.pop(name, None)
-    hop.headers.pop("referer", None)
+    referer = hop.headers.get("referer")
+    if referer is not None and origin_of(referer[1]) != origin_of(url):
+        del hop.headers["referer"]
     return hop

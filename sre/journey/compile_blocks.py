@@ -89,21 +89,28 @@ class Builder:
                 at, join_path(path, "use"), f"fragment {spec.use!r} {why}; known: {known}"
             )
             return None
-        steps: list[Step] = []
-        for index, item in enumerate(entry.value.elements):
+        used, texts = len(self.texts.uses), self.texts
+        when = texts.conditions(node.get("when"), join_path(path, "when"))
+        unless = texts.conditions(node.get("unless"), join_path(path, "unless"))
+        what = "'3' or '3..7'"
+        repeat = texts.range(node.get("repeat"), join_path(path, "repeat"), int, what)
+        check_uses(texts, texts.uses[used:], self.names)
+        self.late += texts.uses[used:]
+        parts: list[Step | Block] = []
+        for index, item in enumerate(self._items(spec.use, entry)):
             where = f"fragments.{spec.use}[{index}]"
             if item.get("use") is not None:
                 inner = self._fragment(item, where, (*chain, spec.use))
-                steps += inner.steps if inner else ()
+                parts += [inner] if inner else []
             elif (step := self._step(item, where)) is not None:
-                steps.append(step)
-        texts = self.texts
-        return Block(
-            tuple(steps),
-            texts.conditions(node.get("when"), join_path(path, "when")),
-            texts.conditions(node.get("unless"), join_path(path, "unless")),
-            texts.range(node.get("repeat"), join_path(path, "repeat"), int, "'3' or '3..7'"),
-        )
+                parts.append(step)
+        return Block(tuple(parts), when, unless, repeat)
+
+    def _items(self, name: str, entry: Entry) -> tuple[Node, ...]:
+        if entry.value.kind != "sequence":
+            where = join_path("fragments", name)
+            self.source.problems.add(entry.value, where, "expected a list of steps (- name: …)")
+        return entry.value.elements
 
     def _step(self, node: Node, path: str) -> Step | None:
         used = len(self.texts.uses)

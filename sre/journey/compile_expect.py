@@ -104,6 +104,9 @@ def _json_rule(name: str, value: Node, node: Node, path: str, texts: Texts) -> J
         texts.check_query(key.text, cast("Node", at), path)
     if value.kind == "mapping" and value.entries and set(value.entries) <= _OPERATORS:
         exists = value.get("exists")
+        if exists is not None and not isinstance(exists.scalar, bool):
+            where = join_path(path, "exists")
+            texts.problems.add(exists, where, f"expected true or false, not {exists.text!r}")
         bounded = value.only("min", "max")
         return JsonRule(
             key,

@@ -78,6 +78,7 @@ def compile_step(
         repeat=texts.range(node.get("repeat"), join_path(path, "repeat"), int, "'3' or '3..7'"),
     )
     needs = frozenset(n for use in texts.uses[used:] for n in use.needs)
+    needs |= {n for field in step.headers for value in field.values for n in value.names}
     asked = frozenset(c.name for c in step.when if c.name)
     return replace(step, needs=needs | asked)
 

@@ -68,7 +68,7 @@ def _drive(
                 if interrupted is not None:
                     raise
                 interrupted = error
-                command = steps.throw(Cancelled())
+                command = steps.throw(Cancelled(sent=not isinstance(error, _Asked)))
                 continue
             command = steps.send(answer)
     except StopIteration as end:

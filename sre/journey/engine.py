@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from sre.core.errors import SreError
+from sre.core.errors import Interrupted, Terminated, UsageError
 from sre.core.secrets import redactor
 from sre.journey.account import journey_result, rows_of, step_result, stopped
 from sre.journey.exchange import Request, Response, Wait
 from sre.journey.judge import Judged, judge, judge_until
 from sre.journey.model import Block, Condition, Journey, Range, Step
-from sre.journey.page import Page
+from sre.journey.page import Page, Unusable
 from sre.journey.result import JourneyResult, Outcome, Reason, Row, StepResult
 from sre.journey.send import Sent, send
 from sre.journey.state import DataExhausted, RunContext, RunState, VirtualUser, begin
-from sre.journey.template import MissingVariable
+from sre.journey.template import MissingVariable, as_text
 
 __all__ = ["Cancelled", "DataExhausted", "RunContext", "VirtualUser", "run"]
 
@@ -27,7 +27,14 @@ Steps = Generator[Request | Wait, Response | None, None]
 
 
 class Cancelled(Exception):  # noqa: N818  a word from the driver, not a fault
-    """Thrown into the generator: stop now, but clean up. The result comes as usual."""
+    """Thrown into the generator: stop now, but clean up. The result comes as usual.
+
+    `sent`: the Request that the generator waits for may have reached the shop.
+    """
+
+    def __init__(self, *, sent: bool = True) -> None:
+        super().__init__()
+        self.sent = sent
 
 
 def run(
@@ -40,16 +47,26 @@ def run(
     """
     try:
         state = begin(journey, context)
-    except (SreError, MissingVariable) as error:
+    except (UsageError, MissingVariable) as error:
         reason = Reason.PROBER
         return JourneyResult(
             journey.name, Outcome.FAILED, 0.0, context.run_id, reason, redactor.mask(str(error))
         )
+    interrupted: BaseException | None = None
     try:
         yield from _all(state)
-    except Cancelled:
+    except Cancelled as cancelled:
+        if cancelled.sent:
+            state.exchange.sent = True
+        else:
+            state.exchange.unknown.discard(state.exchange.flying)
         state.ended_by = stopped(state, "cancelled")
+    except (KeyboardInterrupt, Interrupted, Terminated) as error:  # a signal between two requests
+        state.ended_by = stopped(state, "interrupted")
+        interrupted = error
     yield from _cleanup(state)
+    if interrupted is not None:
+        raise interrupted
     return journey_result(state)
 
 
@@ -69,20 +86,23 @@ def _all(state: RunState) -> Steps:
 
 def _blocks(state: RunState, blocks: Iterable[Block]) -> Steps:
     for block in blocks:
-        for number in range(_times(state, block.repeat)):
+        for _ in range(_times(state, block.repeat)):
             if not _wanted(state, block.when, block.unless):
                 break
-            for step in block.steps:
-                yield from _repeated(state, step, number)
+            for part in block.parts:
+                if isinstance(part, Block):
+                    yield from _blocks(state, (part,))
+                else:
+                    yield from _repeated(state, part)
                 if state.ended_by is not None:
                     return
 
 
-def _repeated(state: RunState, step: Step, outer: int) -> Steps:
-    for number in range(_times(state, step.repeat)):
+def _repeated(state: RunState, step: Step) -> Steps:
+    for _ in range(_times(state, step.repeat)):
         if not _wanted(state, step.when, step.unless):
             return
-        result = yield from _step(state, step, f"{state.key}/{step.name}/{outer}/{number}")
+        result = yield from _step(state, step, f"{state.key}/{step.name}/{len(state.results)}")
         state.results.append(result)
         state.due = state.context.now() - state.begun
         if not result.outcome.good:
@@ -132,7 +152,6 @@ def _step(
     attempt = 0
     while True:
         sent = yield from send(state.exchange, step, key, attempt, _left(state, step, until_ends))
-        state.ambiguous |= sent.uncertain and not step.safe
         judged = _judge(state, step, sent)
         rows += rows_of(state, step, sent, judged, begun)
         pause = None
@@ -143,7 +162,8 @@ def _step(
                 rows[-1] = rows_of(state, step, sent, judged, begun)[-1]
         elif step.retry is not None and judged.reason in step.retry.errors and retries > 0:
             retries -= 1
-            pause = step.retry.pause
+            in_time = state.context.now() + step.retry.pause < state.deadline
+            pause = step.retry.pause if in_time else None
         if pause is None:
             return step_result(state, step, sent, judged, begun, rows)
         yield Wait(pause)
@@ -154,14 +174,30 @@ def _judge(state: RunState, step: Step, sent: Sent) -> Judged:
     if sent.error is not None:
         return sent.error
     page = Page(sent.response, sent.url, state.exchange.cookies, sent.seconds)
-    state.exchange.last = sent.url
+    state.exchange.arrived(sent.url)
+    _hide(state, step, page)
     decide = judge if step.until is None else judge_until
-    judged = decide(step, page, state.scope, state.picked)
-    for name, value, secret in judged.values:
+    try:
+        judged = decide(step, page, state.scope, state.picked)
+    except UsageError as error:
+        judged = Judged(Outcome.FAILED, Reason.PROBER, str(error))
+    for name, value, _ in judged.values:
         state.scope.values[name] = value
-        if secret and len(str(value)) >= 3:
-            state.redactor.add(str(value))
     return judged
+
+
+def _hide(state: RunState, step: Step, page: Page) -> None:
+    """Mask what this step may extract as a secret, before any message can quote it."""
+    for extractor in step.extract:
+        if extractor.masked:
+            try:
+                found = extractor.candidates(page)
+            except Unusable:
+                continue
+            for value in found:
+                text = value if isinstance(value, str) else as_text(value)
+                if len(text) >= 3:
+                    state.redactor.add(text)
 
 
 def _left(state: RunState, step: Step, until_ends: float | None) -> float:
@@ -179,15 +215,24 @@ def _next_poll(state: RunState, every: float, ends: float | None) -> float | Non
 
 def _cleanup(state: RunState) -> Steps:
     """Runs always, on a budget of its own; a step whose variables do not exist is left out."""
-    if not state.journey.cleanup or (state.ended_by is not None and not state.results):
+    if not state.journey.cleanup or not state.exchange.sent:
         return
     ended_by, results = state.ended_by, state.results
     state.ended_by, state.results = None, []
     state.exchange.cleanup = True
     state.deadline = state.context.now() + state.journey.cleanup_timeout
-    for block in state.journey.cleanup:
-        for step in block.steps:
-            if step.needs <= state.scope.values.keys():
-                state.ended_by = None
-                yield from _blocks(state, [Block((step,), block.when, block.unless)])
+    yield from _tidy(state, state.journey.cleanup)
     state.ended_by, state.results = ended_by, results + state.results
+
+
+def _tidy(state: RunState, blocks: Iterable[Block]) -> Steps:
+    """One step after the other, whatever came of the one before."""
+    for block in blocks:
+        if not _wanted(state, block.when, block.unless):
+            continue
+        for part in block.parts:
+            if isinstance(part, Block):
+                yield from _tidy(state, (part,))
+            elif part.needs <= state.scope.values.keys():
+                state.ended_by = None
+                yield from _repeated(state, part)

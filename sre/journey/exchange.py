@@ -29,9 +29,9 @@ class Request:
     """
 
     method: str
-    url: str
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
     timeout: float = 5.0
     body_limit: int = 10 * 2**20
     credentials: bool = True
@@ -73,8 +73,8 @@ class Response:
     """
 
     status: int = 0
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
     phases: Mapping[str, float] = field(default_factory=dict)
     started: float = 0.0
     ended: float = 0.0

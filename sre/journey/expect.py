@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sre.journey.page import NOT_JSON, Page, compile_query, select
+from sre.journey.page import NOT_JSON, Page, Unusable, compile_query, select
 from sre.journey.result import Reason
 from sre.journey.template import Scope, Template, as_text
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 DEFAULT_STATUS = ((200, 399),)
-_MISSING = object()
+_QUOTED = 20_000  # far more than is shown, so that a secret cannot begin there and be cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,10 @@ def _fill_key(key: Any, scope: Scope) -> str:
 
 @lru_cache(maxsize=1024)
 def _regex(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.DOTALL)
+    try:
+        return re.compile(text, re.DOTALL)
+    except re.error as error:
+        raise Unusable(f"not a regular expression: {_cut(text)}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,9 @@ class JsonRule:
         except ValueError as error:
             return f"{query}: {error}"
         expected = self._unmet(found, scope)
-        return None if expected is None else f"{query}: expected {expected}, got {_short(found)}"
+        if expected is None:
+            return None
+        return f"{query}: expected {expected}, got {_short(found, scope)}"
 
     def _unmet(self, found: Any, scope: Scope) -> str | None:
         if self.exists is not None and self.exists != (found is not None):
@@ -149,7 +154,7 @@ class JsonRule:
         if self.equals is not None:
             wanted = self.equals.fill(scope)
             if not _equal(found, wanted, loose=isinstance(self.equals.value, Template)):
-                return _short(wanted)
+                return _short(wanted, scope)
         if self.pattern is not None and (
             found is None or not self.pattern.matches(as_text(found), scope)
         ):
@@ -180,8 +185,14 @@ def _within(found: Any, bounds: Bounds) -> bool:
     return isinstance(found, (int, float)) and not isinstance(found, bool) and bounds.holds(found)
 
 
-def _short(value: Any) -> str:
-    text = json_text.dumps(value, ensure_ascii=False, default=str)
+def _short(value: Any, scope: Scope) -> str:
+    """For messages: masked first and cut then, so that no part of a secret is left at the cut."""
+    if isinstance(value, str):
+        value = scope.mask(value[:_QUOTED])
+    return _cut(scope.mask(json_text.dumps(value, ensure_ascii=False, default=str)[:_QUOTED]))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -258,14 +269,14 @@ class Expectation:
             yield (
                 None
                 if wanted in page.text
-                else Miss(Reason.BODY, f"the body does not contain {_short(wanted)}")
+                else Miss(Reason.BODY, f"the body does not contain {_short(wanted, scope)}")
             )
         for template in self.matches:
             regex = template.render(scope, re.escape)
             yield (
                 None
                 if _regex(regex).search(page.text)
-                else Miss(Reason.BODY, f"the body does not match {_short(regex)}")
+                else Miss(Reason.BODY, f"the body does not match {_short(regex, scope)}")
             )
         for json_rule in self.json:
             yield _json(page, json_rule, scope)
@@ -280,13 +291,13 @@ def _header(page: Page, name: str, pattern: Pattern, scope: Scope) -> Miss | Non
     values = page.response.header_values(name)
     if any(pattern.matches(value, scope) for value in values):
         return None
-    found = _short(values[0]) if values else "none"
+    found = _short(values[0], scope) if values else "none"
     return Miss(Reason.HEADER, f"{name}: expected {pattern.describe(scope)!r}, got {found}")
 
 
 def _json(page: Page, rule: JsonRule, scope: Scope) -> Miss | None:
     if page.json is NOT_JSON:
-        return Miss(Reason.BODY, f"the body is not JSON: {_short(page.text[:80])}")
+        return Miss(Reason.BODY, f"the body is not JSON: {_short(page.text[:_QUOTED], scope)}")
     found = rule.miss(page.json, scope)
     return None if found is None else Miss(Reason.BODY, found)
 

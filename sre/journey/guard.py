@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sre.core.errors import Refused
-from sre.journey.shop import origin_of
+from sre.journey.host import Address, Inadmissible, canonical_host, literal, origin_of, unwrapped
 
 __all__ = [
     "Admission",
@@ -34,7 +34,6 @@ __all__ = [
     "system_resolve",
 ]
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _METADATA = (
@@ -44,7 +43,9 @@ _METADATA = (
     ipaddress.ip_network("100.100.100.200/32"),
     ipaddress.ip_network("168.63.129.16/32"),
 )
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NOT_GLOBAL = tuple(
+    ipaddress.ip_network(text) for text in ("192.0.0.0/24", "64:ff9b:1::/48", "fec0::/10")
+)  # which is_global of some Python versions takes for global
 
 
 class Blocked(Refused):
@@ -108,7 +109,7 @@ def parse_entry(text: str) -> _Entry:
         ValueError: not NAME:PORT, *.NAME:PORT, IP:PORT or CIDR:PORT.
     """
     host, colon, port_text = text.rpartition(":")
-    good_port = port_text == "*" or (port_text.isdigit() and 0 < int(port_text) < 65536)
+    good_port = port_text == "*" or (port_text.isdecimal() and 0 < int(port_text) < 65536)
     if not colon or not host or not good_port:
         raise ValueError(
             f"{text!r} is not an entry; write 'shop.example.com:443', '127.0.0.1:*' or "
@@ -116,17 +117,21 @@ def parse_entry(text: str) -> _Entry:
         )
     port = None if port_text == "*" else int(port_text)
     bare = host.removeprefix("[").replace("]", "", 1) if host.startswith("[") else host
-    if "/" in bare or _literal(bare) is not None:
+    if "/" in bare or literal(bare) is not None:
         try:
-            return _Entry(port, network=ipaddress.ip_network(bare, strict=True))
+            network = ipaddress.ip_network(bare, strict=True)
+            if network.num_addresses == 1:
+                network = ipaddress.ip_network(unwrapped(network.network_address))
+            return _Entry(port, network=network)
         except ValueError as error:
             raise ValueError(f"{text!r}: {error}; write a network as '10.0.0.0/8:443'") from error
-    name = bare.lower().rstrip(".")
-    if name.startswith("*.") and "*" not in name[1:]:
-        return _Entry(port, suffix=name[1:])
-    if "*" in name or not name or "//" in name:
-        raise ValueError(f"{text!r}: a name, or '*.' and a name; no scheme and no other wildcard")
-    return _Entry(port, name=name)
+    try:
+        name = canonical_host(bare.removeprefix("*."))
+    except Inadmissible as error:
+        raise ValueError(
+            f"{text!r}: a name, or '*.' and a name; no scheme and no other wildcard"
+        ) from error
+    return _Entry(port, suffix=f".{name}") if bare.startswith("*.") else _Entry(port, name=name)
 
 
 class Guard:
@@ -160,33 +165,36 @@ class Guard:
             Blocked: name, port or address is not on the list.
             Unresolved: the name has no address, or no answer in time.
         """
-        host = host.lower().rstrip(".").removeprefix("[").removesuffix("]")
-        literal = _literal(host)
-        if literal is not None:
-            if not self._covered(literal, port):
-                raise self._blocked(host, port, str(literal))
-            return Admission(host, port, str(literal))
+        try:
+            host = canonical_host(host.removeprefix("[").removesuffix("]"))
+        except Inadmissible as error:
+            raise Blocked(f"{error}; nothing was sent") from error
+        address = literal(host)
+        if address is not None:
+            if not self._covered(unwrapped(address), port):
+                raise self._blocked(host, port, str(unwrapped(address)))
+            return Admission(host, port, str(address))
         named = any(entry.for_port(port) and entry.names(host) for entry in self._entries)
         if not named:
             raise self._blocked(host, port, None)
         began = time.monotonic()
         found = self._lookup(host, port, timeout)
         for address in found:
-            if self._admitted(host, address, port):
+            if self._admitted(host, unwrapped(address), port):
                 return Admission(host, port, str(address), time.monotonic() - began)
-        raise self._blocked(host, port, str(found[0]))
+        raise self._blocked(host, port, str(unwrapped(found[0])))
 
     def _lookup(self, host: str, port: int, timeout: float) -> list[Address]:
-        if host == "localhost" or host.endswith(".localhost"):
+        if _is_localhost(host):
             return [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
         names = _within(lambda: self._resolve(host, port), timeout, host)
-        found = [_unwrapped(ipaddress.ip_address(name)) for name in names]
+        found = [address for name in names if (address := literal(name)) is not None]
         if not found:
             raise Unresolved(f"{host} has no address")
         return found
 
     def _admitted(self, host: str, address: Address, port: int) -> bool:
-        if host == "localhost" or host.endswith(".localhost"):
+        if _is_localhost(host):
             return address.is_loopback
         return (address.is_global and not _special(address)) or self._covered(address, port)
 
@@ -202,49 +210,25 @@ class Guard:
         )
 
 
+def _is_localhost(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")
+
+
 def _special(address: Address) -> bool:
-    return any(address in net for net in _METADATA if net.version == address.version) or (
+    nets = (*_METADATA, *_NOT_GLOBAL)
+    return any(address in net for net in nets if net.version == address.version) or (
         address.is_multicast or address.is_unspecified or address.is_reserved
     )
 
 
-def _literal(host: str) -> Address | None:
-    """The address that a host text stands for in any spelling that a C library would take.
-
-    0x7f000001, 2130706433, 017700000001, 127.1, ::ffff:127.0.0.1 are all 127.0.0.1.
-    """
-    bare = host.partition("%")[0]
-    try:
-        return _unwrapped(ipaddress.ip_address(bare))
-    except ValueError:
-        pass
-    last = bare.rpartition(".")[2]
-    if not last or not (last.isdigit() or last.lower().startswith("0x")):
-        return None
-    try:
-        return ipaddress.ip_address(socket.inet_aton(bare))
-    except OSError:
-        return None
-
-
-def _unwrapped(address: Address) -> Address:
-    """An IPv4 address that hides in an IPv6 one (mapped, 6to4, Teredo, NAT64) as itself."""
-    if isinstance(address, ipaddress.IPv6Address):
-        hidden = address.ipv4_mapped or address.sixtofour
-        if hidden is None and address in _NAT64:
-            hidden = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        return hidden if hidden is not None else address
-    return address
-
-
 def _within(call: Callable[[], list[str]], timeout: float, host: str) -> list[str]:
     """`call` in a thread of its own: the C library's resolver knows no deadline."""
-    box: list[list[str] | OSError] = []
+    box: list[list[str] | OSError | UnicodeError] = []
 
     def work() -> None:
         try:
             box.append(call())
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a label too long for DNS is a UnicodeError
             box.append(error)
 
     thread = threading.Thread(target=work, name=f"resolve {host}", daemon=True)
@@ -252,9 +236,10 @@ def _within(call: Callable[[], list[str]], timeout: float, host: str) -> list[st
     thread.join(timeout)
     if not box:
         raise Unresolved(f"{host}: no answer from DNS within {timeout:.1f} s")
-    if isinstance(box[0], OSError):
-        raise Unresolved(f"{host}: {box[0].strerror or box[0]}")
-    return box[0]
+    answer = box[0]
+    if isinstance(answer, Exception):
+        raise Unresolved(f"{host}: {getattr(answer, 'strerror', None) or answer}")
+    return answer
 
 
 def system_resolve(host: str, port: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -11,7 +12,7 @@ from sre.journey.exchange import Response
 from sre.journey.expect import Expectation, Miss
 from sre.journey.extract import NotFound, pick
 from sre.journey.model import Step
-from sre.journey.page import Page
+from sre.journey.page import Page, Unusable
 from sre.journey.result import Outcome, Reason
 from sre.journey.template import MissingVariable, Scope
 
@@ -62,7 +63,10 @@ def judge_until(step: Step, page: Page, scope: Scope, picked: dict[str, set[Any]
         return early
     miss = _miss(expect, page, scope)
     if miss is not None:
-        return Judged(Outcome.FAILED, miss.reason, miss.message, again=True)
+        # What only an extracted value could mend does not mend itself by asking again.
+        return Judged(
+            Outcome.FAILED, miss.reason, miss.message, again=miss.reason is not Reason.EXTRACT
+        )
     return _extracted(step, expect, page, scope, picked)
 
 
@@ -77,16 +81,21 @@ def _throttled_or_refused(
     try:
         if step.refused is not None and step.refused.any_hit(page, scope):
             return Judged(Outcome.REFUSED, message=f"the shop refused (status {status})")
-    except MissingVariable as error:
-        return Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
+    except (MissingVariable, Unusable) as error:
+        miss = _unasked(error)
+        return Judged(Outcome.FAILED, miss.reason, miss.message)
     return None
 
 
 def _miss(expect: Expectation, page: Page, scope: Scope) -> Miss | None:
     try:
         return expect.first_miss(page, scope) or expect.too_slow(page.seconds)
-    except MissingVariable as error:
-        return Miss(Reason.EXTRACT, str(error))
+    except (MissingVariable, Unusable) as error:
+        return _unasked(error)
+
+
+def _unasked(error: Exception) -> Miss:
+    return Miss(Reason.EXTRACT if isinstance(error, MissingVariable) else Reason.BODY, str(error))
 
 
 def _extracted(
@@ -99,7 +108,7 @@ def _extracted(
             value = pick(extractor, page, scope.rng, used)
             if value is not None:
                 values.append((extractor.name, value, extractor.masked))
-    except NotFound as error:
+    except (NotFound, Unusable) as error:
         return Judged(Outcome.FAILED, Reason.EXTRACT, str(error), values=tuple(values))
     if expect.slow is not None and page.seconds >= expect.slow:
         message = f"took {page.seconds:.3f} s; slow from {expect.slow:g} s"
@@ -110,13 +119,13 @@ def _extracted(
 def _retry_after(response: Response) -> float | None:
     """`Retry-After` in seconds: a number, or a date (RFC 9110, 10.2.3) relative to `Date`."""
     text = (response.header("retry-after") or "").strip()
-    if text.isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     try:
         then = parsedate_to_datetime(text)
         now = parsedate_to_datetime(response.header("date") or "")
         return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -145,10 +145,15 @@ class Step:
 class Block:
     """Steps that stand or fall together: a plain step, or a fragment in its place."""
 
-    steps: tuple[Step, ...]
+    parts: tuple[Step | Block, ...]
     when: tuple[Condition, ...] = ()
     unless: tuple[Condition, ...] = ()
     repeat: Range | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, those of inner fragments in their places."""
+        return tuple(_steps((self,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,4 +214,8 @@ class Journey:
 
 def _steps(blocks: tuple[Block, ...]) -> Iterator[Step]:
     for block in blocks:
-        yield from block.steps
+        for part in block.parts:
+            if isinstance(part, Block):
+                yield from _steps((part,))
+            else:
+                yield part

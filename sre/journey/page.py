@@ -13,10 +13,22 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from sre.journey.exchange import Response
 
-__all__ = ["NOT_JSON", "Page", "Query", "compile_query", "select"]
+__all__ = ["NOT_JSON", "Page", "Query", "Unusable", "compile_query", "select"]
 
 NOT_JSON = object()
+_MAX_DEPTH = 4096
+_MANY_TAGS = 20_000
+_NESTING = re.compile(
+    r"<(/?)(?!(?:area|base|br|col|dd|dt|hr|img|input|li|link|meta|option|p|source|td|th|tr|wbr)\b)"
+    r"[a-z][^\s>]*",
+    re.IGNORECASE,
+)
+_NO_CHARSET = re.compile(r"idna|punycode|undefined|.*unicode.escape|mbcs|oem", re.IGNORECASE)
 _CHARSET = re.compile(r"charset=[\"']?([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+
+
+class Unusable(ValueError):
+    """The answer, or a value put into an expectation, is such that it cannot be asked."""
 
 
 class Page:
@@ -40,9 +52,10 @@ class Page:
         """The body as text, by the charset of Content-Type, else UTF-8; never an error."""
         if self._text is None:
             match = _CHARSET.search(self.response.header("content-type") or "")
+            charset = match[1] if match and not _NO_CHARSET.fullmatch(match[1]) else "utf-8"
             try:
-                self._text = self.response.body.decode(match[1] if match else "utf-8", "replace")
-            except LookupError:
+                self._text = self.response.body.decode(charset, "replace")
+            except (LookupError, ValueError):
                 self._text = self.response.body.decode("utf-8", "replace")
         return self._text
 
@@ -58,15 +71,43 @@ class Page:
 
     @property
     def html(self) -> LexborHTMLParser:
-        """The body as an HTML tree; anything parses, as in a browser."""
+        """The body as an HTML tree; anything parses, as in a browser.
+
+        Raises:
+            Unusable: elements nested so deep that parsing would take for ever.
+        """
         if self._html is None:
+            if _depth(self.text) > _MAX_DEPTH:
+                raise Unusable(f"the page nests elements more than {_MAX_DEPTH} deep")
             self._html = LexborHTMLParser(self.text)
         return self._html
 
 
 def select(page: Page, selector: str) -> list[LexborNode]:
-    """All elements of a page that match a CSS selector, in document order."""
-    return page.html.css(selector)
+    """All elements of a page that match a CSS selector, in document order.
+
+    Raises:
+        Unusable: not a selector, or the page cannot be parsed.
+    """
+    tree = page.html
+    try:
+        return tree.css(selector)
+    except Exception as error:  # the library exports no type of its own
+        raise Unusable(f"not a CSS selector: {selector!r}") from error
+
+
+def _depth(text: str) -> int:
+    """How deep elements nest, roughly and cheaply; 0 where there are too few to matter.
+
+    The parser's time grows with the square of it: ten megabytes of `<div>` would take hours.
+    """
+    if text.count("<") < _MANY_TAGS:
+        return 0
+    depth = deepest = 0
+    for tag in _NESTING.finditer(text):
+        depth += -1 if tag[1] else 1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 class Query:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
+from sre.core.errors import UsageError
 from sre.core.secrets import Redactor
 from sre.journey.build import BadRequest, Draft, build, follow
 from sre.journey.exchange import Request, Response, Wait
@@ -22,7 +23,12 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(slots=True)
 class Exchange:
-    """What all requests of one run share: the shop, the names, the last page, the cookies."""
+    """What all requests of one run share: the shop, the names, the last page, the cookies.
+
+    Attributes:
+        unknown: keys of unsafe requests that were sent and of which no answer told what came.
+        flying: the one among them that is being sent just now.
+    """
 
     shop: Shop
     scope: Scope
@@ -30,10 +36,18 @@ class Exchange:
     cookies: dict[str, str]
     redactor: Redactor
     last: str = ""
+    referer: str = ""
+    sent: bool = False
     cleanup: bool = False
+    unknown: set[str] = field(default_factory=set)
+    flying: str = ""
 
     def __post_init__(self) -> None:
         self.last = self.last or self.shop.base_url
+
+    def arrived(self, url: str) -> None:
+        """A page came: the next relative address begins there."""
+        self.last = self.referer = url
 
 
 @dataclass(slots=True)
@@ -52,6 +66,11 @@ class Sent:
         return self.hops[-1]
 
     @property
+    def answered(self) -> bool:
+        """The server said something, whatever it was."""
+        return bool(self.hops) and self.response.failure is None
+
+    @property
     def seconds(self) -> float:
         """From the first hop's start to the last one's end."""
         return self.hops[-1].ended - self.hops[0].started if self.hops else 0.0
@@ -62,16 +81,37 @@ def send(
 ) -> Generator[Request | Wait, Response | None, Sent]:
     """Send a step's request and follow its redirects; all of it must be over at `ends`."""
     sent = Sent(attempt)
+    fresh = not step.safe and key not in exchange.unknown
+    if fresh:
+        exchange.flying = key
+        exchange.unknown.add(key)
+    yield from _sent(exchange, step, key, sent, ends)
+    settled = not sent.uncertain if fresh else sent.answered and step.idempotency_header is not None
+    if settled:  # an answer to the same idempotency key tells of the earlier attempts too
+        exchange.unknown.discard(key)
+    exchange.flying = ""
+    return sent
+
+
+def _sent(
+    exchange: Exchange, step: Step, key: str, sent: Sent, ends: float
+) -> Generator[Request | Wait, Response | None, None]:
     try:
-        draft = build(step, exchange.scope, exchange.last, exchange.shop, key)
+        draft = build(
+            step, exchange.scope, exchange.last, exchange.shop, key, referer=exchange.referer
+        )
         for secret in draft.secrets:
             exchange.redactor.add(secret)
         yield from _hops(exchange, step, draft, sent, ends)
     except MissingVariable as error:
         sent.error = Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
     except BadRequest as error:
-        sent.error = Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
-    return sent
+        if error.blocked:
+            sent.error = Judged(Outcome.BLOCKED, Reason.NONE, f"{error}; nothing was sent")
+        else:
+            sent.error = Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
+    except UsageError as error:
+        sent.error = Judged(Outcome.FAILED, Reason.PROBER, str(error))
 
 
 def _hops(
@@ -84,6 +124,7 @@ def _hops(
             return
         sent.url = draft.url
         response = yield _request(exchange, step, draft, left)
+        exchange.sent = True
         assert response is not None  # noqa: S101  the driver's part of the contract
         sent.hops.append(response)
         if response.failure is not None:

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal
-from urllib.parse import urlsplit
+
+from sre.journey.host import origin_of
 
 __all__ = ["Links", "Shop", "Synthetic", "Targets", "origin_of"]
 
 _STRICT: dict[str, object] = {"extra": "forbid"}
-_PORTS = {"http": 80, "https": 443}
-
-
-def origin_of(url: str) -> tuple[str, str, int]:
-    """(scheme, host, port) of an absolute http or https URL.
-
-    Raises:
-        ValueError: not absolute, another scheme, a bad port, or user info in it.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"expected an absolute http or https address, not {url!r}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("an address must not carry a user name or a password; use a header")
-    return parts.scheme, parts.hostname.lower().rstrip("."), parts.port or _PORTS[parts.scheme]
 
 
 @dataclass(frozen=True)
@@ -65,7 +52,7 @@ class Shop:
         host = origin_of(self.base_url)[1]
         return not (host in ("localhost", "::1") or host.startswith("127."))
 
-    @property
+    @cached_property
     def trusted_origins(self) -> frozenset[tuple[str, str, int]]:
         """Who may receive `Authorization`, `Cookie`, idempotency keys and secret headers."""
         return frozenset(origin_of(url) for url in (self.base_url, *self.origins))

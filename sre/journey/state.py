@@ -24,8 +24,8 @@ class VirtualUser:
     """What stays of one customer between runs: only journeys with `setup` keep anything."""
 
     number: int = 0
-    values: dict[str, Any] = field(default_factory=dict)
-    cookies: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict, repr=False)
+    cookies: dict[str, str] = field(default_factory=dict, repr=False)
     ready: bool = False
 
 
@@ -66,7 +66,6 @@ class RunState:
     picked: dict[str, set[Any]] = field(default_factory=dict)
     results: list[StepResult] = field(default_factory=list)
     ended_by: StepResult | None = None
-    ambiguous: bool = False
 
     @property
     def load(self) -> bool:
@@ -76,8 +75,8 @@ class RunState:
 def begin(journey: Journey, context: RunContext) -> RunState:
     rng = Random(context.seed)  # noqa: S311  variety, not secrecy
     user = context.user
-    scope = Scope({}, rng, context.run_id, user.number)
     masks = Redactor(redactor)
+    scope = Scope({}, rng, context.run_id, user.number, mask=masks.mask)
     exchange = Exchange(context.shop, scope, context.now, user.cookies, masks)
     state = RunState(journey, context, scope, context.now(), uuid.uuid4().hex, masks, exchange)
     state.deadline = state.begun + journey.timeout

@@ -49,11 +49,12 @@ class MissingVariable(LookupError):
 class Scope:
     """The names of one run. `values` grows as steps extract."""
 
-    values: dict[str, Any]
+    values: dict[str, Any] = field(repr=False)
     rng: Random
     run_id: str = ""
     user: int = 0
-    seen_secrets: list[str] = field(default_factory=list)
+    seen_secrets: list[str] = field(default_factory=list, repr=False)
+    mask: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,8 @@ def as_text(value: Any) -> str:
         return value
     if value is None:
         return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # orjson ends at 64 bits
     if isinstance(value, (list, tuple)) and not any(isinstance(v, (list, dict)) for v in value):
         return ",".join(as_text(item) for item in value)
     return orjson.dumps(value).decode()

@@ -193,7 +193,7 @@ class Texts:
 def merge(node: Node, defaults: Node | None, depth: int = 3) -> Node:
     """`node` with what only `defaults` has; mappings are merged `depth` levels deep.
 
-    A `null` in `node` takes a default away.
+    A `null` in `node` takes a default away, also one expectation of `json`, `css` or `header`.
     """
     if defaults is None or node.kind != "mapping" or defaults.kind != "mapping":
         return node
@@ -202,9 +202,15 @@ def merge(node: Node, defaults: Node | None, depth: int = 3) -> Node:
         own = entries.get(key)
         if own is None:
             entries[key] = entry
+        elif depth == 1 and _is_null(own.value):
+            del entries[key]
         elif depth > 1 and own.value.kind == "mapping":
             entries[key] = Entry(own.key, merge(own.value, entry.value, depth - 1))
     return replace(node, entries=entries)
+
+
+def _is_null(node: Node) -> bool:
+    return node.kind == "scalar" and node.scalar is None
 
 
 def to_node(value: Any) -> Node:

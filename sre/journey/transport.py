@@ -7,6 +7,7 @@ test (a multi handle on the event loop).
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -44,6 +45,7 @@ class Sink:
     lines: list[bytes] = field(default_factory=list)
     size: int = 0
     overflow: bool = False
+    trouble: str = ""
 
     def body(self, chunk: bytes) -> int | None:
         """libcurl's write callback: anything but the length ends the transfer."""
@@ -87,7 +89,7 @@ def prepare(handle: Any, request: Request, admission: Admission, sink: Sink) -> 
     setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     setopt(pycurl.FOLLOWLOCATION, 0)
     setopt(pycurl.CONNECT_TO, [f"::{admission.authority}"])
-    setopt(pycurl.OPENSOCKETFUNCTION, _only(admission))
+    setopt(pycurl.OPENSOCKETFUNCTION, _only(admission, sink))
     setopt(pycurl.ACCEPT_ENCODING, "")
     setopt(pycurl.COOKIEFILE, "")
     setopt(pycurl.TIMEOUT_MS, max(1, int(request.timeout * 1000)))
@@ -118,12 +120,16 @@ def _method(handle: Any, request: Request) -> None:
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
 
 
-def _only(admission: Admission) -> Callable[[int, Any], Any]:
+def _only(admission: Admission, sink: Sink) -> Callable[[int, Any], Any]:
     def open_socket(_purpose: int, address: Any) -> Any:
         family, kind, protocol, where = address
         if str(where[0]) != admission.address or where[1] != admission.port:
             return pycurl.SOCKET_BAD
-        return _Opened(socket.socket(family, kind, protocol).detach())
+        try:
+            return _Opened(socket.socket(family, kind, protocol).detach())
+        except OSError as error:  # out of file descriptors: our trouble, not the shop's
+            sink.trouble = f"cannot open a socket: {error.strerror}"
+            return pycurl.SOCKET_BAD
 
     return open_socket
 
@@ -194,6 +200,8 @@ def _failure(handle: Any, sink: Sink, error: tuple[int, str]) -> TransportFailur
         text = f"the body is larger than the limit of {sink.limit} bytes (body_limit)"
     elif reason is Reason.TIMEOUT:
         text = f"{_stage(handle)} (total {handle.getinfo(pycurl.TOTAL_TIME):.2f} s)"
+    elif reason is Reason.PROBER:
+        text = sink.trouble or f"no local port was free to connect from ({text})"
     return TransportFailure(reason, text, sent=_sent(handle))
 
 
@@ -207,7 +215,8 @@ def _reason(handle: Any, sink: Sink, code: int) -> Reason:
     if code in _TLS:
         return Reason.TLS
     if code == pycurl.E_COULDNT_CONNECT:
-        return Reason.CONNECT
+        ours = sink.trouble or handle.getinfo(pycurl.OS_ERRNO) == errno.EADDRNOTAVAIL
+        return Reason.PROBER if ours else Reason.CONNECT
     if code == pycurl.E_RECV_ERROR and not _sent(handle):
         return Reason.CONNECT
     return Reason.PROTOCOL
