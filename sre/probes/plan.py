@@ -58,8 +58,10 @@ class Plan:
         """The checks of these names, in this order, once each; all when no name is given.
 
         Raises:
-            UsageError: there is no probe of that name.
+            UsageError: there is no probe of that name, or no probe at all.
         """
+        if not self.checks:
+            raise UsageError("there is nothing to run; declare probes: or journeys: in sre.yaml")
         if not names:
             return self.checks
         by_name = {check.name: check for check in self.checks}

@@ -14,6 +14,7 @@ from sre.core.clock import Clock, Deadline, SystemClock
 from sre.core.errors import SreError
 from sre.core.secrets import redactor
 from sre.journey.result import Outcome, Reason
+from sre.probes.crew import Crew
 from sre.probes.model import Check, ProbeContext, Reading
 from sre.probes.plan import Plan
 
@@ -66,7 +67,7 @@ def _slow(check: Check, reading: Reading) -> Reading:
 
 
 class Flight:
-    """One run in a thread of its own, which can be cancelled and, if it hangs, given up.
+    """One run, which can be cancelled and, if it hangs, given up.
 
     Exactly one Result is handed to `landed`, from the run's thread or from `give_up`'s caller.
     A thread cannot be killed: one that hangs is left behind, a daemon that no exit waits for.
@@ -86,18 +87,19 @@ class Flight:
         self.deadline = Deadline.after(check.timeout + grace, clock)
         self._grace = grace
         self.alive = True
-        """Whether its thread still runs, given up or not."""
+        """Whether it still runs, given up or not."""
         self._landed = landed
         self._cancelled = threading.Event()
         self._once = threading.Lock()
         self._told = False
         self._context = plan.context(check, clock, self._cancelled, sequence)
-        self._thread = threading.Thread(target=self._run, name=f"probe-{check.name}", daemon=True)
 
-    def start(self) -> Flight:
-        """Take off."""
-        self._thread.start()
-        return self
+    def run(self) -> None:
+        """Look, and tell. To be called once, in a thread of its own."""
+        try:
+            self._tell(look(self.check, self._context))
+        finally:
+            self.alive = False
 
     def cancel(self) -> None:
         """Ask the run to end early; its cleanup still happens."""
@@ -109,12 +111,6 @@ class Flight:
         message = f"no answer {self._grace:g} s after its timeout of {self.check.timeout:g} s"
         seconds = self.check.timeout + self._grace
         self._tell(Reading(Outcome.FAILED, seconds, Reason.PROBER, message))
-
-    def _run(self) -> None:
-        try:
-            self._tell(look(self.check, self._context))
-        finally:
-            self.alive = False
 
     def _tell(self, reading: Reading) -> None:
         with self._once:
@@ -128,6 +124,7 @@ class _Batch:
 
     def __init__(self, plan: Plan, clock: Clock, workers: int) -> None:
         self.plan, self.clock, self.workers = plan, clock, workers
+        self.crew = Crew()
         self.changed = threading.Condition()
         self.results: dict[str, Result] = {}
         self.flights: dict[str, Flight] = {}
@@ -145,7 +142,7 @@ class _Batch:
                 check = waiting.popleft()
                 flight = Flight(check, self.plan, self.clock, self.land)
                 self.flights[check.name] = flight
-                flight.start()
+                self.crew.do(flight.run)
             progress(", ".join(sorted(self.flights)))
             self._wait(0.2)
             for flight in list(self.flights.values()):
@@ -184,4 +181,6 @@ def run_once(
     except BaseException:
         batch.cancel()
         raise
+    finally:
+        batch.crew.dismiss()
     return [batch.results[check.name] for check in checks]

@@ -1,6 +1,6 @@
 """How do probes run for months: on time, never twice at once, none of them holding up another?
 
-One thread keeps the timetable; each run has a thread of its own, `workers` of them at most. What
+One thread keeps the timetable; each run has a thread to itself, `workers` at most. What
 to do with a slot is decided in `timetable`, which knows no clock.
 """
 
@@ -14,6 +14,7 @@ from collections import Counter, deque
 
 from sre.core.clock import Clock, SystemClock
 from sre.core.secrets import redactor
+from sre.probes.crew import Crew
 from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.runner import GRACE, STOPPING, Flight, Result
@@ -54,6 +55,7 @@ class Scheduler:
         self._waiting: deque[Due] = deque()
         self._flights: dict[str, Flight] = {}
         self._hung: dict[str, Flight] = {}
+        self._crew = Crew()
         self._launched: Counter[str] = Counter()
         self._budgets = Budgets()
         self._plan = plan
@@ -94,6 +96,7 @@ class Scheduler:
             until = time.monotonic() + grace
             while self._flights and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
+        self._crew.dismiss()
         if self._flights:
             log.warning("still running after %g s: %s", grace, ", ".join(self._flights))
 
@@ -137,14 +140,15 @@ class Scheduler:
         self._launched[due.check.name] += 1
         flight = Flight(due.check, self._plan, self._clock, self._land, number, self._grace)
         self._flights[due.check.name] = flight
-        flight.start()
+        self._crew.do(flight.run)
 
     def _land(self, flight: Flight, result: Result) -> None:
         self._record.add(result, self._clock.wall())
         with self._changed:
             if self._flights.get(flight.check.name) is flight:
                 del self._flights[flight.check.name]
-            self._changed.notify_all()
+            if self._waiting or self._stopping:
+                self._changed.notify_all()
 
     def _pause(self) -> float:
         wakes = [flight.deadline.left() for flight in self._flights.values()]

@@ -76,6 +76,8 @@ class Watch:
         """Listen, read the declaration, begin to probe. Raises what `load` raises."""
         self._http.start()
         plan = self._load()
+        if not plan.checks:
+            log.warning("nothing to watch: the declaration has no probes and no journeys")
         self._scheduler = Scheduler(plan, self._record, clock=self._clock)
         self._record.reloaded = (True, self._clock.wall())
         threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
