@@ -43,6 +43,8 @@ class CurlHub:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max(1, pool))
+        # customers do not share one HTTP/2 connection
+        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
 
     def perform(self, handle: Any, request: Request) -> Response:
         """One request; other greenlets run meanwhile. Never raises for what the target does."""

@@ -69,9 +69,6 @@ class Dispatcher:
         self._idle: list[_User] = []
         self._made = 0
         self._flying: dict[Any, Arrival] = {}
-        self._arrivals = (
-            shard(plan.shape.arrivals(), plan.worker, plan.workers) if plan.users is None else []
-        )
         self._stop = Event()
         self.over = Event()
         self.begin = 0.0
@@ -102,14 +99,15 @@ class Dispatcher:
             self.over.set()
 
     def _open(self) -> None:
-        for arrival in self._arrivals:
+        plan = self._plan
+        for arrival in shard(plan.shape.arrivals(), plan.worker, plan.workers):
             while (wait := self.begin + arrival.due - self._now()) > 0:
                 if self._stop.wait(wait):
                     return
             if self._stop.is_set():
                 return
             self._recorder.arrived(arrival)
-            if len(self._flying) >= self._plan.max_in_flight:
+            if len(self._flying) >= plan.max_in_flight:
                 self._recorder.dropped(arrival)
                 continue
             user = self._idle.pop() if self._idle else self._new_user()

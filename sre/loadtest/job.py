@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,10 +45,10 @@ class Job:
         """The curve of the test."""
         return Shape.of(self.test)
 
-    @cached_property
-    def arrivals(self) -> list[Arrival]:
-        """All arrivals; empty in a closed model."""
-        return self.shape.arrivals() if not self.test.closed else []
+    @property
+    def arrivals(self) -> Iterator[Arrival]:
+        """All arrivals, laid out afresh; none in a closed model."""
+        return iter(()) if self.test.closed else self.shape.arrivals()
 
     @cached_property
     def used(self) -> dict[str, Journey]:
@@ -75,9 +75,9 @@ class Job:
     @cached_property
     def expected(self) -> Counter[str]:
         """Arrivals of each journey."""
-        return Counter(dict.fromkeys(self.used, 0)) + Counter(
-            arrival.journey for arrival in self.arrivals
-        )
+        counts: Counter[str] = Counter(dict.fromkeys(self.used, 0))
+        counts.update(arrival.journey for arrival in self.arrivals)
+        return counts
 
     @property
     def requests(self) -> int:

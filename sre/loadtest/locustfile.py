@@ -13,8 +13,10 @@ import os
 for _name in [n for n in os.environ if n.startswith(("LOCUST_", "GEVENT_"))]:  # noqa: TID251
     del os.environ[_name]  # noqa: TID251  a stray setting must not change the gate
 
+import contextlib
 import gc
 import logging
+import resource
 import signal
 import sys
 import time
@@ -50,6 +52,7 @@ def main() -> int:
     plan = read_plan(sys.stdin.buffer)
     setup(level=plan.log_level, format="text")
     logging.getLogger("locust").setLevel(logging.ERROR)
+    _allow_files()
     dispatcher = Dispatcher(plan, time.monotonic)
     environment = Environment(user_classes=[_user_class(dispatcher)], stop_timeout=None)
     runner = environment.create_local_runner()
@@ -66,6 +69,13 @@ def main() -> int:
     dispatcher.over.wait()
     runner.quit()
     return 0
+
+
+def _allow_files() -> None:
+    """Each customer in flight is a socket: take as many descriptors as the system lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _user_class(dispatcher: Dispatcher) -> type[locust.User]:

@@ -107,7 +107,7 @@ class Recorder:
                 response += waited
                 service += step.seconds
             self._example(arrival.journey, step)
-        if not result.steps:
+        if not result.steps or result.reason is Reason.PROBER:
             self._example(arrival.journey, result)
         return response, service
 

@@ -185,7 +185,7 @@ def plan_text(data: dict[str, Any], table: Table) -> str:
         "",
         table(["stage", "at", "lasts", "rate"], [_stage_row(stage) for stage in data["stages"]]),
     ]
-    if data["arrivals"]:
+    if data["users"] is None:
         rows = [[name, count] for name, count in data["arrivals"].items()]
         lines.append(table(["journey", "arrivals"], rows, right=["arrivals"]))
     lines += [f"threshold {threshold}" for threshold in data["thresholds"]]

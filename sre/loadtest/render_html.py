@@ -177,7 +177,7 @@ def _stages(report: Report) -> str:
 
 
 def _trouble(report: Report) -> str:
-    rows: list[list[Cell]] = []
+    rows = [_lost_row(part) for part in report.journeys if part.tally.abandoned]
     for part in report.steps:
         said = {reason: text for _, reason, text in part.examples}
         rows += [
@@ -193,6 +193,15 @@ def _trouble(report: Report) -> str:
         return '<section><h2>What went wrong</h2><p class="note">Nothing.</p></section>'
     columns = ["Step", "Reason", "Count", "For example"]
     return f"<section><h2>What went wrong</h2>{_table(columns, rows)}</section>"
+
+
+def _lost_row(part: Part) -> list[Cell]:
+    return [
+        ("", "", escape(part.label)),
+        ("", "Reason", "<code>timeout</code>"),
+        ("n", "Count", f"{part.tally.abandoned:,}"),
+        ("wide", "For example", "had no end when the run was over, and was given up"),
+    ]
 
 
 def _validity(report: Report) -> str:

@@ -147,7 +147,7 @@ def _part(job: Job, book: Book, target: Target, phase: int | None = None) -> Par
     examples = tuple(
         (step, reason, text)
         for (journey, step, reason), text in book.examples.items()
-        if journey == target.journey and step in target.steps
+        if journey == target.journey and step in wanted
     )
     return Part(label, target, tally, series, examples)
 
@@ -180,6 +180,7 @@ def counts_of(job: Job, journeys: Sequence[Part]) -> dict[str, JourneyCounts]:
             dropped=part.tally.dropped,
             blocked=part.series.counts["blocked"],
             prober=part.series.counts["prober"],
+            prober_said=next((text for _, why, text in part.examples if why == "prober"), ""),
             drops_gated=part.label in drops,
             failures_gated=part.label in outcomes,
         )

@@ -9,9 +9,10 @@ same seed gives the same list, on every machine and for any number of workers.
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from typing import Literal, NamedTuple
@@ -137,24 +138,22 @@ class Shape:
             return WARMUP
         return max(0, bisect.bisect_right(self._starts, t) - 1)
 
-    def arrivals(self) -> list[Arrival]:
-        """All arrivals, by time; journeys of the same instant in the mix's order."""
-        lanes = [
-            [(due, lane, name, number) for number, due in enumerate(self._lane(name, lane))]
-            for lane, name in enumerate(self.mix)
-        ]
-        return [
-            Arrival(number, name, due, self.phase(due), sequence)
-            for number, (due, _, name, sequence) in enumerate(merge(*lanes))
-        ]
+    def arrivals(self) -> Iterator[Arrival]:
+        """All arrivals, by time; journeys of the same instant in the mix's order.
 
-    def _lane(self, journey: str, lane: int) -> Iterator[float]:
+        Laid out one by one: a working day of them would not fit into memory.
+        """
+        lanes = [self._lane(name, lane) for lane, name in enumerate(self.mix)]
+        for number, (due, _, name, sequence) in enumerate(merge(*lanes)):
+            yield Arrival(number, name, due, self.phase(due), sequence)
+
+    def _lane(self, journey: str, lane: int) -> Iterator[tuple[float, int, str, int]]:
         rate = self.mix[journey]
         total = self.area * rate
-        for count in self._counts(journey, lane):
+        for sequence, count in enumerate(self._counts(journey, lane)):
             if count >= total - 1e-9:
                 return
-            yield self._time_at(count / rate)
+            yield self._time_at(count / rate), lane, journey, sequence
 
     def _counts(self, journey: str, lane: int) -> Iterator[float]:
         if self.kind == "uniform":
@@ -174,9 +173,9 @@ class Shape:
         return self.pieces[bisect.bisect_right(self._areas, area) - 1].time_at(area)
 
 
-def shard(arrivals: Sequence[Arrival], worker: int, workers: int) -> list[Arrival]:
+def shard(arrivals: Iterable[Arrival], worker: int, workers: int) -> Iterator[Arrival]:
     """The arrivals of worker `worker` (from 0) of `workers`: every number that leaves that rest."""
-    return list(arrivals[worker::workers])
+    return itertools.islice(arrivals, worker, None, workers)
 
 
 def _pieces(stages: Sequence[Stage]) -> tuple[Piece, ...]:

@@ -109,6 +109,7 @@ class JourneyCounts:
     dropped: int
     blocked: int
     prober: int
+    prober_said: str = ""
     drops_gated: bool = False
     failures_gated: bool = False
 
@@ -257,7 +258,8 @@ def _about_journey(name: str, counts: JourneyCounts, limits: Limits) -> list[Dou
         )
         found.append(Doubt(Cause.BLOCKED, text))
     if counts.prober:
-        text = f"{name}: {counts.prober} journeys failed in the generator itself; see worker-*.log"
+        why = counts.prober_said or "see worker-*.log"
+        text = f"{name}: {counts.prober} journeys failed in the generator itself: {why}"
         found.append(Doubt(Cause.PROBER, text))
     allowed = limits.ungated_failures * counts.arrivals
     if counts.failed > allowed and not counts.failures_gated:

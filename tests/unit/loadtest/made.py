@@ -87,7 +87,7 @@ def made_report(
     journeys, steps_, groups = build_parts(job, book)
     points = points_of(job, book, 1.0, job.shape.seconds)
     given: dict[str, Any] = {
-        "planned": len(job.arrivals), "on_time": len(job.arrivals), "lateness": book.lateness,
+        "planned": job.expected.total(), "on_time": job.expected.total(), "lateness": book.lateness,
         "loop_lag": Histogram([0.001]), "cpu": 0.2, "starvation": 0.1, "steal": None,
         "file_descriptors": 0.01, "lost": [], "adds_up": True, "journeys": counts_of(job, journeys),
     }  # fmt: skip
