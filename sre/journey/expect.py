@@ -109,7 +109,9 @@ def _regex(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text, re.DOTALL)
     except re.error as error:
-        raise Unusable(f"not a regular expression: {_cut(text)}: {error}") from error
+        raise Unusable(
+            f"with the values of this run it is no regular expression: {error.msg}"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,10 +275,11 @@ class Expectation:
             )
         for template in self.matches:
             regex = template.render(scope, re.escape)
+            shown = template.render(scope)
             yield (
                 None
                 if _regex(regex).search(page.text)
-                else Miss(Reason.BODY, f"the body does not match {_short(regex, scope)}")
+                else Miss(Reason.BODY, f"the body does not match {_short(shown, scope)}")
             )
         for json_rule in self.json:
             yield _json(page, json_rule, scope)

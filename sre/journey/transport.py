@@ -114,8 +114,7 @@ def _method(handle: Any, request: Request) -> None:
         handle.setopt(pycurl.NOBODY, 1)
     elif request.body is not None:
         handle.setopt(pycurl.POST, 1)
-        handle.setopt(pycurl.POSTFIELDSIZE_LARGE, len(request.body))
-        handle.setopt(pycurl.COPYPOSTFIELDS, request.body)
+        handle.setopt(pycurl.POSTFIELDS, request.body)  # the one option that takes NUL bytes
     if request.method not in ("GET", "HEAD") or request.body is not None:
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
 
