@@ -66,6 +66,7 @@ class Reading:
         seconds: how long the target took; work of ours is left out where the kind can tell.
         steps: of a journey all of them; of a single probe one, for its phases.
         journey, run_id: set when a journey ran.
+        ambiguous: an order, say, may have been placed without our knowing.
     """
 
     outcome: Outcome
@@ -76,6 +77,7 @@ class Reading:
     gauges: tuple[Gauge, ...] = ()
     journey: str | None = None
     run_id: str = ""
+    ambiguous: bool = False
 
     @property
     def is_prober(self) -> bool:

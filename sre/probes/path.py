@@ -21,4 +21,5 @@ def reading_of(result: JourneyResult, journey: str | None) -> Reading:
         steps=result.steps,
         journey=journey,
         run_id=result.run_id,
+        ambiguous=result.ambiguous,
     )

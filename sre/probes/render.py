@@ -52,6 +52,7 @@ def as_data(result: Result) -> dict[str, Any]:
         "seconds": round(reading.seconds, 6),
         "started": _iso(result.started),
         "run_id": reading.run_id,
+        "ambiguous": reading.ambiguous,
         "steps": [_row(row) for step in reading.steps for row in _rows(step)],
     }
 

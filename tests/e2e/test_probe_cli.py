@@ -166,8 +166,11 @@ def test_a_planted_secret_comes_out_nowhere(hostile: Hostile, tmp_path):
         '    vars: {pin: {secret: true, value: "${env:PIN}"}}', "    steps:",
         '      - {name: login, post: /echo, form: {pin: "${pin}"}, expect: {matches: "^never$"}}',
         "probes:",
-        '  - {name: api, kind: http, url: /echo, headers: {Authorization: "Bearer ${env:PIN}"},'
-        ' expect: {contains: "${env:PIN}", matches: "^never$"}}',
+        '  - {name: api, kind: http, url: /echo,'
+        ' headers: {X-Api-Key: {secret: true, value: "${env:PIN}"}},'
+        ' expect: {contains: "never ${env:PIN}"}}',
+        '  - {name: bearer, kind: http, url: /echo,'
+        ' headers: {Authorization: "Bearer ${env:PIN}"}, expect: {matches: "^never$"}}',
     )  # fmt: skip
     for how in (["--format", "json"], ["--log-level", "debug"], ["--log-format", "json"]):
         done = sre(home, "probe", "run", *how, PIN=PLANTED)

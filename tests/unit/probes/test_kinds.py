@@ -30,7 +30,7 @@ NOW = 1_795_000_000.0
 
 
 def context(seconds: float = 3.0, base_url: str = "http://127.0.0.1:1") -> ProbeContext:
-    guard = Guard(("127.0.0.1:*", "localhost:*"))
+    guard = Guard(("127.0.0.1:*", "localhost:*", "[::1]:*"))
     return ProbeContext(Deadline.after(seconds), guard, Shop("t", base_url), SystemClock())
 
 
@@ -72,6 +72,11 @@ class TestTcp:
             reading = probe.check(context())
         assert verdict(reading) == (Outcome.OK, Reason.NONE)
         assert reading.steps[0].phases["processing"] >= 0.05
+
+    def test_an_ipv6_address(self):
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+            port = listener.getsockname()[1]
+            assert verdict(TcpProbe("::1", port).check(context())) == (Outcome.OK, Reason.NONE)
 
     def test_another_answer(self):
         with answering(lambda c: c.sendall(b"-ERR go away\r\n")) as port:
