@@ -225,7 +225,8 @@ MEANINGS = {
             generator on the shop's machine.
         loop_lag: the event loop stalled: p99 above {loop_lag_p99}. | `--workers`.
         cpu: a worker used over {cpu} of a core for five seconds. | `--workers`, if there are cores.
-        starvation: when it wanted a CPU, others had it over {starvation} of the time. | Free a core.
+        starvation: others had the CPU over {starvation} of the time when it wanted one. |
+            Free a core.
         steal: the host took over {steal} of the CPU away. | Another machine; no burstable type.
         file_descriptors: over {file_descriptors} in use. | Raise `ulimit -n`.
         dropped: arrivals were dropped at `max_in_flight`, and no threshold judges that. | Usually
