@@ -35,7 +35,8 @@ def compile_journeys(
     fragments = root.get("fragments")
     defaults = root.get("defaults")
     if defaults is not None:
-        decode(DefaultsSpec, defaults, where="defaults", problems=problems)
+        good = decode(DefaultsSpec, defaults, where="defaults", problems=problems)
+        defaults = defaults if good is not None else None
     source = Source(shop, folder, problems, fragments.entries if fragments else {}, defaults)
     journeys: dict[str, Journey] = {}
     section = root.get("journeys")
@@ -53,21 +54,29 @@ def compile_journeys(
 
 
 def compile_journey(name: str, node: Node, source: Source) -> Journey | None:
-    """One journey; None when its shape is too far off to go on."""
+    """One journey; None when its shape is too far off to go on.
+
+    With problems it is incomplete, and only good for finding more of them at once.
+    """
     path, problems = join_path("journeys", name), source.problems
     spec = decode(JourneySpec, node, where=path, problems=problems)
-    if spec is None:
+    broken = spec is None
+    if node.kind != "mapping":
         return None
+    spec = spec or JourneySpec(steps=[])
     texts = Texts(problems, source.folder)
     names = Names()
     data = _data(spec, node.get("data"), join_path(path, "data"), source)
     names.known.update(data.columns if data else ())
+    names.open = data is None and node.get("data") is not None
     variables = _vars(node.get("vars"), join_path(path, "vars"), texts, names)
     headers_at = len(texts.uses)
     synthetic = _synthetic(source.shop, texts)
     headers = (synthetic, *texts.fields(node.get("headers"), join_path(path, "headers")))
     shared = texts.uses[headers_at:]
-    builder = Builder(source, texts, names, headers, shared, merge_defaults(node, source))
+    builder = Builder(
+        source, texts, names, headers, shared, merge_defaults(node, source, broken=broken)
+    )
     setup = builder.blocks(node.get("setup"), join_path(path, "setup"))
     blocks = builder.blocks(node.get("steps"), join_path(path, "steps"))
     cleanup = builder.blocks(node.get("cleanup"), join_path(path, "cleanup"))
@@ -87,13 +96,14 @@ def compile_journey(name: str, node: Node, source: Source) -> Journey | None:
         kept=_kept(setup, variables),
         synthetic=synthetic,
     )
-    _check_whole(journey, node, path, source)
+    if not broken:
+        _check_whole(journey, node, path, source)
     return journey
 
 
-def merge_defaults(node: Node, source: Source) -> Node | None:
-    """The journey's defaults over the file's."""
-    own = node.get("defaults")
+def merge_defaults(node: Node, source: Source, *, broken: bool = False) -> Node | None:
+    """The journey's defaults over the file's; its own are left out where they may be wrong."""
+    own = node.get("defaults") if not broken else None
     return merge(own, source.defaults) if own is not None else source.defaults
 
 

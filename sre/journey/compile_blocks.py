@@ -31,17 +31,18 @@ class Source:
 
 @dataclass(slots=True)
 class Names:
-    """Which variables exist at a point of the journey."""
+    """Which variables exist at a point of the journey; `open`: others may, we could not read."""
 
     known: set[str] = field(default_factory=set)
     ever: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
+    open: bool = False
 
 
 def check_uses(texts: Texts, uses: Iterable[Use], names: Names) -> None:
     for use in uses:
         names.used |= use.needs | use.optional
-        for name in sorted(use.needs - names.known):
+        for name in sorted(use.needs - names.known if not names.open else ()):
             close = difflib.get_close_matches(name, names.known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else (
                 "; extract it in an earlier step, or use ${" + name + "?} if it may be left out"
@@ -118,6 +119,8 @@ class Builder:
         own_retry = node.get("retry") is not None
         step = compile_step(merged, path, self.texts, headers=self.headers, own_retry=own_retry)
         if step is None:
+            extract = node.get("extract")  # so that later steps do not miss them as well
+            self.names.known |= set(extract.entries if extract else ())
             return None
         if step.name in self.steps_seen:
             first = self.steps_seen[step.name]
@@ -140,7 +143,8 @@ class Builder:
     def finish(self, node: Node, path: str, variables: tuple[Var, ...]) -> None:
         """What can be said only when all steps are known: optional names, unused names."""
         for use in [*self.late, *self.shared]:
-            for name in sorted(use.optional - self.names.known - BUILTINS):
+            unset = use.optional - self.names.known - BUILTINS
+            for name in sorted(unset if not self.names.open else ()):
                 close = difflib.get_close_matches(name, self.names.known, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 self.source.problems.add(

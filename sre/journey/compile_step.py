@@ -35,7 +35,7 @@ def compile_step(
         headers: of shop and journey; the step's own replace those of the same name.
         own_retry: `retry` stands in the step itself, not in the defaults.
     """
-    spec = decode(StepSpec, node, where=path, problems=texts.problems)
+    node, spec = _spec(node, path, texts.problems)
     if spec is None:
         return None
     used = len(texts.uses)
@@ -81,6 +81,20 @@ def compile_step(
     needs |= {n for field in step.headers for value in field.values for n in value.names}
     asked = frozenset(c.name for c in step.when if c.name)
     return replace(step, needs=needs | asked)
+
+
+def _spec(node: Node, path: str, problems: Problems) -> tuple[Node, StepSpec | None]:
+    """The step's shape. Keys with problems are set aside, so that the rest is looked at too."""
+    before = len(problems)
+    spec = decode(StepSpec, node, where=path, problems=problems)
+    if spec is None:
+        found = {
+            re.split(r"[.\[]", p.path.removeprefix(f"{path}."))[0] for p in problems.found[before:]
+        }
+        if not found & {"name", *METHODS}:
+            node = node.without(*found)
+            spec = decode(StepSpec, node, where=path, problems=Problems())
+    return node, spec
 
 
 def _address(node: Node, path: str, texts: Texts) -> tuple[str, Template]:

@@ -84,8 +84,9 @@ class Texts:
             return None
         if flag is None or flag.scalar is not True:
             return self.template(value, join_path(path, "value"))
+        before = len(self.problems)
         template = self.template(value, join_path(path, "value"), secret=True)
-        if template.constant and value.kind == "scalar":
+        if template.constant and len(self.problems) == before:
             self.problems.add(
                 value,
                 join_path(path, "value"),
