@@ -198,15 +198,16 @@ def merge(node: Node, defaults: Node | None, depth: int = 3) -> Node:
     """
     if defaults is None or node.kind != "mapping" or defaults.kind != "mapping":
         return node
-    entries = dict(node.entries)
+    entries: dict[str, Entry] = {}  # defaults first: a GraphQL error says more than what lacks
     for key, entry in defaults.entries.items():
-        own = entries.get(key)
+        own = node.entries.get(key)
         if own is None:
             entries[key] = entry
-        elif depth == 1 and _is_null(own.value):
-            del entries[key]
         elif depth > 1 and own.value.kind == "mapping":
             entries[key] = Entry(own.key, merge(own.value, entry.value, depth - 1))
+        elif depth > 1 or not _is_null(own.value):
+            entries[key] = own
+    entries |= {key: own for key, own in node.entries.items() if key not in defaults.entries}
     return replace(node, entries=entries)
 
 
