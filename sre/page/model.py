@@ -1,0 +1,179 @@
+"""What does the status page say? (frozen; no markup, no clock)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+from typing import Literal
+
+from sre.journey.shop import Shop
+from sre.probes.model import Check
+from sre.slo.model import Objective
+
+__all__ = [
+    "Budget",
+    "Component",
+    "Declared",
+    "Proof",
+    "State",
+    "StatusPage",
+    "Step",
+]
+
+
+class State(StrEnum):
+    """How something stands, worst first. Bounded: people and programs read these words."""
+
+    FAILING = "failing"
+    SLOW = "slow"
+    UNKNOWN = "unknown"
+    WORKS = "works"
+
+    @property
+    def rank(self) -> int:
+        """0 is the worst."""
+        return list(State).index(self)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What sre.yaml says that the page is about.
+
+    Attributes:
+        databases: names whose backups are expected to be verified.
+    """
+
+    shop: Shop
+    checks: tuple[Check, ...] = ()
+    objectives: tuple[Objective, ...] = ()
+    databases: tuple[str, ...] = ()
+
+    @property
+    def runbooks(self) -> tuple[str, ...]:
+        """The ids of the runbooks that objectives name, in their order, each once."""
+        return tuple(dict.fromkeys(o.runbook for o in self.objectives if o.runbook))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the last run of a journey."""
+
+    name: str
+    state: State
+    seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One probe, or one journey under watch.
+
+    Attributes:
+        since: when it came into this state, seconds since the epoch; None before the first run.
+        step, reason: of the run that decided, bounded; `why` says the same in words.
+        detail: what exactly was seen: masked, cut, without addresses.
+        seconds: how long the last run with a verdict took.
+        ran: when the last run ended, with a verdict or without.
+        note: what is unusual about the last run, when it had no verdict.
+        hour: mean seconds of each of the last 60 minutes, oldest first; None: no good run.
+        day: the worst of each of the last 48 half hours, oldest first; None: no run.
+        good, total: events of the last day.
+    """
+
+    name: str
+    kind: str
+    every: float
+    state: State
+    journey: str | None = None
+    since: float | None = None
+    step: str = ""
+    reason: str = ""
+    why: str = ""
+    detail: str = ""
+    note: str = ""
+    seconds: float | None = None
+    ran: float | None = None
+    hour: tuple[float | None, ...] = ()
+    day: tuple[State | None, ...] = ()
+    good: int = 0
+    total: int = 0
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def because(self) -> str:
+        """`payment: status`, `status`, or nothing."""
+        return ": ".join(part for part in (self.step, self.reason) if part)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One objective and what is left of it.
+
+    Attributes:
+        promise: the objective in words.
+        left: share of the error budget, below 0 when overspent; None: no events yet.
+        burn: times the sustainable rate over the shortest window; None: no events in it.
+        burn_window: that window, seconds.
+        fires: which alert its burn rates would raise now.
+        covered: seconds of history that there are, at most the window.
+    """
+
+    name: str
+    promise: str
+    window: float
+    burn_window: float
+    left: Fraction | None = None
+    burn: Fraction | None = None
+    fires: Literal["", "ticket", "page"] = ""
+    bad: int = 0
+    total: int = 0
+    covered: float = 0.0
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left."""
+        return self.left is not None and self.left <= 0
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The last time that something was proven: a backup restored, a runbook rehearsed.
+
+    Attributes:
+        good: None while there is no proof yet.
+        words: `restored and checked`, `failed`, `none yet`.
+        at: seconds since the epoch.
+        seconds: how long it took (of a backup: the recovery time).
+    """
+
+    topic: Literal["backup", "runbook"]
+    name: str
+    good: bool | None = None
+    words: str = "none yet"
+    at: float | None = None
+    seconds: float | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class StatusPage:
+    """Everything the page shows.
+
+    Attributes:
+        now: when it was made, seconds since the epoch.
+        sentence: how the shop is, in one sentence.
+        details: what else must be known, a sentence each.
+        notes: about the page itself (a history that was lost, say).
+    """
+
+    now: float
+    shop: str
+    environment: str
+    state: State
+    sentence: str
+    details: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    notes: tuple[str, ...] = field(default=())
