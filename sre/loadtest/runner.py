@@ -28,7 +28,7 @@ from sre.loadtest.report import (
     phases_of,
     points_of,
 )
-from sre.loadtest.validity import Evidence, doubts, lateness_limit
+from sre.loadtest.validity import Evidence, JourneyCounts, doubts, lateness_limit
 from sre.loadtest.verdict import judge
 from sre.loadtest.vitals import host_steal
 from sre.loadtest.wire import WorkerPlan
@@ -238,22 +238,10 @@ def _report(
     checks = checks_of(job, (*journeys, *steps, *groups))
     until = facts.planned_seconds if facts.stopped is None else facts.stopped
     points = points_of(job, book, slot, until)
-    handled = book.starts.total() + sum(tally.dropped for tally in book.tallies.values())
-    evidence = Evidence(
-        planned=None if job.test.closed else sum(point.planned for point in points),
-        on_time=handled - _after(book, int(until / slot) + 1),
-        lateness=book.lateness,
-        loop_lag=_merged([worker.lag for worker in crew]),
-        cpu=max((worker.health.busiest for worker in crew), default=0.0),
-        starvation=_worst([worker.health.starvation for worker in crew]),
-        steal=steal,
-        file_descriptors=max((worker.health.file_descriptors for worker in crew), default=0.0),
-        lost=[worker.lost for worker in crew if worker.lost is not None],
-        idle=min((w.health.idle for w in crew if w.health.idle is not None), default=None),
-        queueing=_worst([worker.health.queueing for worker in crew]),
-        adds_up=all(worker.collector.adds_up for worker in crew),
-        journeys=counts_of(job, journeys),
-    )
+    planned = None if job.test.closed else sum(point.planned for point in points)
+    on_time = book.starts.total() - _after(book, int(until / slot) + 1)
+    on_time += sum(tally.dropped for tally in book.tallies.values())
+    evidence = _evidence(crew, book, steal, planned, on_time, counts_of(job, journeys))
     found = doubts(evidence, tightest=job.tightest)
     return Report(
         facts=facts,
@@ -269,6 +257,31 @@ def _report(
         phases=phases_of(job, book),
         requests=book.requests,
         ambiguous={part.label: part.tally.ambiguous for part in journeys},
+    )
+
+
+def _evidence(
+    crew: list[Worker],
+    book: Book,
+    steal: float | None,
+    planned: int | None,
+    on_time: int,
+    journeys: dict[str, JourneyCounts],
+) -> Evidence:
+    return Evidence(
+        planned=planned,
+        on_time=on_time,
+        lateness=book.lateness,
+        loop_lag=_merged([worker.lag for worker in crew]),
+        cpu=max((worker.health.busiest for worker in crew), default=0.0),
+        starvation=_worst([worker.health.starvation for worker in crew]),
+        steal=steal,
+        file_descriptors=max((worker.health.file_descriptors for worker in crew), default=0.0),
+        lost=[worker.lost for worker in crew if worker.lost is not None],
+        idle=min((w.health.idle for w in crew if w.health.idle is not None), default=None),
+        queueing=_worst([worker.health.queueing for worker in crew]),
+        adds_up=all(worker.collector.adds_up for worker in crew),
+        journeys=journeys,
     )
 
 

@@ -4,90 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from tests.e2e.loadtest_gate import GENERATOR, HOLD, REPORTS, Gate
 from tests.servers.child import clean_environment
 from tests.servers.freeze import FreezeServer
 from tests.servers.hostile import Hostile
 
 pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
-
-GENERATOR = {"achieved_rate", "lateness", "loop_lag", "cpu", "starvation", "steal"}
-REPORTS = {"summary.json", "junit.xml", "report.html"}
-ONE_PAGE = "{home: {steps: [{name: front, get: /}]}}"
-HOLD = "arrivals: uniform, stages: [{hold: %s}]"
-
-
-@dataclass
-class Gate:
-    """`sre loadtest` in a folder of its own."""
-
-    folder: Path
-    out: Path
-
-    def declare(self, url: str, test: str, journeys: str = ONE_PAGE, **shop: str) -> None:
-        lines = "".join(
-            f", {key}: {value}" for key, value in ({"environment": "test"} | shop).items()
-        )
-        allow = url.removeprefix("http://")
-        (self.folder / "sre.yaml").write_text(
-            f'version: 1\nshop: {{name: t, base_url: "{url}"{lines}}}\n'
-            f'targets: {{allow: ["{allow}"]}}\njourneys: {journeys}\n'
-            f"loadtests:\n  gate: {{{test}}}\n",
-            encoding="utf-8",
-        )
-
-    def start(self, *more: str, before: tuple[str, ...] = (), **env: str) -> subprocess.Popen[str]:
-        argv = [*before, sys.executable, "-m", "sre", "loadtest", "run", "gate", "--out", self.out]
-        return subprocess.Popen(
-            [*map(str, argv), *more],
-            cwd=self.folder,
-            env=clean_environment(self.folder) | env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *more: str, before: tuple[str, ...] = (), **env: str) -> tuple[int, str, str]:
-        with self.start(*more, before=before, **env) as process:
-            said, complained = process.communicate(timeout=90)
-        return process.returncode, said, complained
-
-    def run_soundly(self, *more: str, **env: str) -> tuple[int, str, str]:
-        """Run again, twice at most, when this machine was too busy to measure on."""
-        for _ in range(3):
-            code, said, complained = self.run(*more, **env)
-            if not GENERATOR & self.doubts:
-                break
-        return code, said, complained
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.out / "summary.json").read_text(encoding="utf-8"))
-        return found
-
-    @property
-    def doubts(self) -> set[str]:
-        if not (self.out / "summary.json").exists():
-            return set()
-        return {reason["code"] for reason in self.summary["validity"]["reasons"]}
-
-    @property
-    def files(self) -> set[str]:
-        return {path.name for path in self.out.iterdir()}
 
 
 @pytest.fixture
@@ -251,116 +183,6 @@ def test_workers_do_not_outlive_a_killed_parent(gate: Gate, hostile_freeze: Free
         process.communicate(timeout=10)
     gone, alive = psutil.wait_procs(workers, timeout=5)
     assert (len(gone), alive) == (2, [])
-
-
-@contextlib.contextmanager
-def busy(core: int, count: int) -> Iterator[None]:
-    argv = ["taskset", "-c", str(core), sys.executable, "-c", "while True: pass"]
-    loops = [subprocess.Popen(argv) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
-
-
-@pytest.mark.skipif(not shutil.which("taskset"), reason="needs taskset")
-def test_a_starved_generator_knows_it(gate: Gate, hostile_freeze: FreezeServer) -> None:
-    test = f'mix: {{home: 15/s}}, {HOLD % "8s"}, thresholds: ["home.response.p95 < 1s"]'
-    gate.declare(hostile_freeze.url, test)
-    core = min(os.sched_getaffinity(0))
-    with busy(core, 2):
-        code, said, _ = gate.run(before=("taskset", "-c", str(core)))
-    assert code == 3, said
-    assert "starvation" in gate.doubts
-
-
-def test_dropped_customers_are_counted_and_make_the_run_invalid(
-    gate: Gate, hostile_freeze: FreezeServer
-) -> None:
-    test = f"mix: {{home: 50/s}}, {HOLD % '3s'}, max_in_flight: 5, thresholds: [home.failed < 1%]"
-    gate.declare(hostile_freeze.url, test)
-    hostile_freeze.freeze(1.0, after=1.0)
-    code, _, _ = gate.run()
-    home = gate.summary["journeys"]["home"]
-    assert code == 3
-    assert "dropped" in gate.doubts
-    assert home["arrivals"] == 150 == home["started"] + home["dropped"]
-    assert 30 < home["dropped"] < 60
-
-
-def test_a_redirect_off_the_allow_list_is_blocked_before_a_byte_is_sent(
-    gate: Gate, hostile: Hostile, hostile_other: Hostile
-) -> None:
-    gate.declare(
-        hostile.url,
-        f"mix: {{home: 10/s}}, {HOLD % '2s'}",
-        f'{{home: {{steps: [{{name: front, get: "/redirect?to={hostile_other.url}/"}}]}}}}',
-    )
-    code, said, _ = gate.run()
-    assert (code, hostile_other.connections) == (3, 0)
-    assert gate.summary["journeys"]["home"]["blocked"] == 20, said
-    assert "targets.allow" in said
-
-
-@pytest.mark.parametrize(
-    ("shop", "words"),
-    [
-        ({"environment": "production"}, "--i-know-this-is-production"),
-        ({"base_url": '"http://127.0.0.1:1"'}, "not on the allow-list"),
-    ],
-)
-def test_what_is_refused_is_refused_before_anything_is_sent(
-    gate: Gate, hostile: Hostile, shop: dict[str, str], words: str
-) -> None:
-    gate.declare(hostile.url, f"mix: {{home: 10/s}}, {HOLD % '2s'}")
-    text = (gate.folder / "sre.yaml").read_text(encoding="utf-8")
-    for key, value in shop.items():
-        before = "environment: test" if key == "environment" else f'base_url: "{hostile.url}"'
-        text = text.replace(before, f"{key}: {value}")
-    (gate.folder / "sre.yaml").write_text(text, encoding="utf-8")
-    code, said, complained = gate.run()
-    assert (code, said) == (5, "")
-    assert words in complained
-    assert hostile.connections == 0
-    assert not gate.out.exists()
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        "regression: {metric: home.response.p95, worse_than: 10%}",
-        'invariants: [{name: n, database: d, sql: "select 1", equals: 1}]',
-    ],
-)
-def test_what_is_not_evaluated_yet_is_refused_not_ignored(
-    gate: Gate, hostile: Hostile, more: str
-) -> None:
-    gate.declare(hostile.url, f"mix: {{home: 10/s}}, {HOLD % '2s'}, {more}")
-    code, _, complained = gate.run()
-    assert code == 2
-    assert "not" in complained
-    assert hostile.connections == 0
-
-
-def test_a_planted_secret_is_in_no_output(gate: Gate, hostile: Hostile) -> None:
-    secret = "hunter2-Planted&Secret/42"
-    gate.declare(
-        hostile.url,
-        f"mix: {{home: 10/s}}, {HOLD % '2s'}, thresholds: [home.failed < 1%]",
-        '{home: {vars: {pin: {secret: true, value: "${env:PIN}"}}, headers: {X-Pin: '
-        '{value: "${pin}", secret: true}}, steps: [{name: front, get: "/echo", query: '
-        '{pin: "${pin}"}, expect: {contains: "${pin}-never"}}]}}',
-    )
-    code, said, complained = gate.run("--log-level", "debug", PIN=secret)
-    assert code == 1, complained
-    everything = said + complained
-    for path in gate.out.iterdir():
-        everything += path.read_text(encoding="utf-8")
-    assert hostile.requests
-    for form in (secret, "hunter2-Planted%26Secret%2F42", "Planted&amp;Secret", "Planted"):
-        assert form not in everything
 
 
 def test_closed_model_users_wait_for_answers_and_say_so(
