@@ -23,10 +23,19 @@ def probe() -> None:
     """Watch the shop: run probes once, or serve metrics."""
 
 
+_production = click.option(
+    "--i-know-this-is-production",
+    "production",
+    is_flag=True,
+    help="Without it, nothing places orders at a shop in production.",
+)
+
+
 @probe.command("run")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@_production
 @common_options
-def run_command(names: tuple[str, ...], run: Run) -> int:
+def run_command(names: tuple[str, ...], production: bool, run: Run) -> int:
     """Run probes once, all of them unless named, and show what they found.
 
     Exit code, the first that applies: 5 any blocked by the allow-list, 1 failed, 8 our own failure,
@@ -38,6 +47,8 @@ def run_command(names: tuple[str, ...], run: Run) -> int:
 
     plan = plan_of(run.settings())
     checks = plan.select(names)
+    if not production:
+        plan.refuse_orders(checks)
     with status("probing", enabled=run.progress) as say:
         results = run_once(checks, plan, progress=lambda names: say(f"probing {names}"))
     run.emit(as_json(results) if run.format == "json" else as_text(results))
@@ -60,8 +71,9 @@ def run_command(names: tuple[str, ...], run: Run) -> int:
     metavar="FILE",
     help="TLS and basic auth, in the format of exporter-toolkit.",
 )
+@_production
 @common_options
-def serve_command(listen: str, web_config: Path | None, run: Run) -> int:
+def serve_command(listen: str, web_config: Path | None, production: bool, run: Run) -> int:
     """Run the probes on their schedule and serve their metrics.
 
     POST /-/reload and SIGHUP read sre.yaml again: a bad one changes nothing. SIGTERM lets cleanup
@@ -69,7 +81,13 @@ def serve_command(listen: str, web_config: Path | None, run: Run) -> int:
     """
     from sre.probes.watch import Watch, parse_address  # noqa: PLC0415  only when it runs
 
-    watch = Watch(lambda: plan_of(run.settings()), parse_address(listen), web_config)
+    def plan() -> Plan:
+        found = plan_of(run.settings())
+        if not production:
+            found.refuse_orders(found.checks)
+        return found
+
+    watch = Watch(plan, parse_address(listen), web_config)
     asked: SimpleQueue[None] = SimpleQueue()  # its put() may be called from a signal handler
     signal.signal(signal.SIGHUP, lambda _signal, _frame: asked.put(None))
     try:

@@ -158,8 +158,8 @@ class CheckFields:
             raise ValueError("every must be at least 1s")
         if self.timeout <= 0:
             raise ValueError("timeout must be longer than 0")
-        if self.slow is not None and not 0 < self.slow < self.timeout:
-            raise ValueError("slow must be longer than 0 and shorter than timeout")
+        if self.slow is not None and self.slow <= 0:
+            raise ValueError("slow must be longer than 0")
 
 
 @dataclass(frozen=True)

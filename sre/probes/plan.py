@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sre.core.clock import Clock, Deadline
-from sre.core.errors import UsageError
+from sre.core.errors import Refused, UsageError
 from sre.journey.shop import Shop
 from sre.probes.kinds.journey import JourneyProbe
 from sre.probes.model import Check, ProbeContext
@@ -57,18 +57,30 @@ class Plan:
     def select(self, names: Sequence[str]) -> tuple[Check, ...]:
         """The checks of these names, in this order, once each; all when no name is given.
 
+        A journey that no schedule runs (it has no `every`) can be named all the same.
+
         Raises:
             UsageError: there is no probe of that name, or no probe at all.
         """
-        if not self.checks:
+        if not self.checks and not self.journeys:
             raise UsageError("there is nothing to run; declare probes: or journeys: in sre.yaml")
         if not names:
             return self.checks
-        by_name = {check.name: check for check in self.checks}
+        unscheduled = {name: _own_check(journey) for name, journey in self.journeys.items()}
+        by_name = unscheduled | {check.name: check for check in self.checks}
         for name in names:
             if name not in by_name:
                 raise UsageError(_unknown(name, by_name))
         return tuple(by_name[name] for name in dict.fromkeys(names))
+
+    def refuse_orders(self, checks: Iterable[Check]) -> None:
+        """Raises Refused when one of these would place orders at a shop in production."""
+        orders = [check.name for check in checks if check.orders]
+        if self.shop.is_production and orders:
+            raise Refused(
+                f"{self.shop.base_url} is production and {', '.join(orders)} places orders there; "
+                "nothing was sent. Pass --i-know-this-is-production, or name other probes"
+            )
 
 
 def all_checks(declared: Iterable[Check], journeys: Mapping[str, Journey]) -> tuple[Check, ...]:
@@ -80,13 +92,18 @@ def all_checks(declared: Iterable[Check], journeys: Mapping[str, Journey]) -> tu
     found = {check.name: check for check in declared}
     for journey in journeys.values():
         if journey.every is not None and journey.name not in found:
-            probe = JourneyProbe(journey.name)
-            every = journey.every
-            found[journey.name] = Check(journey.name, "journey", probe, every, journey=journey.name)
+            found[journey.name] = _own_check(journey)
     return tuple(
         check if check.journey is None else _with_limits(check, journeys[check.journey])
         for check in found.values()
     )
+
+
+def _own_check(journey: Journey) -> Check:
+    every = 60.0 if journey.every is None else journey.every
+    probe = JourneyProbe(journey.name)
+    check = Check(journey.name, "journey", probe, every, journey=journey.name)
+    return _with_limits(check, journey)
 
 
 def _with_limits(check: Check, journey: Journey) -> Check:
