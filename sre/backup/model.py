@@ -125,11 +125,13 @@ class Dump:
     Attributes:
         env: where passwords travel; never in `argv`.
         last_member: the tar must end with this file, else the stream was cut.
+        log_folder: files below it follow once the copy has stopped; empty when there is none.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     last_member: str
+    log_folder: str = ""
 
 
 class Database(Protocol):

@@ -1,0 +1,76 @@
+"""Where is it kept that a backup was verified, so that other hosts may believe it?
+
+Beside the backup, signed: a verification counts in lists only if a trusted key signed it, since
+anybody who may write to the bucket could claim one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sre.backup.catalogue import Catalogue
+from sre.backup.keys import sign, signed_by_trusted
+from sre.backup.layout import attestation
+from sre.backup.manifest import canonical
+from sre.backup.model import Keys, Storage
+from sre.backup.records import Verification, Verified
+
+__all__ = ["SCHEMA", "attest", "best_of"]
+
+SCHEMA = "sre.attestation/1"
+
+
+def attest(storage: Storage, keys: Keys, found: Verification) -> bool:
+    """Store a signed record of a verification, good or bad; False without a key to sign with."""
+    if keys.signing is None:
+        return False
+    record = {"schema": SCHEMA, **asdict(found), "passed": found.passed}
+    data = canonical(record)
+    key = attestation(found.id, found.at, found.level)
+    storage.put(f"{key}.sig", sign(data, keys.signing))
+    storage.put(key, data)
+    return True
+
+
+def best_of(catalogue: Catalogue) -> dict[str, Verified]:
+    """For each backup the deepest verification that passed, and of those the newest.
+
+    A later failure at the same or a lower level takes it away: such a backup is not verified.
+    """
+    records: dict[str, list[dict[str, Any]]] = {}
+    for each in catalogue.storage.list("v1/attest/"):
+        record = _believed(catalogue, each.key) if each.key.endswith(".json") else None
+        if record is not None:
+            records.setdefault(str(record["id"]), []).append(record)
+    best = {backup: _best(found) for backup, found in records.items()}
+    return {backup: verified for backup, verified in best.items() if verified is not None}
+
+
+def _best(records: list[dict[str, Any]]) -> Verified | None:
+    """(pure)"""
+    failed = [(r["at"], r["level"]) for r in records if not r["passed"]]
+    good = [
+        r for r in records
+        if r["passed"] and not any(at > r["at"] and lv <= r["level"] for at, lv in failed)
+    ]  # fmt: skip
+    if not good:
+        return None
+    top = max(good, key=lambda r: (r["level"], r["at"]))
+    return Verified(int(top["level"]), float(top["at"]), top["rto_seconds"])
+
+
+def _believed(catalogue: Catalogue, key: str) -> dict[str, Any] | None:
+    try:
+        data, signature = catalogue.storage.get(key), catalogue.storage.get(f"{key}.sig")
+    except KeyError:
+        return None
+    if not signed_by_trusted(data, signature, catalogue.trusted):
+        return None
+    record: dict[str, Any] = json.loads(data)
+    expected = {"id", "level", "at", "passed", "rto_seconds"}
+    about = f"v1/attest/{record.get('id')}/"
+    if record.get("schema") != SCHEMA or not expected <= record.keys() or not key.startswith(about):
+        return None
+    return record

@@ -1,0 +1,141 @@
+"""How is a PostgreSQL copied while it runs, and how is a copy proven to be one?"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from sre.backup.databases.pgbin import programs
+from sre.backup.databases.pgscratch import scratch_server
+from sre.backup.model import Dump, Source
+from sre.core.clock import Deadline
+from sre.core.errors import CheckFailed, MissingExtra, UsageError
+from sre.core.process import run
+from sre.core.secrets import Secret, redactor
+from sre.sql.session import Session
+
+__all__ = ["PostgresDatabase"]
+
+_SHORTEST_SECRET = 6
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """`kind: postgres`: the whole server, physically, while it runs; tablespaces of its own not.
+
+    Attributes:
+        dsn: a user that may replicate and connect; `postgresql://…` or `host=… user=…`.
+        bin_dir: where PostgreSQL's programs of the server's version are, if not found by version.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    dsn: Secret
+    bin_dir: Path | None = None
+
+    def identify(self, deadline: Deadline) -> Source:
+        with Session(self._revealed(), statement_seconds=max(1.0, deadline.left())) as session:
+            version = str(session.value("show server_version")).split(" ", maxsplit=1)[0]
+            system = session.value("select system_identifier::text from pg_control_system()")
+            spaces = session.value("select count(*) from pg_tablespace where oid >= 16384")
+            size = session.value(
+                "select coalesce(sum(pg_database_size(oid)), 0)::bigint from pg_database "
+                "where has_database_privilege(oid, 'connect')"
+            )
+        if spaces:
+            raise UsageError(
+                f"the server has {spaces} tablespaces of its own, which cannot stream to one tar; "
+                "move their tables to pg_default"
+            )
+        return Source("postgres", version, str(system), int(size))
+
+    def dump(self, source: Source, label: str) -> Dump:
+        found = programs(_major(source.version), ("pg_basebackup",), bin_dir=self.bin_dir)
+        argv = (
+            str(found / "pg_basebackup"), "-D", "-", "-Ft", "-X", "fetch", "-c", "fast", "-w",
+            "--manifest-checksums=SHA256", "-l", label,
+        )  # fmt: skip
+        return Dump(argv, self._environment(), "backup_manifest", "pg_wal/0")
+
+    def check_files(self, folder: Path, deadline: Deadline) -> tuple[str, ...]:
+        found = programs(_major_of(folder), ("pg_verifybackup",), bin_dir=self.bin_dir)
+        program = str(found / "pg_verifybackup")
+        done = run([program, "-q", str(folder)], deadline, env={"LC_ALL": "C"})
+        if done.timed_out:
+            raise CheckFailed("pg_verifybackup did not end in time")
+        if done.returncode < 0:  # the one of some builds crashes whatever it is asked
+            raise MissingExtra(f"{program} crashes (signal {-done.returncode})")
+        if done.ok:
+            return ()
+        lines = [line.removeprefix("pg_verifybackup: error: ") for line in done.stderr.splitlines()]
+        return tuple(lines) or (f"pg_verifybackup ended with exit code {done.returncode}",)
+
+    def serve(self, folder: Path, work: Path, deadline: Deadline) -> AbstractContextManager[str]:
+        words = _options(self._revealed())
+        return scratch_server(
+            folder,
+            work,
+            deadline,
+            major=_major_of(folder),
+            bin_dir=self.bin_dir,
+            user=words.get("user") or "postgres",
+            database=words.get("dbname") or words.get("user") or "postgres",
+        )
+
+    def _revealed(self) -> str:
+        """The dsn; its password alone is masked from now on as well."""
+        dsn = self.dsn.reveal()
+        words = _options(dsn)
+        password = words.get("password") or ""
+        if len(password) >= _SHORTEST_SECRET and password not in (
+            words.get("user"),
+            words.get("dbname"),
+        ):
+            redactor.add(password)
+        return dsn
+
+    def _environment(self) -> dict[str, str]:
+        """The dsn as libpq's environment variables: nothing of it stands in an argument list."""
+        from psycopg.pq import Conninfo  # noqa: PLC0415  only who makes a backup needs the driver
+
+        names = {each.keyword.decode(): each.envvar for each in Conninfo.get_defaults()}
+        found = {"LC_ALL": "C"}
+        for keyword, value in _options(self._revealed()).items():
+            name = names.get(keyword)
+            if name is None:
+                raise UsageError(
+                    f"databases: the dsn's {keyword!r} cannot be handed to pg_basebackup in its "
+                    "environment; use a password file or a certificate"
+                )
+            found[name.decode()] = value
+        found.pop("PGDATABASE", None)
+        return found
+
+
+def _options(dsn: str) -> dict[str, str]:
+    try:
+        from psycopg import ProgrammingError  # noqa: PLC0415
+        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "backups of PostgreSQL need the package 'psycopg': pip install 'sre[backup]'"
+        ) from error
+    try:
+        found = conninfo_to_dict(dsn)
+    except ProgrammingError:
+        raise UsageError(
+            "the dsn of the database is not one; write postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        ) from None
+    return {key: str(value) for key, value in found.items() if value is not None}
+
+
+def _major(version: str) -> str:
+    return version.split(".", maxsplit=1)[0]
+
+
+def _major_of(folder: Path) -> str:
+    try:
+        return (folder / "PG_VERSION").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise CheckFailed("what was restored holds no PG_VERSION: no PostgreSQL") from None

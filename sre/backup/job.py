@@ -1,0 +1,90 @@
+"""What does one command on backups need around it: the store, the lock, the journal, the facts?"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sre.backup.catalogue import Catalogue, index_folder
+from sre.backup.layout import ID, Place
+from sre.backup.model import Backups, Declared, Storage
+from sre.core.clock import Clock, SystemClock
+from sre.core.errors import UsageError
+from sre.core.facts import Facts
+from sre.core.files import state_folder
+from sre.core.journal import Journal
+from sre.core.lock import exclusive
+
+__all__ = ["Job", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One backup of one declared database, found."""
+
+    declared: Declared
+    place: Place
+    catalogue: Catalogue
+
+
+@dataclass(frozen=True)
+class Job:
+    """The surroundings of every command. Tests give their own `state`, `clock` and `storages`."""
+
+    backups: Backups
+    state: Path = field(default_factory=state_folder)
+    clock: Clock = field(default_factory=SystemClock)
+    storages: dict[str, Storage] = field(default_factory=dict)
+    """Opened stores by name; those of the declaration are opened when they are used."""
+
+    @property
+    def facts(self) -> Facts:
+        """What the other wings may read."""
+        return Facts(self.state, self.clock)
+
+    def note(self, event: str, **details: Any) -> None:
+        """Add a line to the journal of backups; secrets are masked there."""
+        Journal(self.state / "journal" / "backup.jsonl", self.clock).append(
+            {"event": event, **details}
+        )
+
+    def declared(self, name: str) -> Declared:
+        """A database of sre.yaml. Raises UsageError."""
+        found = self.backups.databases.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.backups.databases)) or "none"
+            raise UsageError(f"sre.yaml declares no database {name!r}; known: {known}")
+        return found
+
+    def storage(self, declared: Declared) -> Storage:
+        """The store of a database, opened once."""
+        if declared.store_name not in self.storages:
+            self.storages[declared.store_name] = declared.store.open()
+        return self.storages[declared.store_name]
+
+    def catalogue(self, declared: Declared) -> Catalogue:
+        """What is in the store of a database."""
+        index = index_folder(self.state, declared.store_name, declared.store)
+        return Catalogue(self.storage(declared), self.backups.keys.trusted, index)
+
+    def find(self, target: str) -> Target:
+        """A database's newest backup, or the backup with that id. Raises UsageError."""
+        if not ID.fullmatch(target):
+            declared = self.declared(target)
+            catalogue = self.catalogue(declared)
+            return Target(declared, catalogue.newest(target), catalogue)
+        for declared in self.backups.databases.values():
+            catalogue = self.catalogue(declared)
+            for place in catalogue.places(declared.name):
+                if place.id == target:
+                    return Target(declared, place, catalogue)
+        raise UsageError(f"there is no backup {target!r}; see: sre backup list")
+
+    @contextlib.contextmanager
+    def lock(self, what: str, db: str) -> Iterator[None]:
+        """One run at a time of this kind for a database on this machine. Raises Locked."""
+        with exclusive(self.state / "locks" / f"backup-{what}-{db}", f"backup {what} {db}"):
+            yield

@@ -1,0 +1,112 @@
+"""What does a manifest say, and may it be believed?
+
+Canonical JSON, signed as the bytes that it is: read back, it is checked before it is parsed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sre.backup.layout import Place
+from sre.core.errors import IntegrityError
+
+__all__ = ["SCHEMA", "Manifest", "Volume", "canonical", "parse_manifest"]
+
+SCHEMA = "sre.manifest/1"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One object: an age file around a zstd frame around a piece of the tar.
+
+    Attributes:
+        object: its key in the store.
+        bytes, sha256: of the object as it is stored.
+        plain_bytes, plain_sha256: of the piece of the tar.
+    """
+
+    object: str
+    bytes: int
+    sha256: str
+    plain_bytes: int
+    plain_sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One backup, all of it.
+
+    Attributes:
+        place: system identifier and major version of the source.
+        parent: the backup that this one builds on; always None for a full one.
+        key, key_bytes, key_sha256: the wrapped key's object.
+        consistent: the moment (Unix seconds) to which a restore leads; nothing later is in it.
+        dump: what the engine's tool said at its end (timeline, LSNs).
+        argv: the tool's command line; it holds no secret.
+    """
+
+    id: str
+    db: str
+    engine: str
+    version: str
+    place: str
+    kind: str
+    parent: str | None
+    tier: str
+    started: float
+    finished: float
+    consistent: float
+    source_bytes: int
+    stored_bytes: int
+    key: str
+    key_bytes: int
+    key_sha256: str
+    recipients: tuple[str, ...]
+    volumes: tuple[Volume, ...]
+    dump: dict[str, Any]
+    argv: tuple[str, ...]
+    tool: str
+
+    @property
+    def where(self) -> Place:
+        """Where it stands in a store."""
+        return Place(self.db, self.place, self.id)
+
+    def encode(self) -> bytes:
+        """The bytes that are signed and stored."""
+        return canonical({"schema": SCHEMA, **dataclasses.asdict(self)})
+
+
+def canonical(data: dict[str, Any]) -> bytes:
+    """JSON of which there is one form: sorted keys, no spaces, one line."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def parse_manifest(data: bytes, expected: Place) -> Manifest:
+    """A manifest whose signature has been checked.
+
+    Raises:
+        IntegrityError: it is not one, or it is another backup's (copied from elsewhere).
+    """
+    try:
+        found = json.loads(data)
+        if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
+            raise IntegrityError("it is not a manifest of this version of sre")
+        found["volumes"] = tuple(Volume(**each) for each in found["volumes"])
+        found["recipients"], found["argv"] = tuple(found["recipients"]), tuple(found["argv"])
+        manifest = Manifest(**found)
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"it is not a manifest: {error}") from error
+    if manifest.where != expected:
+        raise IntegrityError(f"it is the manifest of {manifest.where.manifest}, put here")
+    strays = [
+        volume.object
+        for number, volume in enumerate(manifest.volumes)
+        if volume.object != expected.volume(number)
+    ]
+    if strays or manifest.key != expected.key or not manifest.volumes:
+        raise IntegrityError("it names objects of another backup")
+    return manifest

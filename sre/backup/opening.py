@@ -1,0 +1,176 @@
+"""How do volumes come back from a store, each byte checked, into a tar or into nothing?
+
+    download (thread) ─► frames ─► unseal (child: age, zstd, hashes) ─► tar
+
+The plaintext never passes through us, and nobody may use it before this has returned no fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Any
+
+from sre.backup.ahead import ahead
+from sre.backup.catalogue import Damaged
+from sre.backup.frames import DATA, END, LAST, write_frame, write_record
+from sre.backup.keys import unwrap
+from sre.backup.manifest import Manifest, Volume
+from sre.backup.model import Keys, Storage
+from sre.backup.programs import PYTHON_PATH, Tail, python_program
+from sre.backup.records import Fault
+from sre.core.child import PIPE, Child
+from sre.core.clock import Deadline
+from sre.core.errors import CheckFailed, IntegrityError
+
+__all__ = ["Sealed", "missing_objects", "open_volumes", "secret_of"]
+
+_END_SECONDS = 600.0
+_TRIES = 2
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A backup and what opens it."""
+
+    storage: Storage
+    manifest: Manifest
+    secret: str
+
+
+def missing_objects(storage: Storage, manifest: Manifest) -> tuple[Fault, ...]:
+    """Objects of a backup that are not there, or not as long as its manifest says."""
+    found = {each.key: each.size for each in storage.list(manifest.where.folder)}
+    key = storage.head(manifest.key)
+    if key is not None:
+        found[key.key] = key.size
+    wanted = {manifest.key: manifest.key_bytes}
+    wanted |= {volume.object: volume.bytes for volume in manifest.volumes}
+    faults = (_size_fault(name, size, found.get(name)) for name, size in wanted.items())
+    return tuple(fault for fault in faults if fault is not None)
+
+
+def _size_fault(key: str, wanted: int, found: int | None) -> Fault | None:
+    if found is None:
+        return Fault(key, "the object is missing")
+    if found != wanted:
+        return Fault(key, f"it has {found} bytes, the manifest says {wanted}: cut, or swapped")
+    return None
+
+
+def secret_of(storage: Storage, manifest: Manifest, keys: Keys) -> str:
+    """The backup's own secret. Raises Damaged, which names the key's object."""
+    try:
+        wrapped = storage.get(manifest.key)
+    except KeyError:
+        raise Damaged(Fault(manifest.key, "the object is missing")) from None
+    if hashlib.sha256(wrapped).hexdigest() != manifest.key_sha256:
+        raise Damaged(Fault(manifest.key, _CHANGED))
+    try:
+        return unwrap(wrapped, keys.identity)
+    except IntegrityError as error:
+        raise Damaged(Fault(manifest.key, str(error))) from error
+
+
+_CHANGED = "its SHA-256 is not the one in the manifest: changed, or another backup's"
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A volume that the child was given, and what the download already showed."""
+
+    volume: Volume
+    fault: Fault | None
+
+
+def open_volumes(
+    sealed: Sealed,
+    *,
+    out: int | None = None,
+    progress: Progress = lambda _count: None,
+) -> tuple[Fault, ...]:
+    """Read every volume; what is wrong with them.
+
+    With `out`, a descriptor, the plaintext goes there in order and the first fault ends it;
+    without, everything is read and only checked, and a bad download is tried once more.
+    """
+    said, results = Tail(), list[dict[str, Any]]()
+
+    def take(line: str) -> None:
+        if line.startswith("{"):
+            results.append(json.loads(line))
+        else:
+            said(line)
+
+    program = python_program("sre.backup.unseal", *([] if out is not None else ["--check"]))
+    child = Child(program, env=PYTHON_PATH, stdin=PIPE, stdout=out, stderr=take, grace=1.0)
+    with child:
+        sent = _send_all(child, sealed, stop=out is not None, progress=progress)
+        code = child.wait(Deadline.after(_END_SECONDS))
+    faults = _faults(sent, results)
+    if not faults and (code != 0 or len(results) != len(sent)):
+        raise CheckFailed(f"the decryption ended early (exit code {code}): {said.text()}")
+    return faults
+
+
+def _send_all(child: Child, sealed: Sealed, *, stop: bool, progress: Progress) -> list[_Sent]:
+    pipe, sent = child.stdin, list[_Sent]()
+    assert pipe is not None  # noqa: S101  made with PIPE
+    try:
+        write_frame(pipe, DATA, sealed.secret.encode())
+        for volume in sealed.manifest.volumes:
+            for _ in range(1 if stop else _TRIES):
+                one = _Sent(volume, _send(pipe, sealed.storage, volume))
+                sent.append(one)
+                if one.fault is None:
+                    break
+            progress(volume.plain_bytes)
+            if stop and one.fault is not None:
+                return sent
+        write_record(pipe, LAST, {})
+        pipe.close()
+    except BrokenPipeError:  # it ended: its words or its exit code say why
+        if len(sent) < len(sealed.manifest.volumes):
+            sent.append(_Sent(sealed.manifest.volumes[len(sent)], None))
+    return sent
+
+
+def _send(pipe: IO[bytes], storage: Storage, volume: Volume) -> Fault | None:
+    """One volume, downloaded and handed on as it comes; what is wrong with its bytes."""
+    hashed, size = hashlib.sha256(), 0
+    try:
+        for piece in ahead(storage.stream(volume.object)):
+            write_frame(pipe, DATA, piece)
+            hashed.update(piece)
+            size += len(piece)
+    except KeyError:
+        write_record(pipe, END, {})
+        return Fault(volume.object, "the object is missing")
+    write_record(pipe, END, {})
+    fault = _size_fault(volume.object, volume.bytes, size)
+    if fault is None and hashed.hexdigest() != volume.sha256:
+        return Fault(volume.object, _CHANGED)
+    return fault
+
+
+def _faults(sent: list[_Sent], results: list[dict[str, Any]]) -> tuple[Fault, ...]:
+    """The last try of each volume decides."""
+    found: dict[str, Fault | None] = {}
+    for number, one in enumerate(sent):
+        result = results[number] if number < len(results) else None
+        found[one.volume.object] = one.fault or _content_fault(one.volume, result)
+    return tuple(fault for fault in found.values() if fault is not None)
+
+
+def _content_fault(volume: Volume, result: dict[str, Any] | None) -> Fault | None:
+    if result is None:
+        return None  # the child ended before it: its exit code is looked at
+    if result["error"]:
+        return Fault(volume.object, f"it does not open: {result['error']}")
+    if (result["bytes"], result["sha256"]) != (volume.plain_bytes, volume.plain_sha256):
+        return Fault(volume.object, "what it holds is not what the manifest says")
+    return None

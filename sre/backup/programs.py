@@ -1,0 +1,37 @@
+"""How are our own child programs started, and what did a program say last?"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from pathlib import Path
+
+import sre
+from sre.core.secrets import redactor
+
+__all__ = ["PYTHON_PATH", "Tail", "python_program"]
+
+_TAIL_LINES = 12
+
+PYTHON_PATH = {"PYTHONPATH": str(Path(sre.__file__).parent.parent)}
+"""The child finds this package where we did, wherever it is started."""
+
+
+def python_program(module: str, *arguments: str) -> list[str]:
+    """The argument list that runs a module of ours; nothing of the current folder is imported."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+class Tail:
+    """The last lines that programs said on stderr, secrets masked."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def __call__(self, line: str) -> None:
+        """One line more."""
+        self._lines.append(line)
+
+    def text(self) -> str:
+        """All of them as one line."""
+        return redactor.mask(" | ".join(self._lines)) or "it said nothing"

@@ -1,0 +1,170 @@
+"""What does `sre backup run` do, and from which moment on does a backup exist?
+
+Volumes, then the wrapped key, then the signature, then the manifest, which is put only if its key
+is free: that put is the commit. Whatever kills us before it leaves objects that nobody lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sre import __version__
+from sre.backup.facts import publish_attempt
+from sre.backup.job import Job
+from sre.backup.keys import keys_ready, new_backup_key, sign, wrap
+from sre.backup.layout import REPO, Place, new_id, stamp
+from sre.backup.manifest import Manifest, canonical
+from sre.backup.model import Declared, Dump, Source, Storage
+from sre.backup.pipeline import VOLUME_BYTES, Poured, pour
+from sre.core.clock import Deadline
+from sre.core.errors import SreError, UsageError
+
+__all__ = ["Plan", "plan_backup", "run_backup"]
+
+_IDENTIFY_SECONDS = 30.0
+_RANGE = re.compile(
+    r'"Timeline": (\d+), "Start-LSN": "([0-9A-F/]+)", "End-LSN": "([0-9A-F/]+)"[^\]]*\]'
+)
+_CHECKSUM = re.compile(r'"Manifest-Checksum": "([0-9a-f]{64})"')
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do, asked of the database but with nothing written."""
+
+    declared: Declared
+    source: Source
+    dump: Dump
+    place: Place
+
+
+def plan_backup(job: Job, db: str) -> Plan:
+    """Check the keys and ask the database; `--dry-run` ends here.
+
+    Raises UsageError (keys, programs), Transient (the database does not answer).
+    """
+    declared = job.declared(db)
+    keys_ready(job.backups.keys)
+    source = declared.database.identify(Deadline.after(_IDENTIFY_SECONDS, job.clock))
+    label = new_id(job.clock.wall(), "full", secrets.token_bytes(8))
+    return Plan(
+        declared, source, declared.database.dump(source, label), Place(db, source.place, label)
+    )
+
+
+def run_backup(
+    job: Job,
+    db: str,
+    *,
+    volume_bytes: int = VOLUME_BYTES,
+    progress: Callable[[Source], Progress] = lambda _source: lambda _count: None,
+) -> Manifest:
+    """Make one full backup and commit it. `progress` is told the source, then bytes as they go.
+
+    Raises:
+        Locked: another run for this database, here.
+        UsageError, Transient: keys, database or store; nothing is committed.
+        CheckFailed: the dump failed or ended early; nothing is committed.
+    """
+    with job.lock("run", job.declared(db).name):
+        began = job.clock.wall()
+        try:
+            plan = plan_backup(job, db)
+            job.note("backup started", db=db, id=plan.place.id, pid=os.getpid())
+            manifest = _make(job, plan, volume_bytes, progress(plan.source))
+        except BaseException as error:
+            code = error.exit_code if isinstance(error, SreError) else 70
+            job.note("backup failed", db=db, error=str(error) or type(error).__name__)
+            publish_attempt(job, job.declared(db), began, None, code)
+            raise
+        job.note("backup committed", db=db, id=manifest.id)
+        publish_attempt(job, plan.declared, began, manifest, 0)
+        return manifest
+
+
+def _make(job: Job, plan: Plan, volume_bytes: int, progress: Progress) -> Manifest:
+    storage, keys, place = job.storage(plan.declared), job.backups.keys, plan.place
+    began = job.clock.wall()
+    _ensure_repository(storage, began)
+    secret, recipient = new_backup_key()
+    poured = pour(
+        plan.dump, recipient, place, storage, volume_bytes=volume_bytes, progress=progress
+    )
+    wrapped = wrap(secret, keys.recipients)
+    storage.put(place.key, wrapped)
+    manifest = _describe(plan, poured, wrapped, keys.recipients, (began, job.clock.wall()))
+    data = manifest.encode()
+    storage.put(place.signature, sign(data, keys.signing))
+    storage.put(place.manifest, data)
+    return manifest
+
+
+def _describe(
+    plan: Plan,
+    poured: Poured,
+    wrapped: bytes,
+    recipients: tuple[str, ...],
+    times: tuple[float, float],
+) -> Manifest:
+    stored = sum(volume.bytes for volume in poured.volumes) + len(wrapped)
+    return Manifest(
+        id=plan.place.id,
+        db=plan.place.db,
+        engine=plan.source.engine,
+        version=plan.source.version,
+        place=plan.place.system,
+        kind="full",
+        parent=None,
+        tier=plan.declared.tier_name,
+        started=times[0],
+        finished=times[1],
+        consistent=poured.stopped or times[0],
+        source_bytes=poured.bytes,
+        stored_bytes=stored,
+        key=plan.place.key,
+        key_bytes=len(wrapped),
+        key_sha256=hashlib.sha256(wrapped).hexdigest(),
+        recipients=recipients,
+        volumes=poured.volumes,
+        dump=_said(poured),
+        argv=plan.dump.argv,
+        tool=f"sre {__version__}",
+    )
+
+
+def _said(poured: Poured) -> dict[str, Any]:
+    """Timeline, log range and checksum from the end of the engine's own manifest."""
+    found: dict[str, Any] = {"files": poured.members}
+    if span := _RANGE.search(poured.tail):
+        found |= {"timeline": int(span[1]), "start_lsn": span[2], "stop_lsn": span[3]}
+    if checksum := _CHECKSUM.search(poured.tail):
+        found["manifest_sha256"] = checksum[1]
+    return found
+
+
+def _ensure_repository(storage: Storage, now: float) -> None:
+    """Mark the place as ours, once; a newer format than this program knows is not written to."""
+    if storage.head(REPO) is None:
+        content = {"schema": "sre.repo/1", "id": secrets.token_hex(8), "created": stamp(now)}
+        try:
+            storage.put(REPO, canonical(content))
+        except SreError:
+            if storage.head(REPO) is None:  # two first runs at once: either mark is good
+                raise
+    try:
+        schema = json.loads(storage.get(REPO)).get("schema")
+    except (ValueError, AttributeError):
+        schema = None
+    if schema != "sre.repo/1":
+        raise UsageError(
+            f"{REPO} in the store says {schema!r}; this version writes sre.repo/1 alone"
+        )
