@@ -15,7 +15,17 @@ from typing import Literal
 
 from sre.slo.model import Objective
 
-__all__ = ["Pair", "base_window", "budget_of", "number", "pairs_of", "span", "windows_of", "words"]
+__all__ = [
+    "Pair",
+    "base_window",
+    "budget_of",
+    "enough",
+    "number",
+    "pairs_of",
+    "span",
+    "windows_of",
+    "words",
+]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -82,7 +92,7 @@ def pairs_of(objective: Objective, every: float) -> tuple[Pair, ...]:
             long = _rounded_down(int(spent))
             short = max(1, long // _DIVISOR)
         if not found or long > found[-1].long:
-            fits = max(short, _enough(every))
+            fits = max(short, enough(every))
             found.append(Pair(severity, long, fits, spent / long, short))
     return tuple(found)
 
@@ -124,7 +134,7 @@ def words(seconds: float) -> str:
     return f"{seconds:g} seconds"
 
 
-def _enough(every: float) -> int:
+def enough(every: float) -> int:
     """The smallest good-looking window that spans two and a half intervals."""
     return _rounded_up(_RUNS * Fraction(repr(float(every))))
 
