@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit, urlunsplit
 
 import orjson
@@ -80,6 +81,7 @@ def resolve(template: Template, scope: Scope, last: str, shop: Shop) -> str:
     return clean(text, last)
 
 
+@lru_cache(maxsize=2048)
 def clean(url: str, base: str = "") -> str:
     """The absolute address without fragment, odd characters percent-encoded, the host in its one
     spelling (`canonical_host`): libcurl reads nothing else into it than we did.

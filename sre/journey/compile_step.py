@@ -23,6 +23,7 @@ __all__ = ["compile_step"]
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 _SOURCES = ("css", "json", "regex", "header", "cookie", "url")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -45,6 +46,12 @@ def compile_step(
             node.get("name") or node,
             join_path(path, "name"),
             f"{spec.name!r} must be a letter or _, then up to 62 letters, digits, _ or -",
+        )
+    if spec.idempotency_key and not _TOKEN.fullmatch(spec.idempotency_key.header):
+        texts.problems.add(
+            node.get("idempotency_key") or node,
+            join_path(path, "idempotency_key"),
+            f"{spec.idempotency_key.header!r} is not a header name (RFC 9110, 5.1)",
         )
     until = _until(spec, node.get("until"), join_path(path, "until"), texts)
     if spec.until and node.get("expect") is not None:
@@ -114,7 +121,7 @@ def _headers(
     own = texts.fields(node, path)
     named = {name.lower() for name in (node.entries if node else ())}
     for field in own:
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", field.name):
+        if not _TOKEN.fullmatch(field.name):
             at = node.key(field.name) if node else None
             if at is not None:
                 texts.problems.add(at, path, f"{field.name!r} is not a header name (RFC 9110, 5.1)")

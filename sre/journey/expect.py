@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_text
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 
 from sre.journey.page import NOT_JSON, Page, Unusable, compile_query, select
 from sre.journey.result import Reason
-from sre.journey.template import Scope, Template, as_text
+from sre.journey.template import Scope, Template
+from sre.journey.values import as_text, quoted
 
 __all__ = [
     "Bounds",
@@ -25,7 +25,6 @@ __all__ = [
 ]
 
 DEFAULT_STATUS = ((200, 399),)
-_QUOTED = 20_000  # far more than is shown, so that a secret cannot begin there and be cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ class JsonRule:
         expected = self._unmet(found, scope)
         if expected is None:
             return None
-        return f"{query}: expected {expected}, got {_short(found, scope)}"
+        return f"{query}: expected {expected}, got {quoted(found, scope.mask)}"
 
     def _unmet(self, found: Any, scope: Scope) -> str | None:
         if self.exists is not None and self.exists != (found is not None):
@@ -156,7 +155,7 @@ class JsonRule:
         if self.equals is not None:
             wanted = self.equals.fill(scope)
             if not _equal(found, wanted, loose=isinstance(self.equals.value, Template)):
-                return _short(wanted, scope)
+                return quoted(wanted, scope.mask)
         if self.pattern is not None and (
             found is None or not self.pattern.matches(as_text(found), scope)
         ):
@@ -185,17 +184,6 @@ def _within(found: Any, bounds: Bounds) -> bool:
         except ValueError:
             return False
     return isinstance(found, (int, float)) and not isinstance(found, bool) and bounds.holds(found)
-
-
-def _short(value: Any, scope: Scope) -> str:
-    """For messages: masked first and cut then, so that no part of a secret is left at the cut."""
-    if isinstance(value, str):
-        value = scope.mask(value[:_QUOTED])
-    return _cut(scope.mask(json_text.dumps(value, ensure_ascii=False, default=str)[:_QUOTED]))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +259,7 @@ class Expectation:
             yield (
                 None
                 if wanted in page.text
-                else Miss(Reason.BODY, f"the body does not contain {_short(wanted, scope)}")
+                else Miss(Reason.BODY, f"the body does not contain {quoted(wanted, scope.mask)}")
             )
         for template in self.matches:
             regex = template.render(scope, re.escape)
@@ -279,7 +267,7 @@ class Expectation:
             yield (
                 None
                 if _regex(regex).search(page.text)
-                else Miss(Reason.BODY, f"the body does not match {_short(shown, scope)}")
+                else Miss(Reason.BODY, f"the body does not match {quoted(shown, scope.mask)}")
             )
         for json_rule in self.json:
             yield _json(page, json_rule, scope)
@@ -294,13 +282,13 @@ def _header(page: Page, name: str, pattern: Pattern, scope: Scope) -> Miss | Non
     values = page.response.header_values(name)
     if any(pattern.matches(value, scope) for value in values):
         return None
-    found = _short(values[0], scope) if values else "none"
+    found = quoted(values[0], scope.mask) if values else "none"
     return Miss(Reason.HEADER, f"{name}: expected {pattern.describe(scope)!r}, got {found}")
 
 
 def _json(page: Page, rule: JsonRule, scope: Scope) -> Miss | None:
     if page.json is NOT_JSON:
-        return Miss(Reason.BODY, f"the body is not JSON: {_short(page.text[:_QUOTED], scope)}")
+        return Miss(Reason.BODY, f"the body is not JSON: {quoted(page.text, scope.mask)}")
     found = rule.miss(page.json, scope)
     return None if found is None else Miss(Reason.BODY, found)
 

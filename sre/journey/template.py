@@ -21,9 +21,8 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from sre.core.secrets import Secret
+from sre.journey.values import as_text
 
 __all__ = ["BUILTINS", "MissingVariable", "Scope", "Template", "TemplateError", "as_text"]
 
@@ -191,19 +190,6 @@ class Template:
     def left_out(self, values: Mapping[str, Any]) -> bool:
         """A `${x?}` in it is unknown: the header or field is left out."""
         return any(name not in values for name in self.optional)
-
-
-def as_text(value: Any) -> str:
-    """How a value looks inside a text: JSON's spelling for booleans and numbers."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # orjson ends at 64 bits
-    if isinstance(value, (list, tuple)) and not any(isinstance(v, (list, dict)) for v in value):
-        return ",".join(as_text(item) for item in value)
-    return orjson.dumps(value).decode()
 
 
 def _split(text: str, reference: Callable[[str], Secret | None] | None) -> list[str | _Part]:

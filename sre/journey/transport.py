@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pycurl
@@ -271,7 +271,7 @@ class CurlTransport:
             handle = self._handles[request.credentials] = new_handle()
         sink = Sink(request.body_limit)
         left = max(0.001, request.timeout - (self._now() - started))
-        prepare(handle, _with_timeout(request, left), admission, sink)
+        prepare(handle, replace(request, timeout=left), admission, sink)
         error_text: tuple[int, str] | None = None
         try:
             handle.perform()
@@ -296,10 +296,3 @@ class CurlTransport:
         for handle in self._handles.values():
             handle.close()
         self._handles.clear()
-
-
-def _with_timeout(request: Request, timeout: float) -> Request:
-    return Request(
-        request.method, request.url, request.headers, request.body, timeout,
-        request.body_limit, request.credentials, request.keep_alive,
-    )  # fmt: skip

@@ -170,7 +170,7 @@ def graphql(shop: Shop, ask: Ask) -> tuple[int, dict[str, str], str]:
     known = ask.headers.get("authorization") == "Bearer gql-token-123456"
     if "addItem" in query:
         if shop.trouble == "sold out":
-            added = {"__typename": "InsufficientStockError", "message": "none left"}
+            added: dict[str, Any] = {"__typename": "InsufficientStockError", "message": "none left"}
         else:
             added = {"__typename": "Order", "code": "G-1", "total": 1250}
         token = {} if known else {"auth-token": "gql-token-123456"}

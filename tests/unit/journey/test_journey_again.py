@@ -9,10 +9,14 @@ import pytest
 
 import sre.journey.engine as engine
 import sre.journey.judge as judging
-from sre.core.errors import Terminated
+from sre.core.errors import ConfigError, Terminated
+from sre.journey.compile import single_step
+from sre.journey.drive import run_once
+from sre.journey.engine import Cancelled, RunContext, run
 from sre.journey.exchange import Request, Response
+from sre.journey.guard import Guard
 from sre.journey.result import Outcome, Reason
-from tests.unit.journey.kit import BASE, Script, answer, declare, drive, failure, one
+from tests.unit.journey.kit import BASE, Script, answer, declare, drive, failure, one, only
 
 
 def test_retry_sends_again_for_its_reasons_alone(tmp_path: Path) -> None:
@@ -214,3 +218,30 @@ def test_the_journey_has_one_deadline(tmp_path: Path) -> None:
     result = drive(declare(tmp_path, steps), script)
     assert [round(r.timeout, 3) for r in script.requests] == [2.0, 1.5]
     assert (result.outcome, result.reason, result.failed_step) == ("failed", "timeout", "s2")
+
+
+def test_a_request_under_way_when_the_run_is_ended_leaves_a_doubt(tmp_path: Path) -> None:
+    settings = declare(tmp_path, CLEANED)
+    for asked, doubt in ((Cancelled(), True), (Cancelled(sent=False), False)):
+        script = Script(answer())
+        steps = run(only(settings), RunContext(settings.shop, script.clock.now))
+        assert isinstance(next(steps), Request)
+        with pytest.raises(StopIteration) as ended:
+            command = steps.throw(asked)
+            while isinstance(command, Request):
+                command = steps.send(script(command))
+        assert ended.value.value.ambiguous is doubt
+        assert script.urls == ([f"{BASE}/logout"] if doubt else [])
+
+
+def test_a_probe_of_one_request(tmp_path: Path) -> None:
+    shop = declare(tmp_path, "- {name: a, get: /}").shop
+    journey = single_step("home", {"get": "/x", "expect": {"contains": "ok"}}, shop=shop)
+    script = Script(answer("ok"))
+    guard = Guard([], BASE)
+    assert run_once(
+        journey, shop=shop, guard=guard, perform=script, clock=script.clock
+    ).outcome.good
+    assert script.urls == [f"{BASE}/x"]
+    with pytest.raises(ConfigError, match="unknown key 'expct'"):
+        single_step("home", {"get": "/x", "expct": {}}, shop=shop)

@@ -108,7 +108,7 @@ def test_what_libcurl_connects_is_what_the_guard_saw(host: str) -> None:
 def resolving(*answers: list[str]) -> Guard:
     left = list(answers)
 
-    def resolve(_host: str, _port: int) -> list[str]:
+    def resolve(host: str, port: int) -> list[str]:
         return left.pop(0) if len(left) > 1 else left[0]
 
     return Guard(
@@ -162,7 +162,7 @@ def test_link_local_only_where_it_is_listed_itself() -> None:
 
 def test_without_a_list_only_the_shop_itself() -> None:
     for base in ("http://127.0.0.1:81", "http://[::1]:81", "http://shop.test:81"):
-        guard = Guard([], base, lambda _h, _p: ["1.1.1.1"])
+        guard = Guard([], base, lambda host, port: ["1.1.1.1"])
         guard.admit(origin_of(base)[1], 81, 1)
         for host, port in (("127.0.0.1", 82), ("127.0.0.2", 81), ("other.test", 81)):
             with pytest.raises(Blocked):
@@ -184,7 +184,7 @@ def test_entries_that_are_none(text: str) -> None:
 def test_a_resolver_that_hangs_is_a_dns_failure_in_time(tmp_path: Path) -> None:
     held = threading.Event()
 
-    def resolve(_host: str, _port: int) -> list[str]:
+    def resolve(host: str, port: int) -> list[str]:
         held.wait(30)
         return []
 
@@ -199,7 +199,7 @@ def test_a_resolver_that_hangs_is_a_dns_failure_in_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [OSError(-2, "Name or service not known"), UnicodeError("label")])
 def test_a_name_that_does_not_exist(tmp_path: Path, error: Exception) -> None:
-    def resolve(_host: str, _port: int) -> list[str]:
+    def resolve(host: str, port: int) -> list[str]:
         raise error
 
     guard = Guard(["shop.test:80"], resolve=resolve)
@@ -213,7 +213,7 @@ def test_a_name_that_does_not_exist(tmp_path: Path, error: Exception) -> None:
 def test_rebinding_leads_nowhere(tmp_path: Path, canary: Canary) -> None:
     """Public when it is first asked, loopback then: each run is judged and pinned anew."""
     answers = [["127.0.0.1"], ["10.0.0.1", "127.0.0.1"]]
-    guard = Guard(["shop.test:*"], resolve=lambda _h, _p: answers.pop(0))
+    guard = Guard(["shop.test:*"], resolve=lambda host, port: answers.pop(0))
     settings = declare(tmp_path, "- {name: a, get: /}", base=f"http://shop.test:{canary.port}")
     for _ in range(2):
         assert real(settings, guard=guard).outcome is Outcome.BLOCKED
@@ -223,7 +223,7 @@ def test_rebinding_leads_nowhere(tmp_path: Path, canary: Canary) -> None:
 def test_one_run_asks_dns_once(tmp_path: Path, hostile: Hostile) -> None:
     asked: list[str] = []
 
-    def resolve(host: str, _port: int) -> list[str]:
+    def resolve(host: str, port: int) -> list[str]:
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["10.255.255.1"]
 
