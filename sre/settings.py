@@ -214,7 +214,7 @@ def _loadtests(
                 at = mix.key(journey)
                 problems.add(at, f"{where}.mix", _unknown("journey", journey, journeys))
         known = {j: journeys[j] for j in chosen if j in journeys}
-        names = Names({j: [(s.name, s.group) for s in known[j].steps] for j in known})
+        names = Names({j: [(s.name, s.group) for s in known[j].all_steps] for j in known})
         thresholds = item.get("thresholds")
         for index, expression in enumerate(test.thresholds):
             try:

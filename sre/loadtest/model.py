@@ -106,7 +106,7 @@ class LoadTest:
         stages, profile: the curve; one of the two.
         warmup: the first seconds are sent but not counted.
         max_in_flight: journeys at once, over all workers; an arrival above it is dropped.
-        min_samples: a latency threshold needs that many.
+        min_samples: a threshold on a latency or a percentage needs that many.
         thresholds: `checkout.response.p95 < 800ms`; grammar in sre.loadtest.thresholds.
     """
 

@@ -114,7 +114,8 @@ def evaluate(threshold: Threshold, seen: Measured, min_samples: int) -> Check:
     """Hold one threshold against what was seen.
 
     A latency is kept only on `min_samples` good answers, and broken only on as many answers and
-    failures; otherwise nobody knows.
+    failures; a share is kept only on as many arrivals; otherwise nobody knows. A broken outcome is
+    broken however few there were.
     """
     if threshold.is_latency:
         return _evaluate_latency(threshold, seen, min_samples)
@@ -123,6 +124,8 @@ def evaluate(threshold: Threshold, seen: Measured, min_samples: int) -> Check:
         return Check(threshold, None, 0, State.UNKNOWN)
     value = count / seen.arrivals if threshold.unit == "share" else float(count)
     state = State.KEPT if threshold.holds(value) else State.BROKEN
+    if state is State.KEPT and threshold.unit == "share" and seen.arrivals < min_samples:
+        state = State.UNKNOWN
     return Check(threshold, value, seen.arrivals, state)
 
 
