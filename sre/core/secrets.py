@@ -11,6 +11,7 @@ import base64
 import html
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,37 +132,67 @@ class Redactor:
 
     def __init__(self, parent: Redactor | None = None) -> None:
         self._parent = parent
-        self._forms: dict[str, None] = {}
+        self._values: set[str] = set()
+        self._forms: set[str] = set()
+        self._ordered: tuple[int, tuple[str, ...]] = (-1, ())
 
     def add(self, value: str) -> None:
         """Mask `value` from now on. Empty values are ignored."""
-        if not value or value in self._forms:
-            return
-        raw = value.encode("utf-8", "surrogateescape")
-        encoded = base64.b64encode(raw).decode()
-        forms = [
-            value,
-            quote(value, safe="", errors="replace"),
-            quote(value, errors="replace"),
-            quote_plus(value, errors="replace"),
-            html.escape(value),
-            json.dumps(value)[1:-1],
-            encoded,
-            encoded.rstrip("="),
-            base64.urlsafe_b64encode(raw).decode(),
-        ]
-        self._forms.update(dict.fromkeys(form for form in forms if form))
+        if value and value not in self._values:
+            self._values.add(value)
+            self._forms = self._forms | _forms_of(value)
 
     def mask(self, text: str) -> str:
         """`text` with every known form replaced by `<secret>`, longest first."""
-        for form in sorted(self._all_forms(), key=len, reverse=True):
+        for form in self._longest_first():
             if form in text:
                 text = text.replace(form, MASK)
         return text
 
+    def _count(self) -> int:
+        return len(self._values) + (self._parent._count() if self._parent else 0)
+
     def _all_forms(self) -> set[str]:
-        own = set(self._forms)
-        return own | self._parent._all_forms() if self._parent else own
+        return self._forms | self._parent._all_forms() if self._parent else self._forms
+
+    def _longest_first(self) -> tuple[str, ...]:
+        count, forms = self._ordered
+        if count != self._count():
+            count = self._count()
+            forms = tuple(sorted(self._all_forms(), key=len, reverse=True))
+            self._ordered = (count, forms)
+        return forms
+
+
+def _forms_of(value: str) -> set[str]:
+    raw = value.encode("utf-8", "surrogateescape")
+    percent = {
+        quote(value, safe="", errors="replace"),
+        quote(value, errors="replace"),
+        quote_plus(value, errors="replace"),
+    }
+    escaped = html.escape(value)
+    entities = {
+        escaped.replace("&quot;", double).replace("&#x27;", single)
+        for double in ("&quot;", "&#34;")
+        for single in ("&#x27;", "&#39;", "'")
+    }
+    lower = {re.sub(r"%[0-9A-F]{2}", lambda m: m[0].lower(), form) for form in percent}
+    forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    return {form for form in forms | percent | lower | entities | _base64_of(raw) if form}
+
+
+def _base64_of(raw: bytes) -> set[str]:
+    """The value on its own, and as it looks inside a longer text at each of three alignments."""
+    forms = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
+    forms |= {form.rstrip("=") for form in forms}
+    for offset in range(3):
+        head, tail = (offset * 4 + 2) // 3, -(-(offset + len(raw)) % 3)
+        whole = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
+        inside = whole[head : len(whole) + tail] if tail else whole[head:]
+        if len(inside) >= 8:
+            forms |= {inside, inside.replace("+", "-").replace("/", "_")}
+    return forms
 
 
 redactor = Redactor()

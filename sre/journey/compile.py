@@ -72,11 +72,12 @@ def compile_journey(name: str, node: Node, source: Source) -> Journey | None:
     variables = _vars(node.get("vars"), join_path(path, "vars"), texts, names)
     headers_at = len(texts.uses)
     synthetic = _synthetic(source.shop, texts)
-    headers = (synthetic, *texts.fields(node.get("headers"), join_path(path, "headers")))
+    defaults = merge_defaults(node, source, broken=broken)
+    common = _common_headers(node.get("headers"), defaults)
+    headers = (synthetic, *texts.fields(common, join_path(path, "headers")))
     shared = texts.uses[headers_at:]
-    builder = Builder(
-        source, texts, names, headers, shared, merge_defaults(node, source, broken=broken)
-    )
+    rest = defaults.without("headers") if defaults is not None else None
+    builder = Builder(source, texts, names, headers, shared, rest)
     setup = builder.blocks(node.get("setup"), join_path(path, "setup"))
     blocks = builder.blocks(node.get("steps"), join_path(path, "steps"))
     cleanup = builder.blocks(node.get("cleanup"), join_path(path, "cleanup"))
@@ -84,7 +85,7 @@ def compile_journey(name: str, node: Node, source: Source) -> Journey | None:
     journey = Journey(
         name=name,
         blocks=blocks,
-        every=None if spec.every is None else float(spec.every),
+        every=_every(spec, node),
         timeout=float(spec.timeout),
         side_effects=spec.side_effects,
         budget=None if spec.budget is None else float(spec.budget),
@@ -101,10 +102,26 @@ def compile_journey(name: str, node: Node, source: Source) -> Journey | None:
     return journey
 
 
+def _every(spec: JourneySpec, node: Node) -> float | None:
+    """As declared; else a minute, but what places orders is scheduled only when that is said."""
+    if node.get("every") is None:
+        return 60.0 if spec.side_effects == "none" else None
+    return None if spec.every is None else float(spec.every)
+
+
 def merge_defaults(node: Node, source: Source, *, broken: bool = False) -> Node | None:
     """The journey's defaults over the file's; its own are left out where they may be wrong."""
     own = node.get("defaults") if not broken else None
     return merge(own, source.defaults) if own is not None else source.defaults
+
+
+def _common_headers(own: Node | None, defaults: Node | None) -> Node | None:
+    """The journey's headers over those of the defaults; a null takes one away."""
+    general = defaults.get("headers") if defaults is not None else None
+    if own is None or general is None:
+        return own or general
+    named = {name.lower() for name in own.entries}
+    return merge(own, general.without(*(n for n in general.entries if n.lower() in named)))
 
 
 def _synthetic(shop: Shop, texts: Texts) -> Field:
@@ -180,7 +197,7 @@ def _check_whole(journey: Journey, node: Node, path: str, source: Source) -> Non
         return
     at = node.key("side_effects")
     sandboxed = any(step.sandbox for step in journey.steps)
-    if not sandboxed and source.shop.environment not in ("staging", "test", "development"):
+    if not sandboxed and source.shop.is_production:
         problems.add(
             at,
             join_path(path, "side_effects"),

@@ -171,7 +171,7 @@ class JourneySpec:
 
     __pydantic_config__: ClassVar = _STRICT
     steps: list[Any]
-    every: Duration | None = Duration(60)
+    every: Duration | None = None
     timeout: Duration = Duration(30)
     side_effects: Literal["none", "order"] = "none"
     budget: Rate | None = None
@@ -182,3 +182,10 @@ class JourneySpec:
     setup: list[Any] = field(default_factory=list)
     cleanup: list[Any] = field(default_factory=list)
     cleanup_timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 1:
+            raise ValueError("every must be at least 1s")
+        for name in ("timeout", "cleanup_timeout"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be longer than 0")

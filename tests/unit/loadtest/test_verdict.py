@@ -122,6 +122,14 @@ def test_outcomes_count_of_arrivals_and_degraded_is_ok() -> None:
     assert evaluate(parse_threshold("home.dropped <= 1"), some, 20).state is State.BROKEN
 
 
+def test_a_share_is_kept_only_on_enough_arrivals_but_broken_on_any() -> None:
+    threshold = parse_threshold("checkout.failed < 10%")
+    few = seen(latency([0.1] * 3), ok=3)
+    assert evaluate(threshold, few, 20).state is State.UNKNOWN
+    assert evaluate(threshold, few, 3).state is State.KEPT
+    assert evaluate(threshold, seen(latency([0.1]), ok=1, failed=1), 20).state is State.BROKEN
+
+
 def test_values_read_as_people_write_them() -> None:
     assert show("seconds", 0.812) == "812 ms"
     assert show("seconds", 12.5) == "12.5 s"
