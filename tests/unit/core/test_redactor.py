@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import string
 from urllib.parse import quote, quote_plus
 
@@ -25,7 +26,7 @@ AROUND = st.text(alphabet="ab:/", max_size=5)
         html.escape,
         lambda v: html.escape(v).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
         lambda v: quote(v, safe=""),
-        lambda v: quote(v, safe="").replace("%2F", "%2f").replace("%27", "%27"),
+        lambda v: re.sub("%..", lambda m: m[0].lower(), quote(v, safe="")),
         quote_plus,
         lambda v: json.dumps(v)[1:-1],
         lambda v: base64.b64encode(v.encode()).decode(),
