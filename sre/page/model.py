@@ -145,6 +145,9 @@ class Proof:
         words: `restored and checked`, `failed`, `none yet`.
         at: seconds since the epoch.
         seconds: how long it took (of a backup: the recovery time).
+        id: of the backup, or of the run.
+        ran: when the thing itself last went well: a backup was taken, a runbook was followed.
+        failed: when it last failed to, if that was the last attempt.
     """
 
     topic: Literal["backup", "runbook"]
@@ -154,6 +157,8 @@ class Proof:
     at: float | None = None
     seconds: float | None = None
     id: str = ""
+    ran: float | None = None
+    failed: float | None = None
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ def _proof(one: Proof) -> dict[str, Any]:
         "at": _time(one.at),
         "seconds": _round(one.seconds),
         "id": one.id,
+        "last_run": _time(one.ran),
+        "last_failure": _time(one.failed),
     }
 
 

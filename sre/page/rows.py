@@ -153,5 +153,19 @@ def proof_row(one: Proof, now: float) -> str:
     return (
         f'<li class="{row}" data-key="{escape(one.name)}"><h3>{escape(one.name)}</h3>'
         f'<div><p class="said {state}">{icon(state)}{escape(words.upper(one.words))}</p>'
-        f'<p>{escape(one.id)}</p></div><div class="right"><p>{when}</p><p>{took}</p></div></li>'
+        f"<p>{escape(one.id)}</p>{_beside(one, now)}</div>"
+        f'<div class="right"><p>{when}</p><p>{took}</p></div></li>'
     )
+
+
+def _beside(one: Proof, now: float) -> str:
+    """What happened to the thing itself, beside its proof."""
+    backup, lines = one.topic == "backup", ""
+    if one.ran is not None:
+        lines += f"<p>{'last taken' if backup else 'last followed'} {_time(one.ran, now)}</p>"
+    if one.failed is not None:
+        what = "the last backup" if backup else "the last run"
+        lines += (
+            f'<p class="failing"><b class="state">{what} failed</b> {_time(one.failed, now)}</p>'
+        )
+    return lines
