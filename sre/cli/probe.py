@@ -12,10 +12,11 @@ import click
 from sre.cli.options import Run, common_options
 
 if TYPE_CHECKING:
+    from sre.page.model import Declared
     from sre.probes.plan import Plan
     from sre.settings import Settings
 
-__all__ = ["plan_of", "probe"]
+__all__ = ["declared_of", "plan_of", "probe"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,30 +75,46 @@ def run_command(names: tuple[str, ...], production: bool, run: Run) -> int:
 @_production
 @common_options
 def serve_command(listen: str, web_config: Path | None, production: bool, run: Run) -> int:
-    """Run the probes on their schedule and serve their metrics.
+    """Run the probes on their schedule; serve their metrics and a status page.
 
+    The page is at /, its data at /-/status.json; its history is kept in $SRE_STATE or ./.sre.
     POST /-/reload and SIGHUP read sre.yaml again: a bad one changes nothing. SIGTERM lets cleanup
     steps of running journeys finish, then ends with 143.
     """
-    from sre.probes.watch import Watch, parse_address  # noqa: PLC0415  only when it runs
+    from sre.page.live import LiveStatus  # noqa: PLC0415  only when it runs
+    from sre.probes.watch import Watch, parse_address  # noqa: PLC0415
+
+    status = LiveStatus()
 
     def plan() -> Plan:
-        found = plan_of(run.settings())
+        settings = run.settings()
+        found = plan_of(settings)
         if not production:
             found.refuse_orders(found.checks)
+        status.adopt(declared_of(settings, found))
         return found
 
-    watch = Watch(plan, parse_address(listen), web_config)
+    where = parse_address(listen)
+    watch = Watch(plan, where, web_config, listener=status.hear, routes=status.routes)
     asked: SimpleQueue[None] = SimpleQueue()  # its put() may be called from a signal handler
     signal.signal(signal.SIGHUP, lambda _signal, _frame: asked.put(None))
-    try:
-        watch.start()
-        click.echo(f"listening on {watch.url}")
-        while True:
-            asked.get()
-            watch.reload()
-    finally:
-        watch.stop()
+    with status:
+        try:
+            watch.start()
+            click.echo(f"listening on {watch.url}")
+            while True:
+                asked.get()
+                watch.reload()
+        finally:
+            watch.stop()
+
+
+def declared_of(settings: Settings, plan: Plan) -> Declared:
+    """What the declaration means to the status page."""
+    from sre.page.model import Declared  # noqa: PLC0415  only when it runs
+
+    databases = tuple(getattr(settings, "databases", ()))  # a section that may not be read yet
+    return Declared(settings.shop, plan.checks, settings.objectives, databases)
 
 
 def plan_of(settings: Settings) -> Plan:

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
+from collections.abc import Callable
 
 from sre.core.clock import Clock, SystemClock
 from sre.core.secrets import redactor
@@ -34,6 +35,7 @@ class Scheduler:
         workers: runs at the same time; when all are busy a slot waits, and is skipped as late
             after half an interval.
         grace: seconds beyond its timeout after which a run is given up.
+        listener: told of each finished run, in the run's own thread; it must not take long.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class Scheduler:
         clock: Clock | None = None,
         workers: int = 32,
         grace: float = GRACE,
+        listener: Callable[[Result], None] = lambda _result: None,
     ) -> None:
+        self._listener = listener
         self._clock = clock or SystemClock()
         self._shift = self._clock.wall() - self._clock.now()
         self._record = record
@@ -144,6 +148,10 @@ class Scheduler:
 
     def _land(self, flight: Flight, result: Result) -> None:
         self._record.add(result, self._clock.wall())
+        try:
+            self._listener(result)
+        except Exception:
+            log.exception("a listener stumbled over %s, a bug of ours", result.probe)
         with self._changed:
             if self._flights.get(flight.check.name) is flight:
                 del self._flights[flight.check.name]

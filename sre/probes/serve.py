@@ -8,8 +8,8 @@ import logging
 import ssl
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET6, socket
 from typing import Any
@@ -56,15 +56,19 @@ class Pages:
         ready: whether a plan is loaded and its timetable runs.
         reload: reads the declaration again; gives what is wrong with it, or None.
         results: JSON-ready last results.
+        routes: pages of others by path, before our own.
     """
 
     registry: CollectorRegistry
     ready: Callable[[], bool]
     reload: Callable[[], str | None]
     results: Callable[[], list[dict[str, Any]]]
+    routes: Mapping[str, Callable[[], Answer]] = field(default_factory=dict)
 
     def get(self, path: str, accept: str) -> Answer:
         """The answer to GET or HEAD."""
+        if path in self.routes:
+            return self.routes[path]()
         match path:
             case "/metrics":
                 encode, kind = choose_encoder(accept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from sre.probes.exporter import registry_of
 from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.render import as_data
+from sre.probes.runner import Result
 from sre.probes.scheduler import Scheduler
-from sre.probes.serve import HttpServer, Pages
+from sre.probes.serve import Answer, HttpServer, Pages
 from sre.probes.webconfig import load_web_config
 
 __all__ = ["Watch", "parse_address"]
@@ -42,6 +43,8 @@ class Watch:
     Args:
         load: reads the declaration and makes a plan of it; raises SreError when it is no good.
         listen: where to serve; port 0 takes any free one.
+        listener: told of each finished run, in the run's own thread.
+        routes: further pages by path; one of them may be `/`.
     """
 
     def __init__(
@@ -50,16 +53,19 @@ class Watch:
         listen: tuple[str, int],
         web_config: Path | None = None,
         clock: Clock | None = None,
+        *,
+        listener: Callable[[Result], None] = lambda _result: None,
+        routes: Mapping[str, Callable[[], Answer]] | None = None,
     ) -> None:
         self._load = load
+        self._listener = listener
         self._clock = clock or SystemClock()
         self._record = Record()
         self._reloading = threading.Lock()
         self._scheduler: Scheduler | None = None
         self._stopping = False
-        pages = Pages(
-            registry_of(self._record, self._clock), self._ready, self.reload, self._results
-        )
+        registry = registry_of(self._record, self._clock)
+        pages = Pages(registry, self._ready, self.reload, self._results, routes or {})
         tls, gate = load_web_config(web_config) if web_config else (None, None)
         try:
             self._http = HttpServer(listen, pages, tls, gate)
@@ -78,7 +84,7 @@ class Watch:
         plan = self._load()
         if not plan.checks:
             log.warning("nothing to watch: the declaration has no probes and no journeys")
-        self._scheduler = Scheduler(plan, self._record, clock=self._clock)
+        self._scheduler = Scheduler(plan, self._record, clock=self._clock, listener=self._listener)
         self._record.reloaded = (True, self._clock.wall())
         threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
 
