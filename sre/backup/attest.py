@@ -34,13 +34,14 @@ def attest(storage: Storage, keys: Keys, found: Verification) -> bool:
     return True
 
 
-def best_of(catalogue: Catalogue) -> dict[str, Verified]:
-    """For each backup the deepest verification that passed, and of those the newest.
+def best_of(catalogue: Catalogue, backup: str = "") -> dict[str, Verified]:
+    """For each backup (or that one) the deepest verification that passed, and of those the newest.
 
     A later failure at the same or a lower level takes it away: such a backup is not verified.
     """
     records: dict[str, list[dict[str, Any]]] = {}
-    for each in catalogue.storage.list("v1/attest/"):
+    about = f"v1/attest/{backup}/" if backup else "v1/attest/"
+    for each in catalogue.storage.list(about):
         record = _believed(catalogue, each.key) if each.key.endswith(".json") else None
         if record is not None:
             records.setdefault(str(record["id"]), []).append(record)

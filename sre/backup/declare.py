@@ -116,6 +116,7 @@ def _databases(
                 tier_name=common.tier or "",
                 tier=tiers.get(common.tier or "") or Tier(),
                 invariants=common.invariants,
+                volume=int(common.volume),
             ),
         )
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Protocol
 
 from sre.core.clock import Deadline
 from sre.core.secrets import Secret
-from sre.core.units import Duration
+from sre.core.units import Duration, Size
 from sre.sql.model import Invariant
 
 __all__ = [
@@ -35,6 +35,8 @@ __all__ = [
 _STRICT: dict[str, object] = {"extra": "forbid"}
 _RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 _TRUSTED = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
+_MIB = 2**20
+_VOLUME = Size(64 * _MIB)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -248,12 +250,21 @@ class Keys:
 
 @dataclass(frozen=True)
 class DatabaseFields:
-    """What every entry of `databases:` may say beside the fields of its kind."""
+    """What every entry of `databases:` may say beside the fields of its kind.
+
+    Attributes:
+        volume: bytes of the tar in one object, before compression; at least 1MiB.
+    """
 
     __pydantic_config__: ClassVar = _STRICT
     store: str
     tier: str | None = None
     invariants: tuple[Invariant, ...] = ()
+    volume: Size = _VOLUME
+
+    def __post_init__(self) -> None:
+        if self.volume < _MIB:
+            raise ValueError("volume must be at least 1MiB")
 
 
 @dataclass(frozen=True)
@@ -268,6 +279,7 @@ class Declared:
     tier_name: str = ""
     tier: Tier = field(default_factory=Tier)
     invariants: tuple[Invariant, ...] = ()
+    volume: int = _VOLUME
 
 
 @dataclass(frozen=True)

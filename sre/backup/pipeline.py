@@ -28,9 +28,8 @@ from sre.core.child import PIPE, Child
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, IntegrityError, SreError
 
-__all__ = ["LEVEL", "VOLUME_BYTES", "Poured", "pour"]
+__all__ = ["LEVEL", "Poured", "pour"]
 
-VOLUME_BYTES = 64 * 2**20
 LEVEL = 3
 _UPLOADS = 2
 _QUEUED = 8
@@ -57,7 +56,7 @@ def pour(
     place: Place,
     storage: Storage,
     *,
-    volume_bytes: int = VOLUME_BYTES,
+    volume_bytes: int,
     progress: Progress = lambda _count: None,
 ) -> Poured:
     """Run the dump into the store. `progress` is called with plaintext bytes just stored.

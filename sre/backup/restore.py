@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sre.backup.catalogue import Damaged
-from sre.backup.job import Job, Target
+from sre.backup.job import Job
 from sre.backup.manifest import Manifest
 from sre.backup.opening import Sealed, missing_objects, open_volumes, secret_of
 from sre.backup.programs import Tail
@@ -23,7 +23,7 @@ from sre.core.errors import CheckFailed, Refused, Transient, UsageError
 from sre.core.files import sync_folder
 from sre.core.lock import exclusive
 
-__all__ = ["extract", "restore_to", "uid_of"]
+__all__ = ["extract", "plan_restore", "restore_to", "uid_of"]
 
 _TAR_SECONDS = 600.0
 
@@ -49,11 +49,9 @@ def restore_to(
         Transient: the store does not answer.
     """
     folder = folder.absolute()
-    _must_be_free(folder)
     began = job.clock.now()
-    found = job.find(target)
-    manifest = found.catalogue.manifest(found.place)
-    sealed = _opened(job, found, manifest)
+    sealed = plan_restore(job, target, folder)
+    manifest = sealed.manifest
     job.note("restore started", id=manifest.id, db=manifest.db, to=str(folder))
     with _beside(folder, manifest.source_bytes) as draft:
         faults = extract(sealed, draft, owner, progress(manifest))
@@ -123,9 +121,11 @@ def _refused_by_tar(code: int | None, said: Tail) -> Transient | CheckFailed:
     return CheckFailed(f"tar ended with exit code {code}: {text}")
 
 
-def _opened(job: Job, found: Target, manifest: Manifest) -> Sealed:
-    """What opens it, once all objects are there: both are known before anything is written."""
-    storage = found.catalogue.storage
+def plan_restore(job: Job, target: str, folder: Path) -> Sealed:
+    """Everything that can be known before anything is written; raises as `restore_to` does."""
+    _must_be_free(folder.absolute())
+    found = job.find(target)
+    storage, manifest = found.catalogue.storage, found.catalogue.manifest(found.place)
     secret = secret_of(storage, manifest, job.backups.keys)
     for fault in missing_objects(storage, manifest):
         raise Damaged(fault)

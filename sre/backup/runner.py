@@ -22,7 +22,7 @@ from sre.backup.keys import keys_ready, new_backup_key, sign, wrap
 from sre.backup.layout import REPO, Place, new_id, stamp
 from sre.backup.manifest import Manifest, canonical
 from sre.backup.model import Declared, Dump, Source, Storage
-from sre.backup.pipeline import VOLUME_BYTES, Poured, pour
+from sre.backup.pipeline import Poured, pour
 from sre.core.clock import Deadline
 from sre.core.errors import SreError, UsageError
 
@@ -65,7 +65,6 @@ def run_backup(
     job: Job,
     db: str,
     *,
-    volume_bytes: int = VOLUME_BYTES,
     progress: Callable[[Source], Progress] = lambda _source: lambda _count: None,
 ) -> Manifest:
     """Make one full backup and commit it. `progress` is told the source, then bytes as they go.
@@ -80,7 +79,7 @@ def run_backup(
         try:
             plan = plan_backup(job, db)
             job.note("backup started", db=db, id=plan.place.id, pid=os.getpid())
-            manifest = _make(job, plan, volume_bytes, progress(plan.source))
+            manifest = _make(job, plan, progress(plan.source))
         except BaseException as error:
             code = error.exit_code if isinstance(error, SreError) else 70
             job.note("backup failed", db=db, error=str(error) or type(error).__name__)
@@ -91,14 +90,13 @@ def run_backup(
         return manifest
 
 
-def _make(job: Job, plan: Plan, volume_bytes: int, progress: Progress) -> Manifest:
+def _make(job: Job, plan: Plan, progress: Progress) -> Manifest:
     storage, keys, place = job.storage(plan.declared), job.backups.keys, plan.place
     began = job.clock.wall()
     _ensure_repository(storage, began)
     secret, recipient = new_backup_key()
-    poured = pour(
-        plan.dump, recipient, place, storage, volume_bytes=volume_bytes, progress=progress
-    )
+    volume = plan.declared.volume
+    poured = pour(plan.dump, recipient, place, storage, volume_bytes=volume, progress=progress)
     wrapped = wrap(secret, keys.recipients)
     storage.put(place.key, wrapped)
     manifest = _describe(plan, poured, wrapped, keys.recipients, (began, job.clock.wall()))

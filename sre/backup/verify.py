@@ -26,7 +26,7 @@ from sre.sql.invariants import evaluate
 from sre.sql.model import InvariantResult
 from sre.sql.session import Session
 
-__all__ = ["LEVELS", "verify"]
+__all__ = ["LEVELS", "default_level", "verify"]
 
 LEVELS = (0, 1, 3)
 _SERVE_SECONDS = 3600.0
@@ -98,6 +98,13 @@ def verify(
             notes=tuple(findings.notes),
         )
         return _record(job, found, result)
+
+
+def default_level(job: Job, target: str) -> int:
+    """The deepest level here that the tier of a database or a backup asks for."""
+    declared = job.backups.databases.get(target)
+    tier = (declared or job.find(target).declared).tier
+    return max(level for level in LEVELS if level <= tier.verify.level)
 
 
 def _record(job: Job, found: Target, result: Verification) -> Verification:

@@ -149,8 +149,64 @@ _PROCESS = (
     ),
 )  # fmt: skip
 
+_BACKUP = (
+    MetricInfo(
+        "sre_backup_last_attempt_timestamp_seconds", "gauge",
+        "When the last backup run ended, good or bad.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_last_exit_code", "gauge", "How the last backup run ended; 0 is good.", ("db",)
+    ),
+    MetricInfo(
+        "sre_backup_last_success_timestamp_seconds", "gauge",
+        "When the last backup was committed.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_recoverability_last_timestamp_seconds", "gauge",
+        "The moment to which the newest backup restores.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_duration_seconds", "gauge", "How long the last committed backup took.", ("db",)
+    ),
+    MetricInfo(
+        "sre_backup_source_bytes", "gauge", "Bytes that the last committed backup read.", ("db",)
+    ),
+    MetricInfo(
+        "sre_backup_stored_bytes", "gauge", "Bytes that the last committed backup stored.",
+        ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_rpo_target_seconds", "gauge", "How much may be lost, by the tier.", ("db",)
+    ),
+    MetricInfo(
+        "sre_backup_rto_target_seconds", "gauge", "How long a restore may take, by the tier.",
+        ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_verified_last_success_timestamp_seconds", "gauge",
+        "When a verification of this level last passed.", ("db", "level"),
+    ),
+    MetricInfo(
+        "sre_backup_verified_last_result", "gauge",
+        "Whether the last verification passed; its level is a label.", ("db", "level"),
+    ),
+    MetricInfo(
+        "sre_backup_invariant_failed", "gauge",
+        "Whether an invariant failed in the last verification that checked it.",
+        ("db", "invariant"),
+    ),
+    MetricInfo(
+        "sre_backup_rto_measured_seconds", "gauge",
+        "From the start of the last real restore until the invariants held.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_restore_phase_seconds", "gauge",
+        "Phases of the last real restore that passed.", ("db", "phase"),
+    ),
+)  # fmt: skip
+
 CATALOGUE: dict[str, MetricInfo] = {
-    metric.name: metric for metric in (*_PROBES, *_TLS, *_HOST, *_PROCESS)
+    metric.name: metric for metric in (*_PROBES, *_TLS, *_HOST, *_PROCESS, *_BACKUP)
 }
 """Every metric by name."""
 

@@ -1,0 +1,61 @@
+"""Which backups are there, and which of them have been verified?"""
+
+from __future__ import annotations
+
+from sre.backup.attest import best_of
+from sre.backup.catalogue import Catalogue
+from sre.backup.job import Job
+from sre.backup.manifest import Manifest
+from sre.backup.records import Backup, Fault, Verified
+
+__all__ = ["list_backups", "show_backup"]
+
+
+def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fault]]:
+    """The backups of one database, or of all declared ones, oldest first; and what does not count.
+
+    Raises UsageError (no such database, nobody trusted), Transient (a store does not answer).
+    """
+    names = [job.declared(db).name] if db else sorted(job.backups.databases)
+    backups: list[Backup] = []
+    faults: list[Fault] = []
+    best: dict[str, dict[str, Verified]] = {}
+    for name in names:
+        declared = job.declared(name)
+        catalogue = job.catalogue(declared)
+        verified = best.get(declared.store_name)
+        if verified is None:
+            verified = best[declared.store_name] = best_of(catalogue)
+        for found in catalogue.listed([name]):
+            if isinstance(found, Fault):
+                faults.append(found)
+            else:
+                backups.append(_backup(found, verified.get(found.id)))
+    return sorted(backups, key=lambda each: (each.finished, each.id)), faults
+
+
+def show_backup(job: Job, target: str) -> tuple[Manifest, Backup]:
+    """One backup, read from the store. Raises Damaged when it does not count."""
+    found = job.find(target)
+    manifest = found.catalogue.manifest(found.place)
+    return manifest, _backup(manifest, _verified(found.catalogue, manifest.id))
+
+
+def _verified(catalogue: Catalogue, backup: str) -> Verified | None:
+    return best_of(catalogue, backup).get(backup)
+
+
+def _backup(manifest: Manifest, verified: Verified | None) -> Backup:
+    return Backup(
+        id=manifest.id,
+        db=manifest.db,
+        kind=manifest.kind,
+        parent=manifest.parent,
+        tier=manifest.tier,
+        started=manifest.started,
+        finished=manifest.finished,
+        source_bytes=manifest.source_bytes,
+        stored_bytes=manifest.stored_bytes,
+        volumes=len(manifest.volumes),
+        verified=verified,
+    )

@@ -1,0 +1,87 @@
+"""`sre backup …` in a process of its own that may kill itself (kill -9) at a named stage.
+
+    driver.py CONFIG STAGE run orders
+
+Stages: before, mid-volume, before-complete, before-manifest, after. The declaration has the four
+sections of backups alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from sre.backup.declare import declare
+from sre.backup.storage import local, s3_client
+from sre.cli.main import run as run_sre
+from sre.cli.options import Run
+from sre.core.config import Problems, read_tree, resolve
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def settings(path: Path) -> Any:
+    problems = Problems()
+    backups = declare(resolve(read_tree(path)), problems)
+    problems.raise_if_any()
+    return backups
+
+
+def dying_on_volumes(method: Any) -> Any:
+    def armed(self: Any, *arguments: Any) -> None:
+        if any("v000001" in str(each) for each in arguments):
+            die()
+        method(self, *arguments)
+
+    return armed
+
+
+def arm(stage: str) -> None:
+    """Wrap the methods of both storages, so that the process dies where it is told."""
+    for cls in (local.LocalStorage, s3_client.S3Storage):
+        put, upload = cls.put, cls.upload
+
+        def armed_put(self: Any, key: str, data: bytes, _put: Any = put) -> None:
+            if stage == "before-manifest" and key.endswith("manifest.json"):
+                die()
+            _put(self, key, data)
+            if stage == "after" and key.endswith("manifest.json"):
+                die()
+
+        def armed_upload(self: Any, key: str, chunks: Any, _upload: Any = upload) -> int:
+            if stage == "before":
+                die()
+
+            def dying() -> Any:
+                for number, chunk in enumerate(chunks):
+                    if stage == "mid-volume" and "v000002" in key and number == 0:
+                        die()
+                    yield chunk
+
+            size: int = _upload(self, key, dying())
+            return size
+
+        cls.put, cls.upload = armed_put, armed_upload  # type: ignore[method-assign]
+    if stage == "before-complete":
+        for owner, name in ((s3_client.S3Storage, "_complete"), (local.LocalStorage, "_publish")):
+            setattr(owner, name, dying_on_volumes(getattr(owner, name)))
+
+
+def main(config: str, stage: str, *arguments: str) -> int:
+    if stage:
+        arm(stage)
+    Run.settings = lambda _self: settings(Path(config))  # type: ignore[method-assign]
+    from sre.cli import main as cli_main
+
+    cli_main.COMMANDS.setdefault("backup", ("sre.cli.backup:backup", "Backups."))
+    cli_main.cli._table.setdefault("backup", ("sre.cli.backup:backup", "Backups."))
+    return run_sre(["backup", *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
