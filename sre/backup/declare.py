@@ -38,7 +38,7 @@ def declare(root: Node, problems: Problems) -> Backups:
         tier = decode(Tier, item, where=f"tiers.{name}", problems=problems)
         if tier is not None:
             tiers[name] = tier
-            _known_copies(tier, item, name, stores, problems)
+            _known_copies(tier, item, name, root, problems)
     keys, node = None, root.get("keys")
     if node is not None:
         keys = decode(Keys, node, where="keys", problems=problems)
@@ -75,10 +75,8 @@ def _items(root: Node, section: str, problems: Problems) -> Iterator[tuple[str, 
         yield name, entry.value
 
 
-def _known_copies(
-    tier: Tier, item: Node, name: str, stores: dict[str, Store], problems: Problems
-) -> None:
-    copies = item.get("copies")
+def _known_copies(tier: Tier, item: Node, name: str, root: Node, problems: Problems) -> None:
+    copies, stores = item.get("copies"), [name for name, _ in _items(root, "stores", Problems())]
     for index, each in enumerate(tier.copies):
         if each not in stores:
             at = copies.elements[index] if copies is not None and copies.elements else item
@@ -98,13 +96,13 @@ def _databases(
         if made is None:
             continue
         common = made.common
+        for what, wanted in (("store", common.store), ("tier", common.tier)):
+            known = [name for name, _ in _items(root, f"{what}s", Problems())]
+            if wanted is not None and wanted not in known:
+                at = item.get(what) or item
+                problems.add(at, f"{where}.{what}", _unknown(what, wanted, known))
         if common.store not in stores:
-            at = item.get("store") or item
-            problems.add(at, f"{where}.store", _unknown("store", common.store, stores))
             continue
-        if common.tier is not None and common.tier not in tiers:
-            at = item.get("tier") or item
-            problems.add(at, f"{where}.tier", _unknown("tier", common.tier, tiers))
         yield (
             name,
             Declared(

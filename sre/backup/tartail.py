@@ -56,7 +56,7 @@ class TarTail:
     def _keep(self, piece: memoryview) -> None:
         if len(piece) >= _KEEP:
             self.tail = bytes(piece[-_KEEP:])
-        elif self._content <= _KEEP:  # near the end of this member: what is kept may last
+        elif self._content - len(piece) < _KEEP:  # part of it is among the last bytes
             self.tail = (self.tail + bytes(piece))[-_KEEP:]
 
     def _read_header(self, block: bytes) -> None:

@@ -171,7 +171,7 @@ def test_a_manifest_by_a_stranger_is_not_believed(job: Job, tmp_path: Path) -> N
     backups, faults = list_backups(job)
     assert not backups
     assert faults[0].object == place.manifest
-    with pytest.raises(IntegrityError, match="keys.trusted"):
+    with pytest.raises(IntegrityError, match=r"keys\.trusted"):
         restore_to(job, "orders", tmp_path / "out")
 
 
@@ -201,7 +201,9 @@ def test_without_the_right_identity(job: Job, keys: Keys, tmp_path: Path, identi
     if identity != "none":
         new_keys(tmp_path / "other")
         text = (tmp_path / "other" / "identity").read_text()
-        secret = Secret.literal({"another": text, "garbage": "x", "empty": "# nothing"}[identity])
+        secret = Secret.literal(
+            {"another": text, "garbage": "this-is-no-identity", "empty": "# nothing"}[identity]
+        )
     job.backups.__dict__["keys"] = Keys(keys.recipients, keys.signing, keys.trusted, secret)
     assert verify(job, "orders", 0).passed
     for level in (1, 3):
