@@ -102,8 +102,9 @@ class Component:
 
     @property
     def because(self) -> str:
-        """`payment: status`, `status`, or nothing."""
-        return ": ".join(part for part in (self.step, self.reason) if part)
+        """`payment: status`, `status`, or nothing; slow says no more than the state."""
+        reason = "" if self.reason == self.state else self.reason
+        return ": ".join(part for part in (self.step, reason) if part)
 
 
 @dataclass(frozen=True)
