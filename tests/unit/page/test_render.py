@@ -61,9 +61,8 @@ def test_everything_is_escaped() -> None:
 
 def test_secrets_are_masked_and_the_mask_is_seen() -> None:
     redactor.add("plan<ted-secret>9")
-    text = render_html(
-        replace(page(), sentence="has plan<ted-secret>9", notes=("plan<ted-secret>9",))
-    )
+    planted = replace(page(), sentence="has plan<ted-secret>9", notes=("plan<ted-secret>9",))
+    text = render_html(planted)
     assert "ted-secret" not in text
     assert "&lt;secret&gt;" in text
     assert "ted-secret" not in render_json(planted)
