@@ -33,7 +33,7 @@ _SECRETS = (
     ),
 )
 _ASSIGNS = re.compile(
-    r"(?:^|[\s;&|(])[A-Za-z_]\w*=[\"']?$|<<<\s*\"?$|(?:^|[;&|(])\s*(?:printf|echo)\s[^;&|]*$"
+    r"(?:^|[\s;&|(])[A-Za-z_]\w*=[\"']?$|<<<\s*\"?$|(?:^|[;&|(])\s*(?:printf|echo|test|\[)\s[^;&|]*$"
 )
 """What may stand before a secret: an assignment, a here-string, a builtin of the shell."""
 

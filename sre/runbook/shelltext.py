@@ -21,7 +21,7 @@ _HEREDOC = re.compile(r"<<-?\s*(['\"])(\w+)\1[^\n]*\n.*?^\s*\2$", re.DOTALL | re
 _SET = re.compile(
     r"(?:^|[\s;&|(])(?:(?:local|declare|export|readonly)\s+(?:-\w+\s+)*)?([A-Za-z_]\w*)\+?="
     r"|\bfor\s+([A-Za-z_]\w*)\s+in\b"
-    r"|\b(?:read|mapfile|readarray)\s+(?:-\w+\s+)*((?:[A-Za-z_]\w*\s*)+)",
+    r"|\b(?:read|mapfile|readarray)\s+(?:-\w+\s+)*((?:[A-Za-z_]\w*[ \t]*)+)",
     re.MULTILINE,
 )
 _SRE = re.compile(
