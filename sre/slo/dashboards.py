@@ -23,6 +23,7 @@ JOURNEYS = "sre-journeys"
 """The uid of the dashboard of journeys."""
 
 _WINDOW = 600
+_STEPS = "sre_probe_step_attempts_total"
 _SLOW = ((None, "green"), (1.0, "yellow"), (5.0, "red"))
 _BUDGET = ((None, "red"), (0.0, "orange"), (0.25, "yellow"), (0.5, "green"))
 _BUSY = ((None, "green"), (0.8, "yellow"), (0.95, "red"))
@@ -94,7 +95,7 @@ def journeys(shown: Shown) -> dict[str, Any]:
     page = Page()
     for journey in shown.journeys:
         page.row(journey.name)
-        page.add(*_journey(journey, shown.window))
+        page.add(*_steps(journey, shown.window), *_runs(journey, shown.window))
     text = "How far do customers get in each journey, how long do its steps take, and where?"
     links = [("Storefront", f"/d/{DASHBOARD}")]
     return dashboard(JOURNEYS, f"{shown.service}: journeys", text, page, links)
@@ -210,16 +211,15 @@ def _host() -> Iterator[Panel]:
     )  # fmt: skip
 
 
-def _journey(journey: JourneyShown, window: str) -> Iterator[Panel]:
+def _steps(journey: JourneyShown, window: str) -> Iterator[Panel]:
     chosen = f"journey={json.dumps(journey.name)}"
-    steps = "sre_probe_step_attempts_total"
     bucket = f"sre_probe_step_duration_seconds_bucket{{{chosen}}}"
     yield Panel(
         "How far customers get", "bargauge", "none",
         "Good runs of each step in the last hour, in their order: where it narrows, they are lost.",
         [
             Query(
-                f'sum(increase({steps}{{{chosen},step={json.dumps(step)},outcome=~"ok|degraded"}}'
+                f'sum(increase({_STEPS}{{{chosen},step={json.dumps(step)},outcome=~"ok|degraded"}}'
                 "[1h]))",
                 f"{index} {step}",
             )
@@ -234,6 +234,11 @@ def _journey(journey: JourneyShown, window: str) -> Iterator[Panel]:
                "{{step}}")],
         width=8, height=12, low=0, steps=_SLOW,
     )  # fmt: skip
+
+
+def _runs(journey: JourneyShown, window: str) -> Iterator[Panel]:
+    chosen = f"journey={json.dumps(journey.name)}"
+    failed = f'{_STEPS}{{{chosen},outcome="failed"}}[{window}]'
     yield Panel(
         "Where the time goes", "stacked", "s",
         "Phases of all requests of the last run: name, connection, TLS, the shop itself, transfer.",
@@ -248,8 +253,7 @@ def _journey(journey: JourneyShown, window: str) -> Iterator[Panel]:
     )  # fmt: skip
     yield Panel(
         "Failures by step", "bars", "none", f"Failed steps in the last {window}.",
-        [Query(f'sum by (step) (increase({steps}{{{chosen},outcome="failed"}}[{window}]))',
-               "{{step}}")],
+        [Query(f"sum by (step) (increase({failed}))", "{{step}}")],
         width=8, height=6, low=0,
     )  # fmt: skip
 
