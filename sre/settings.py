@@ -7,11 +7,17 @@ no secret is read.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from sre.backup.declare import SECTIONS as BACKUP_SECTIONS
+from sre.backup.declare import Shape as BackupShape
+from sre.backup.declare import declare
+from sre.backup.model import Declared as Database
+from sre.backup.model import Keys, Store, Tier
 from sre.core.config import (
     Node,
     Problems,
@@ -39,11 +45,9 @@ _TEMPLATES = ("journeys", "fragments", "defaults", "shop.synthetic", "probes")
 _HTTP_TEMPLATES = ("url", "headers", "query", "body", "form", "json", "expect")
 _SECTIONS = (
     "version", "include", "shop", "targets", "links", "defaults", "fragments", "journeys",
-    "probes", "objectives", "loadtests",
+    "probes", "objectives", "loadtests", *BACKUP_SECTIONS,
 )  # fmt: skip
-_LATER = frozenset(
-    {"stores", "tiers", "keys", "databases", "clusters", "traffic", "degrade", "drills"}
-)
+_LATER = frozenset({"clusters", "traffic", "degrade", "drills"})
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,10 @@ class Settings:
     probes: tuple[Check, ...] = ()
     objectives: tuple[Objective, ...] = ()
     loadtests: dict[str, LoadTest] = field(default_factory=dict)
+    stores: Mapping[str, Store] = field(default_factory=dict)
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
+    keys: Keys = field(default_factory=Keys)
+    databases: Mapping[str, Database] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
 
@@ -84,11 +92,25 @@ def load_settings(path: Path | str) -> Settings:
     probes = _probes(root.get("probes"), journeys, problems)
     objectives = _objectives(root.get("objectives"), journeys, probes, problems)
     loadtests = _loadtests(root.get("loadtests"), journeys, problems)
+    backups = declare(root, problems)
     problems.raise_if_any()
     if shop is None:
         raise ConfigError(problems.found)
-    warnings = tuple(problems.warnings)
-    return Settings(path, shop, targets, links, journeys, probes, objectives, loadtests, warnings)
+    return Settings(
+        path=path,
+        shop=shop,
+        targets=targets,
+        links=links,
+        journeys=journeys,
+        probes=probes,
+        objectives=objectives,
+        loadtests=loadtests,
+        stores=backups.stores,
+        tiers=backups.tiers,
+        keys=backups.keys,
+        databases=backups.databases,
+        warnings=tuple(problems.warnings),
+    )
 
 
 def _sections(root: Node, problems: Problems) -> None:
@@ -226,8 +248,8 @@ def _loadtests(
     return made
 
 
-@dataclass(frozen=True)
-class _Document:
+@dataclass(frozen=True, kw_only=True)
+class _Document(BackupShape):
     """The shape of sre.yaml, for the JSON Schema alone."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

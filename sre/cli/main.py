@@ -33,11 +33,15 @@ Exit codes:
 """
 
 COMMANDS = {
+    "backup": ("sre.cli.backup:backup", "Take, list, verify and restore encrypted backups."),
     "check": ("sre.cli.check:check", "Is the declaration whole? (configuration, links, freshness)"),
     "config": ("sre.cli.config:config", "JSON Schema of sre.yaml for editors."),
+    "dashboards": ("sre.cli.dashboards:dashboards", "Grafana dashboards from the declaration."),
     "demo": ("sre.cli.demo:demo", "A shop, its probes, a load gate and a fault, on this machine."),
     "loadtest": ("sre.cli.loadtest:loadtest", "Release gate: open-model load from journeys."),
     "probe": ("sre.cli.probe:probe", "Watch the shop: run probes once, or serve metrics."),
+    "runbook": ("sre.cli.runbook:runbook", "Lint, show, run, rehearse and resume runbooks."),
+    "slo": ("sre.cli.slo:slo", "Objectives: rules, alerts, error budgets."),
 }
 
 
