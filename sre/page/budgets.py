@@ -28,8 +28,11 @@ def budget_of(
     inside = [sample for sample in samples if now - objective.window < sample.at]
     total = sum(sample.total for sample in inside)
     every = _every(objective, checks)
-    base = windows.base_window(windows.pairs_of(objective, every))
-    ratio = error_ratio(inside, now, base)
+    pairs = windows.pairs_of(objective, every)
+    base = windows.base_window(pairs)
+    longest = max(pair.long for pair in pairs)
+    recent = [sample for sample in inside if now - longest < sample.at]
+    ratio = error_ratio(recent, now, base)
     since = track.since(now)
     return Budget(
         name=objective.name,
@@ -38,7 +41,7 @@ def budget_of(
         burn_window=float(base),
         left=budget_left(inside, now, objective),
         burn=None if ratio is None else ratio / windows.budget_of(objective),
-        fires=_fires(inside, now, objective, every),
+        fires=_fires(recent, now, objective, every),
         bad=total - sum(sample.good for sample in inside),
         total=total,
         covered=0.0 if since is None else min(float(objective.window), now - since),

@@ -45,7 +45,12 @@ class Cell(NamedTuple):
 
     def plus(self, other: Cell) -> Cell:
         """Both together."""
-        return Cell(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Cell(
+            self.good + other.good,
+            self.slow + other.slow,
+            self.bad + other.bad,
+            self.micros + other.micros,
+        )
 
 
 class Track:
@@ -81,12 +86,7 @@ class Track:
     def last(self, seconds: int, width: int, now: float) -> list[Cell]:
         """The minutes of the last `seconds` up to now's, in spans of `width`, oldest first."""
         end = _start(now, MINUTE) + MINUTE
-        spans = [Cell() for _ in range(seconds // width)]
-        for start, cell in self.minutes.items():
-            index = (start - (end - seconds)) // width
-            if 0 <= index < len(spans):
-                spans[index] = spans[index].plus(cell)
-        return spans
+        return [_sum(self.minutes, start, width) for start in range(end - seconds, end, width)]
 
     def since(self, now: float) -> float | None:
         """Where the history begins."""
@@ -135,6 +135,14 @@ class Track:
         self.fine_from = until
         for start in [start for start in self.minutes if start < until]:
             del self.minutes[start]
+
+
+def _sum(minutes: Mapping[int, Cell], start: int, width: int) -> Cell:
+    found = [minutes[at] for at in range(start, start + width, MINUTE) if at in minutes]
+    if len(found) <= 1:
+        return found[0] if found else Cell()
+    good, slow, bad, micros = zip(*found, strict=True)
+    return Cell(sum(good), sum(slow), sum(bad), sum(micros))
 
 
 def _start(moment: float, width: int) -> int:

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 SAVE_EVERY = 5.0
 """Seconds between two writes: what a crash may cost. A clean end costs nothing."""
 
+SAVE_SHARE = 0.02
+"""Share of the time that writing may take: with hundreds of probes it is done less often."""
+
 FRESH = 1.0
 """Seconds for which a page is shown again rather than built anew."""
 
@@ -154,9 +157,10 @@ class LiveStatus:
     def _write(self) -> None:
         while not self._ended.is_set():
             self._news.wait()
+            began = self._clock.now()
             if not self._ended.is_set():
                 self.save()
-            self._ended.wait(SAVE_EVERY)
+            self._ended.wait(max(SAVE_EVERY, (self._clock.now() - began) / SAVE_SHARE))
 
     def _html(self) -> Answer:
         page = self.page()
