@@ -174,20 +174,20 @@ def _failures(shown: Shown) -> Iterator[Panel]:
         "Failures by reason", "bars", "none",
         f"Failed runs in the last {shown.window} by what went wrong; prober is our own fault.",
         [Query(f"sum by (reason) (increase({failed}))", "{{reason}}")],
-        low=0,
+        width=8, low=0,
     )  # fmt: skip
     yield Panel(
         "Failures by probe", "bars", "none",
         f"Failed runs in the last {shown.window} by probe.",
         [Query(f"sum by (probe) (increase({failed}))", "{{probe}}")],
-        low=0,
+        width=8, low=0,
     )  # fmt: skip
     skipped = f"increase(sre_probe_schedule_skipped_total[{shown.window}])"
     yield Panel(
         "Runs that did not take place", "bars", "none",
         "Skipped because the run before still ran (overrun), too late, or without a budget.",
         [Query(f"sum by (reason) ({skipped})", "{{reason}}")],
-        low=0,
+        width=8, low=0,
     )  # fmt: skip
 
 
@@ -225,14 +225,14 @@ def _steps(journey: JourneyShown, window: str) -> Iterator[Panel]:
             )
             for index, step in enumerate(journey.steps, 1)
         ],
-        width=8, height=12, low=0, steps=((None, "blue"),),
+        width=8, height=10, low=0, steps=((None, "blue"),),
     )  # fmt: skip
     yield Panel(
         "Duration of each step, p95", "line", "s",
         "95 % of the good runs of a step took no longer.",
         [Query(f"histogram_quantile(0.95, sum by (step, le) (rate({bucket}[{window}])))",
                "{{step}}")],
-        width=8, height=12, low=0, steps=_SLOW,
+        width=8, height=10, low=0, steps=_SLOW,
     )  # fmt: skip
 
 
@@ -243,18 +243,18 @@ def _runs(journey: JourneyShown, window: str) -> Iterator[Panel]:
         "Where the time goes", "stacked", "s",
         "Phases of all requests of the last run: name, connection, TLS, the shop itself, transfer.",
         [Query(f"sum by (phase) (sre_probe_step_phase_seconds{{{chosen}}})", "{{phase}}")],
-        width=8, height=6, low=0,
+        width=8, height=10, low=0,
     )  # fmt: skip
     yield Panel(
         "Outcomes", "bars", "none", f"Runs in the last {window} by how they ended.",
         [Query(f"sum by (outcome) (increase(sre_probe_attempts_total{{{_probes(journey)}}}"
                f"[{window}]))", "{{outcome}}")],
-        width=8, height=6, low=0,
+        width=12, height=6, low=0,
     )  # fmt: skip
     yield Panel(
         "Failures by step", "bars", "none", f"Failed steps in the last {window}.",
         [Query(f"sum by (step) (increase({failed}))", "{{step}}")],
-        width=8, height=6, low=0,
+        width=12, height=6, low=0,
     )  # fmt: skip
 
 
