@@ -78,14 +78,12 @@ def load_settings(path: Path | str) -> Settings:
     """
     path = Path(path)
     problems = Problems()
-    raw = read_tree(path)
-    root = resolve(raw, keep=_TEMPLATES)
+    root = resolve(read_tree(path), keep=_TEMPLATES)
     _sections(root, problems)
     shop = _one(Shop, root.get("shop"), "shop", problems)
     if root.get("shop") is None:
         problems.add(root, "shop", "the section is missing; add shop: {name: …, base_url: …}")
-    targets = _one(Targets, root.get("targets"), "targets", problems) or Targets()
-    _check_targets(root.get("targets"), problems)
+    targets = _targets(root.get("targets"), problems)
     links = _one(Links, root.get("links"), "links", problems) or Links()
     known = shop or Shop("unknown", "http://shop.invalid", "staging")  # to find the other problems
     journeys = compile_journeys(root, known, path.parent, problems)
@@ -149,13 +147,15 @@ def _one(cls: type[Any], node: Node | None, where: str, problems: Problems) -> A
     return None if node is None else decode(cls, node, where=where, problems=problems)
 
 
-def _check_targets(node: Node | None, problems: Problems) -> None:
+def _targets(node: Node | None, problems: Problems) -> Targets:
     allow = node.get("allow") if node is not None else None
     for index, entry in enumerate(allow.elements if allow else ()):
         try:
             parse_entry(str(entry.scalar))
         except ValueError as error:
             problems.add(entry, f"targets.allow[{index}]", str(error))
+    found: Targets | None = _one(Targets, node, "targets", problems)
+    return found or Targets()
 
 
 def _probes(

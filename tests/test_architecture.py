@@ -28,7 +28,11 @@ LONG_FUNCTIONS: dict[str, str] = {
 }
 """path:function -> why it may be longer than 40 lines."""
 
-TABLES = {"sre.probes.kinds:KINDS": "sre.probes.model:Probe"}
+TABLES = {
+    "sre.backup.databases:DATABASES": "sre.backup.model:Database",
+    "sre.backup.storage:STORES": "sre.backup.model:Store",
+    "sre.probes.kinds:KINDS": "sre.probes.model:Probe",
+}
 """Each table of kinds and the Protocol that its classes satisfy."""
 
 HEAVY = {"locust", "boto3", "pydantic", "prometheus_client", "requests", "gevent", "pycurl"}

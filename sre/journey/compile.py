@@ -70,14 +70,7 @@ def compile_journey(name: str, node: Node, source: Source) -> Journey | None:
     names.known.update(data.columns if data else ())
     names.open = data is None and node.get("data") is not None
     variables = _vars(node.get("vars"), join_path(path, "vars"), texts, names)
-    headers_at = len(texts.uses)
-    synthetic = _synthetic(source.shop, texts)
-    defaults = merge_defaults(node, source, broken=broken)
-    common = _common_headers(node.get("headers"), defaults)
-    headers = (synthetic, *texts.fields(common, join_path(path, "headers")))
-    shared = texts.uses[headers_at:]
-    rest = defaults.without("headers") if defaults is not None else None
-    builder = Builder(source, texts, names, headers, shared, rest)
+    builder = _builder(node, path, source, texts, names, broken=broken)
     setup = builder.blocks(node.get("setup"), join_path(path, "setup"))
     blocks = builder.blocks(node.get("steps"), join_path(path, "steps"))
     cleanup = builder.blocks(node.get("cleanup"), join_path(path, "cleanup"))
@@ -95,11 +88,24 @@ def compile_journey(name: str, node: Node, source: Source) -> Journey | None:
         cleanup=cleanup,
         cleanup_timeout=float(spec.cleanup_timeout),
         kept=_kept(setup, variables),
-        synthetic=synthetic,
+        synthetic=builder.headers[0],
     )
     if not broken:
         _check_whole(journey, node, path, source)
     return journey
+
+
+def _builder(
+    node: Node, path: str, source: Source, texts: Texts, names: Names, *, broken: bool
+) -> Builder:
+    headers_at = len(texts.uses)
+    synthetic = _synthetic(source.shop, texts)
+    defaults = merge_defaults(node, source, broken=broken)
+    common = _common_headers(node.get("headers"), defaults)
+    headers = (synthetic, *texts.fields(common, join_path(path, "headers")))
+    shared = texts.uses[headers_at:]
+    rest = defaults.without("headers") if defaults is not None else None
+    return Builder(source, texts, names, headers, shared, rest)
 
 
 def _every(spec: JourneySpec, node: Node) -> float | None:
