@@ -14,6 +14,7 @@ from typing import Any
 __all__ = ["to_yaml"]
 
 _PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_:/.~-]*(?<!:)|\d+(?:\.\d+)?[smhd]|\.\./[\w./-]+")
+_HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".nan", ".inf"}
 
 
@@ -37,11 +38,16 @@ def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
     if _nested(value):
         yield head
         yield from _lines(value, indent if isinstance(value, Sequence) else f"{indent}  ")
-    elif isinstance(value, str) and "\n" in value:
+    elif isinstance(value, str) and _fits_block(value):
         yield f"{head} |-"
         yield from (f"{indent}  {line}" for line in value.split("\n"))
     else:
         yield f"{head} {_text(value)}"
+
+
+def _fits_block(text: str) -> bool:
+    lines = text.split("\n")
+    return len(lines) > 1 and text.strip() == text and all(line.isprintable() for line in lines)
 
 
 def _nested(value: Any) -> bool:
@@ -57,4 +63,6 @@ def _scalar(text: str) -> str:
         return text
     if '"' in text and "'" not in text and text.isprintable():
         return f"'{text}'"
-    return json.dumps(text, ensure_ascii=False)
+    return _HIDDEN.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False)
+    )
