@@ -177,7 +177,7 @@ def test_keys_are_looked_at_before_any_work(tmp_path: Path, keys: Keys, without:
 def test_a_repository_of_another_format_is_left_alone(tmp_path: Path, keys: Keys) -> None:
     storage = MemoryStorage()
     storage.objects["v1/repo.json"] = b'{"schema":"sre.repo/9"}'
-    with pytest.raises(UsageError, match="sre.repo/9"):
+    with pytest.raises(UsageError, match=r"sre\.repo/9"):
         run_backup(a_job(tmp_path, keys, TarDatabase(the_tar(tmp_path)), storage), "orders")
     assert len(storage.objects) == 1
 
