@@ -86,7 +86,8 @@ class LiveStatus:
         self._ended.set()
         self._news.set()
         self._writer.join(10)
-        self.save()
+        if self._declared is not None:
+            self.save()
         self._keeper.close()
 
     @property

@@ -105,13 +105,13 @@ nav{display:flex;flex-wrap:wrap;gap:4px 14px}
 .figure.hour,.figure.day{grid-column:auto}
 .row.component{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}
 .component>.id{grid-column:1/-1}.component>.now{grid-column:1/-1;display:flex;gap:8px;
-align-items:baseline;text-align:left;padding-left:25px}.component>.now small{font-size:13px}
+align-items:baseline;text-align:left;padding-left:25px}.component>.now small{font-size:13px}.component>.hour{margin-left:25px}
 .promise,.proof{grid-template-columns:minmax(0,1fr)}.right{text-align:left}
 .tiles{grid-template-columns:1fr 1fr}}
 @media(max-width:600px){.page{padding:16px 12px 28px}.verdict{padding:14px 16px;gap:0 11px}
 h1{font-size:20px}.verdict .icon{width:22px;height:22px;margin-top:2px}
 .tile{padding:10px 12px}.tile dd{font-size:18px}h2{margin:26px 0 10px}.row{gap:4px 16px}
-.what,details,.component>.now{padding-left:0}}
+.what,details,.component>.now{padding-left:0}.component>.hour{margin-left:0}}
 @media(forced-colors:active){.icon .f,.strip rect,.meter .v{forced-color-adjust:none}}
 @media print{body{background:#fff}.row{break-inside:avoid}}
 """

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -21,11 +21,14 @@ import requests
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from sre.core.facts import Facts
+from sre.page.model import StatusPage
+from sre.page.render_html import render_html
 from tests.servers.child import child
 from tests.servers.chromium import PageFacts, Screenshot, _page
 from tests.servers.demo import DemoShop
 from tests.servers.devtools import DevTools
 from tests.servers.net import wait_until
+from tests.unit.page.story import a_bad_day
 
 EVERY = 2.0
 
@@ -279,9 +282,42 @@ def test_a_killed_service_keeps_what_was_written(demo_shop: DemoShop, tmp_path: 
 
 
 @pytest.mark.chromium
-def test_screenshots(service: Service, screenshot: Screenshot, tmp_path: Path):
-    """Both widths, light and dark, draw; `docs/` holds two of them."""
-    for width in (400, 1280):
-        for dark in (False, True):
-            out = screenshot(f"{service.url}/", width, out=tmp_path / "page.png", dark=dark)
-            assert out.stat().st_size > 20_000
+@pytest.mark.parametrize("width", [320, 400, 700, 1280])
+def test_the_fullest_and_the_strangest_page_fit_too(
+    width: int, page_facts: Callable[..., PageFacts], tmp_path: Path
+):
+    """What `docs/status-page-*.png` show, and names as long as they may be."""
+    for number, page in enumerate((a_bad_day(), strange())):
+        file = tmp_path / f"{number}.html"
+        file.write_text(render_html(page), encoding="utf-8")
+        facts = page_facts(file, width)
+        assert (facts.too_wide, facts.errors, facts.overflows) == ([], [], False)
+
+
+def strange() -> StatusPage:
+    """Long names without a space, and markup where it does not belong."""
+    page = a_bad_day()
+    evil = "<img src=x onerror=alert(1)>" + "w" * 300
+    rows = [
+        replace(one, name=f"{one.name}_{'n' * 50}", why=evil, detail=evil, note=evil)
+        for one in page.components
+    ]
+    many = {"bad": 10**9, "total": 10**9}
+    budgets = [replace(one, name="o" * 63, promise=evil, **many) for one in page.budgets[:1]]
+    proofs = [replace(one, name="p" * 63, id=evil, words=evil) for one in page.proofs[:1]]
+    return replace(
+        page, shop=evil, sentence=evil, details=(evil,), notes=(evil,), components=tuple(rows),
+        budgets=tuple(budgets), proofs=tuple(proofs),
+    )  # fmt: skip
+
+
+@pytest.mark.chromium
+def test_it_draws_in_light_and_in_dark(screenshot: Screenshot, tmp_path: Path):
+    file = tmp_path / "page.html"
+    file.write_text(render_html(a_bad_day()), encoding="utf-8")
+    drawn = {
+        (width, dark): screenshot(file, width, out=tmp_path / f"{width}{dark}.png", dark=dark)
+        for width in (400, 1280)
+        for dark in (False, True)
+    }
+    assert len({path.read_bytes() for path in drawn.values()}) == 4
