@@ -156,7 +156,7 @@ class Runner:
         self._show(block, done)
 
     def _show(self, block: Block, done: Done) -> None:
-        mark = "ok    " if done.ok else "FAILED"
+        mark = "ok    " if done.ok else "info  " if block.role == "info" else "FAILED"
         self.asker.last_output = done.output
         line = f"  {mark} {block.key}  {format_duration(done.seconds)}  {done.why}"
         self.desk.tell(line.rstrip())
