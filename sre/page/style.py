@@ -105,7 +105,8 @@ nav{display:flex;flex-wrap:wrap;gap:4px 14px}
 .figure.hour,.figure.day{grid-column:auto}
 .row.component{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}
 .component>.id{grid-column:1/-1}.component>.now{grid-column:1/-1;display:flex;gap:8px;
-align-items:baseline;text-align:left;padding-left:25px}.component>.now small{font-size:13px}.component>.hour{margin-left:25px}
+align-items:baseline;text-align:left;padding-left:25px}.component>.now small{font-size:13px}
+.component>.hour{margin-left:25px}
 .promise,.proof{grid-template-columns:minmax(0,1fr)}.right{text-align:left}
 .tiles{grid-template-columns:1fr 1fr}}
 @media(max-width:600px){.page{padding:16px 12px 28px}.verdict{padding:14px 16px;gap:0 11px}
