@@ -113,8 +113,7 @@ def declared_of(settings: Settings, plan: Plan) -> Declared:
     """What the declaration means to the status page."""
     from sre.page.model import Declared  # noqa: PLC0415  only when it runs
 
-    databases = tuple(getattr(settings, "databases", ()))  # a section that may not be read yet
-    return Declared(settings.shop, plan.checks, settings.objectives, databases)
+    return Declared(settings.shop, plan.checks, settings.objectives, tuple(settings.databases))
 
 
 def plan_of(settings: Settings) -> Plan:
