@@ -24,7 +24,8 @@ def default_folder() -> Path:
 
 
 def files(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """The Markdown files that `paths` name; of a folder all below it but README.md.
+    """The Markdown files that `paths` name; of a folder all below it but README.md
+    and what is hidden.
 
     Raises:
         UsageError: there is no such file or folder.
@@ -32,13 +33,18 @@ def files(paths: Iterable[Path]) -> tuple[Path, ...]:
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = sorted(each for each in path.rglob("*.md") if each.name != "README.md")
+            inside = (each for each in sorted(path.rglob("*.md")) if _is_meant(each, path))
             found.update(dict.fromkeys(inside))
         elif path.is_file():
             found[path] = None
         else:
             raise UsageError(f"{path}: no such file or folder; name a runbook or a folder of them")
     return tuple(found)
+
+
+def _is_meant(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.name != "README.md" and not hidden
 
 
 def documents(paths: Sequence[Path] = ()) -> tuple[Document, ...]:

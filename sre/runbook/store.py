@@ -53,7 +53,7 @@ class RunFolder:
     @property
     def text(self) -> Path:
         """The runbook as it was at the start."""
-        return self.path / "runbook.md"
+        return self.path / "runbook.txt"
 
     def journal(self, clock: Clock) -> Journal:
         """Its journal."""

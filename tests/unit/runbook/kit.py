@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from sre.runbook.approval import Policy
 from sre.runbook.start import Order, new_run, resumed_run
 from sre.runbook.summary import Summary
@@ -88,3 +90,11 @@ def outcomes(summary: Summary) -> list[tuple[str, str]]:
 def journal(folder: Path) -> list[dict[str, Any]]:
     (path,) = folder.glob("state/runs/*/journal.jsonl")
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still does something; a zombie that nobody collected does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -74,6 +74,8 @@ def test_broken_files_do_not_hide_good_ones(tmp_path: Path) -> None:
     write(tmp_path, book("### 1. One\nThink.\n"))
     (tmp_path / "broken.md").write_text("# nothing\n")
     (tmp_path / "README.md").write_text("# about\n")
+    (tmp_path / ".sre").mkdir()
+    (tmp_path / ".sre" / "copy.md").write_text(book("### 1. One\nThink.\n"))
     assert set(find([tmp_path])) == {"small"}
     assert len(documents([tmp_path])) == 2
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sre.runbook.approval import Policy
-from tests.unit.runbook.kit import YES, Scripted, book, resume, write
+from tests.unit.runbook.kit import YES, Scripted, alive, book, resume, write
 
 STEPS = """
 ### 1. Once
@@ -204,7 +204,7 @@ def test_a_step_in_doubt_is_not_done_twice_on_a_guess(
     found = resume(run, policy)
     assert found.result == result
     assert (folder / "log").read_text().split() == ["once"] * times
-    assert not Path(f"/proc/{pid}").exists()
+    assert not alive(pid)
 
 
 def test_the_check_of_a_step_in_doubt_may_tell(folder: Path) -> None:

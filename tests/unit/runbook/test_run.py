@@ -6,7 +6,6 @@ import os
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from sre.core.errors import Locked, Refused, UsageError
@@ -16,7 +15,17 @@ from sre.runbook.approval import Policy
 from sre.runbook.dry import dry_run
 from sre.runbook.start import Order
 from sre.runbook.store import lock_path
-from tests.unit.runbook.kit import YES, Scripted, book, follow, journal, outcomes, resume, write
+from tests.unit.runbook.kit import (
+    YES,
+    Scripted,
+    alive,
+    book,
+    follow,
+    journal,
+    outcomes,
+    resume,
+    write,
+)
 
 STEP = """
 ### 1. Make
@@ -140,13 +149,6 @@ def test_a_timeout_ends_the_whole_group(folder: Path) -> None:
 
 def log_pids(folder: Path) -> list[int]:
     return [int(word) for word in (folder / "pid").read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_block_reads_the_end_of_its_input(folder: Path) -> None:
