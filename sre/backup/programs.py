@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from pathlib import Path
@@ -13,8 +14,10 @@ __all__ = ["PYTHON_PATH", "Tail", "python_program"]
 
 _TAIL_LINES = 12
 
-PYTHON_PATH = {"PYTHONPATH": str(Path(sre.__file__).parent.parent)}
-"""The child finds this package where we did, wherever it is started."""
+PYTHON_PATH = {
+    "PYTHONPATH": os.pathsep.join([str(Path(sre.__file__).parent.parent), *filter(None, sys.path)])
+}
+"""The child finds every package where we found it, wherever it is started."""
 
 
 def python_program(module: str, *arguments: str) -> list[str]:

@@ -2,8 +2,7 @@
 
     driver.py CONFIG STAGE run orders
 
-Stages: before, mid-volume, before-complete, before-manifest, after. The declaration has the four
-sections of backups alone.
+Stages: before, mid-volume, before-complete, before-manifest, after; none when empty.
 """
 
 from __future__ import annotations
@@ -11,25 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
-from sre.backup.declare import declare
 from sre.backup.storage import local, s3_client
 from sre.cli.main import run as run_sre
-from sre.cli.options import Run
-from sre.core.config import Problems, read_tree, resolve
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def settings(path: Path) -> Any:
-    problems = Problems()
-    backups = declare(resolve(read_tree(path)), problems)
-    problems.raise_if_any()
-    return backups
 
 
 def dying_on_volumes(method: Any) -> Any:
@@ -75,12 +63,7 @@ def arm(stage: str) -> None:
 def main(config: str, stage: str, *arguments: str) -> int:
     if stage:
         arm(stage)
-    Run.settings = lambda _self: settings(Path(config))  # type: ignore[method-assign]
-    from sre.cli import main as cli_main
-
-    cli_main.COMMANDS.setdefault("backup", ("sre.cli.backup:backup", "Backups."))
-    cli_main.cli._table.setdefault("backup", ("sre.cli.backup:backup", "Backups."))
-    return run_sre(["backup", *arguments])
+    return run_sre(["backup", *arguments, "--config", config])
 
 
 if __name__ == "__main__":

@@ -81,10 +81,10 @@ class Scene:
 
     @property
     def config(self) -> Path:
-        return self.folder / "backups.yaml"
+        return self.folder / "sre.yaml"
 
     def write(self, invariants: Sequence[str] = ()) -> Path:
-        """The four sections as a file."""
+        """The declaration as a file."""
         keys = self.folder / "keys"
         if not keys.exists():
             new_keys(keys)
@@ -92,6 +92,8 @@ class Scene:
         bin_dir = f"    bin_dir: {self.bin_dir}\n" if self.bin_dir else ""
         self.config.write_text(
             f"""\
+version: 1
+shop: {{name: demo, base_url: "http://127.0.0.1:9"}}
 stores:
   main: {{{store}}}
 tiers:
