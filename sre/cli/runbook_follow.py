@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sre.cli.options import Run
+from sre.core.errors import UsageError
 
 if TYPE_CHECKING:
     from sre.runbook.approval import Policy
@@ -69,7 +70,10 @@ def _referred(config: Path) -> dict[str, str]:
 
     if not config.is_file():
         return {}
-    texts = (node.text for node in read_tree(config).scalars())
+    try:
+        texts = [node.text for node in read_tree(config).scalars()]
+    except UsageError:  # the commands that need it will say so; the others shall run
+        return {}
     names = {name for text in texts for name in re.findall(r"\$\{env:([A-Za-z_]\w*)\}", text)}
     return {name: os.environ[name] for name in sorted(names) if name in os.environ}  # noqa: TID251
 

@@ -68,7 +68,7 @@ class Asker:
         """Whether to do the block now; whatever else was answered has been written down."""
         approval, why = approve(block, values, self.policy, self.front)
         if approval is Approval.REFUSED:
-            self.desk.finish(Result.REFUSED, f"{why}; {self.desk.resume_hint}", 0.0)
+            self.desk.decided(block, "refuse", "nobody to ask", why)
             return False
         if block.role == "manual":
             return self._manual(block, values)

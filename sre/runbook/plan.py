@@ -107,6 +107,7 @@ class Progress:
     rolling: bool = False
     held: bool = False
     aborted: str = ""
+    refused: str = ""
     finished: Mapping[str, Any] | None = None
     started_at: float | None = None
 
@@ -133,7 +134,7 @@ def _start(progress: Progress, entry: Mapping[str, Any]) -> None:
 
 def _resume(progress: Progress, _entry: Mapping[str, Any]) -> None:
     """What failed is looked at again; what changed something and failed is in doubt."""
-    progress.finished, progress.held, progress.aborted = None, False, ""
+    progress.finished, progress.held, progress.aborted, progress.refused = None, False, "", ""
     progress.tries.clear()
     for key, state in progress.states.items():
         if state is State.FAILED:
@@ -162,6 +163,8 @@ def _decision(progress: Progress, entry: Mapping[str, Any]) -> None:
     choice, key = str(entry["choice"]), str(entry.get("block", ""))
     progress.rolling = progress.rolling or choice == "rollback"
     progress.held = progress.held or choice == "hold"
+    if choice == "refuse":
+        progress.refused = str(entry["why"])
     if choice == "abort":
         progress.aborted = str(entry.get("why") or "aborted")
     if choice in {"done", "skip"}:
@@ -184,6 +187,9 @@ def decide(plan: Plan, progress: Progress) -> Action:
     """The next thing to do."""
     if progress.aborted:
         return Action(Act.END, result=Result.ABORTED, reason=progress.aborted)
+    if progress.refused:
+        result = Result.INCOMPLETE if _happened(plan, progress) else Result.REFUSED
+        return Action(Act.END, result=result, reason=progress.refused)
     if progress.rolling:
         return _roll_back(plan, progress)
     for block in plan.blocks:

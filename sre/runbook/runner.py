@@ -123,8 +123,6 @@ class Runner:
                 self._finish(action, progress)
             else:
                 self._act(action.act, action.block, action.reason, progress)
-        if progress.finished["result"] == Result.REFUSED:
-            self._publish(Result.REFUSED, self._seconds(progress))
 
     def _act(self, act: Act, block: Block, reason: str, progress: Progress) -> None:
         values = self.blocks.plain(progress)

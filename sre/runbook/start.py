@@ -20,7 +20,7 @@ from sre.runbook.plan import Plan
 from sre.runbook.runner import Blocks, Runner
 from sre.runbook.store import RunFolder, create, open_run
 from sre.runbook.talk import Silent, Talk
-from sre.runbook.variables import Values, captured_by, leaked, values_for
+from sre.runbook.variables import Values, captured_by, leaked, values_for, worth_masking
 
 __all__ = ["Order", "check_before", "new_run", "resumed_run", "sound", "syntax_findings"]
 
@@ -80,7 +80,7 @@ def check_before(runbook: Runbook, order: Order) -> Values:
         check_rehearsal(front, values.plain)
     if name := leaked(values):
         raise Refused(f"${name} holds the value of a secret; declare it with secret: true")
-    for value in order.passed.values():
+    for value in filter(worth_masking, order.passed.values()):
         redactor.add(value)
     return values
 

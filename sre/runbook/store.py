@@ -8,10 +8,10 @@ STATE/runs/RUN/run.json       what was asked for: never a secret's value
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,13 +125,13 @@ def open_run(name: str) -> RunFolder:
     return _read(found[0])
 
 
-def all_runs() -> Iterator[RunFolder]:
+def all_runs() -> tuple[RunFolder, ...]:
     """Every run, the oldest first; damaged ones are left out."""
+    found = []
     for path in _folders():
-        try:
-            yield _read(path)
-        except IntegrityError:
-            continue
+        with contextlib.suppress(IntegrityError):
+            found.append(_read(path))
+    return tuple(sorted(found, key=lambda each: each.request.created))
 
 
 def _runs() -> Path:

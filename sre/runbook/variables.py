@@ -13,8 +13,12 @@ from sre.core.errors import UsageError
 from sre.core.secrets import Redactor, Secret
 from sre.runbook.model import Front, Runbook, Variable
 
-__all__ = ["Values", "captured_by", "complaint", "exports", "secret_of", "text_of", "values_for"]
+__all__ = [
+    "Values", "captured_by", "complaint", "exports", "leaked", "secret_of", "text_of", "values_for",
+    "worth_masking",
+]  # fmt: skip
 
+_TELLING = 8
 _TYPES = {
     "text": (r"[^\0\n]*", "one line of text"),
     "name": (r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", "a name of letters, digits, '.', '_' and '-'"),
@@ -119,11 +123,16 @@ def _plain(
 
 def leaked(values: Values) -> str | None:
     """The name of a plain variable that holds the value of a secret one; reveals the secrets."""
-    own = Redactor()
-    for secret in values.secrets.values():
-        own.add(secret.reveal())
-    found = (name for name, value in values.plain.items() if own.mask(value) != value)
-    return next(found, None)
+    own, revealed = Redactor(), {secret.reveal() for secret in values.secrets.values()} - {""}
+    for value in revealed:
+        if len(value) >= _TELLING:  # a short one stands in other words by chance
+            own.add(value)
+    return next((n for n, v in values.plain.items() if v in revealed or own.mask(v) != v), None)
+
+
+def worth_masking(value: str) -> bool:
+    """Whether a value of sre.yaml's environment may be a secret: not a word, not a plain URL."""
+    return len(value) >= _TELLING and not re.fullmatch(r"https?://[^\s@?]*", value)
 
 
 def exports(front: Front, given: Mapping[str, str]) -> str:

@@ -54,7 +54,9 @@ def records(*words: str) -> list[dict[str, Any]]:
         elif word.startswith("="):
             choice, _, block = word[1:].partition(":")
             key = keys.get(block, "")
-            made.append({"event": "decision", "choice": choice, "block": key, "at": 1.0})
+            made.append(
+                {"event": "decision", "choice": choice, "block": key, "why": "w", "at": 1.0}
+            )
         else:
             made.append({"event": "begin", "block": keys[name], "pid": 1, "at": 1.0})
             if name != word:
@@ -97,6 +99,9 @@ def records(*words: str) -> list[dict[str, Any]]:
         ("pre+ one+ one-ok+ two+ two-ok+ v+ i-", "end passed"),
         ("pre+ =abort", "end aborted"),
         ("pre+ =abort !", "do one"),
+        ("pre+ =refuse", "end refused"),
+        ("pre+ one+ =refuse", "end incomplete"),
+        ("pre+ one+ =refuse !", "do one-ok"),
     ],
 )
 def test_the_next_thing(words: str, decision: str) -> None:

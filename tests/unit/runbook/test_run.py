@@ -278,6 +278,15 @@ def test_manual_steps(folder: Path, answer: str | None, code: int) -> None:
         assert resume(found.run, Policy(manual={"think": "done"})).exit_code == 0
 
 
+def test_refused_halfway_is_incomplete(folder: Path) -> None:
+    think = "### 2. Think\n```text manual id=think\nThink.\n```\n"
+    found = follow(folder, book(STEP + think, verify=GREEN))
+    assert (found.result, found.exit_code) == ("incomplete", 8)
+    assert found.seconds > 0
+    assert resume(found.run, Policy(manual={"think": "done"})).exit_code == 0
+    assert log(folder) == ["made"]
+
+
 def test_one_run_at_a_time_for_each_target(folder: Path) -> None:
     with exclusive(lock_path("box"), "runbook other"), pytest.raises(Locked, match="runbook other"):
         follow(folder, book(STEP))
