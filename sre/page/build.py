@@ -113,7 +113,8 @@ def _others(components: Iterable[Component]) -> list[str]:
 
 def _burnt(budgets: Iterable[Budget]) -> list[str]:
     spent = [b.name for b in budgets if b.spent]
-    lines = [f"Error budget spent: {', '.join(spent)}."] if spent else []
+    far = "" if any(b.spent and b.full for b in budgets) else " so far"
+    lines = [f"Error budget spent{far}: {', '.join(spent)}."] if spent else []
     fast = [f"{b.name} ({b.fires})" for b in budgets if b.fires and not b.spent]
     return lines + ([f"Error budget burns too fast: {', '.join(fast)}."] if fast else [])
 

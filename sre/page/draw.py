@@ -86,9 +86,9 @@ def _paths(points: Sequence[tuple[float, float] | None]) -> str:
             runs.append([])
         runs[-1].append(point)
         last = point[0]
-    parts = []
+    parts = ['<path class="x" d="M0 29.5H118"/>']
     for run in runs:
-        line = run if len(run) > 1 else [run[0], (run[0][0] + 1.5, run[0][1])]
+        line = run if len(run) > 1 else [(max(0.0, run[0][0] - 1.5), run[0][1]), run[0]]
         path = "L".join(f"{x:g} {y:g}" for x, y in line)
         parts.append(f'<path class="a" d="M{line[0][0]:g} 30L{path}L{line[-1][0]:g} 30z"/>')
         parts.append(f'<path class="l" d="M{path}"/>')

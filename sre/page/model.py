@@ -136,6 +136,11 @@ class Budget:
         """Whether nothing is left."""
         return self.left is not None and self.left <= 0
 
+    @property
+    def full(self) -> bool:
+        """Whether there is history for all of the window, but for its first hour at most."""
+        return self.covered >= self.window - 3600
+
 
 @dataclass(frozen=True)
 class Proof:

@@ -107,8 +107,8 @@ def budget_row(one: Budget) -> str:
     """The promise, what is left of its error budget, and how fast that goes."""
     state = _budget_state(one)
     left = "no events yet" if one.left is None else f"<b>{words.share(one.left)} left</b>"
-    if one.spent:
-        left = f"<b>spent</b> ({words.share(one.left)})"
+    if one.left is not None and one.spent:
+        left = f"<b>spent</b> ({float(1 - one.left):.3g}× the budget)"
     return (
         f'<li class="row promise {state if state is not State.WORKS else ""}" '
         f'data-key="{escape(one.name)}"><div><div class="name {state}">{icon(state)}'
@@ -132,7 +132,7 @@ def _counted(one: Budget) -> str:
     if not one.total:
         return ""
     plural = "" if one.total == 1 else "s"
-    over = "" if one.covered >= one.window - 3600 else f" in {words.lasting(one.covered)} so far"
+    over = "" if one.full else f" in {words.lasting(one.covered)} so far"
     return f"{one.bad:,} of {one.total:,} run{plural} bad{over}"
 
 

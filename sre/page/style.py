@@ -69,7 +69,7 @@ color:var(--dim);font-size:12px;line-height:1.4;margin-top:3px}
 .line,.strip{display:block;width:100%;height:30px}
 .line .l{fill:none;stroke:var(--blue);stroke-width:1.7;vector-effect:non-scaling-stroke;
 stroke-linejoin:round;stroke-linecap:round}
-.line .a{fill:var(--blue-wash)}
+.line .a{fill:var(--blue-wash)}.line .x{stroke:var(--line);vector-effect:non-scaling-stroke}
 .strip rect{fill:var(--tone)}.strip rect.none{fill:var(--line)}
 .strip rect.works{fill:var(--works);fill-opacity:.75}
 details{grid-column:1/-1;padding-left:25px;font-size:13.5px}

@@ -80,7 +80,7 @@ class TestTheSentence:
         history.tracks["journey/checkout"] = history.tracks["probe/checkout"]
         page = shown(history, objectives=(objective(),))
         assert page.sentence == "Everything works"
-        assert page.details == ("Error budget spent: checkout-available.",)
+        assert page.details == ("Error budget spent so far: checkout-available.",)
 
 
 class TestComponents:
