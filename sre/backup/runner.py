@@ -24,7 +24,7 @@ from sre.backup.manifest import Manifest, canonical
 from sre.backup.model import Declared, Dump, Source, Storage
 from sre.backup.pipeline import Poured, pour
 from sre.core.clock import Deadline
-from sre.core.errors import SreError, UsageError
+from sre.core.errors import Interrupted, SreError, UsageError
 
 __all__ = ["Plan", "plan_backup", "run_backup"]
 
@@ -81,13 +81,19 @@ def run_backup(
             job.note("backup started", db=db, id=plan.place.id, pid=os.getpid())
             manifest = _make(job, plan, progress(plan.source))
         except BaseException as error:
-            code = error.exit_code if isinstance(error, SreError) else 70
+            code = _exit_code(error)
             job.note("backup failed", db=db, error=str(error) or type(error).__name__)
             publish_attempt(job, job.declared(db), began, None, code)
             raise
         job.note("backup committed", db=db, id=manifest.id)
         publish_attempt(job, plan.declared, began, manifest, 0)
         return manifest
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, SreError):
+        return error.exit_code
+    return Interrupted.exit_code if isinstance(error, KeyboardInterrupt) else SreError.exit_code
 
 
 def _make(job: Job, plan: Plan, progress: Progress) -> Manifest:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from tests.unit.backup.setting import Scene, make_tar, shop_files
 
 pytestmark = pytest.mark.postgres
 
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "backup.md"
 ROWS = 200_000
 COUNT = "{name: rows, sql: 'select count(*) from lines', equals: %d}"
 
@@ -135,59 +138,91 @@ def test_text_for_people(scene: Scene) -> None:
     assert "would back up" in scene.run("run", "orders", "--dry-run").stdout
 
 
+def documented(words: str) -> str:
+    """The shell block of docs/backup.md that holds these words."""
+    found = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    [block] = [each for each in found if words in each]
+    return str(block)
+
+
+def by_hand(script: str, folder: Path) -> str:
+    """A block as a careful person runs it; what it said."""
+    argv = ["bash", "-eu", "-o", "pipefail", "-c", script]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fetched(scene: Scene, server: S3Server, folder: Path) -> dict[str, Any]:
+    """A new backup, its objects downloaded as any tool does it, the keys beside them."""
+    entry = good(scene.run("run", "orders", "--format", "json"))
+    manifest = entry["manifest"]
+    place = manifest["volumes"][0]["object"].rpartition("/")[0]
+    wanted = {manifest["key"]: f"keys/{entry['id']}.age"}
+    wanted |= {each["object"]: Path(each["object"]).name for each in manifest["volumes"]}
+    wanted |= {f"{place}/{name}": name for name in ("manifest.json", "manifest.json.sig")}
+    (folder / "keys").mkdir(parents=True)
+    for key, name in wanted.items():
+        prefixed = f"{scene.store['prefix']}/{key}"
+        server.client().download_file("backups", prefixed, str(folder / name))
+    for name, target in (("identity", "me"), ("signing.pub", "signing.pub")):
+        (folder / target).write_bytes((scene.folder / "keys" / name).read_bytes())
+    return entry
+
+
 def test_by_hand_with_nothing_of_ours(scene: Scene, s3_server: S3Server, tmp_path: Path) -> None:
     """The commands of docs/backup.md: age, zstd and tar alone."""
     for tool in ("age", "zstd", "tar"):
         program(tool)
-    entry = good(scene.run("run", "orders", "--format", "json"))
-    client, prefix = s3_server.client(), scene.store["prefix"]
-    place = tmp_path / "hand"
-    place.mkdir()
-    for key in (entry["manifest"]["key"], *(v["object"] for v in entry["manifest"]["volumes"])):
-        client.download_file("backups", f"{prefix}/{key}", str(place / Path(key).name))
-    backup = entry["id"]
-    script = f"""
-        set -eu
-        age -d -i ../keys/identity {backup}.age > k
-        mkdir data
-        for volume in v*.zst.age; do age -d -i k "$volume"; done | zstd -dc | tar x -C data
-    """
-    subprocess.run(["bash", "-o", "pipefail", "-c", script], cwd=place, check=True, timeout=60)
-    ours = good(scene.run("restore", backup, "--to", "ours", "--format", "json"))
-    same = subprocess.run(
-        ["diff", "-r", "--no-dereference", str(place / "data"), ours["folder"]],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert same.stdout == ""
-    assert same.returncode == 0
+    hand = tmp_path / "hand"
+    entry = fetched(scene, s3_server, hand)
+    assert entry["volumes"] > 1
+    (hand / "data").mkdir()
+    by_hand(documented("zstd -dc").replace("ID", entry["id"]), hand)
+    ours = good(scene.run("restore", entry["id"], "--to", "ours", "--format", "json"))
+    assert by_hand(f"diff -r --no-dereference data {ours['folder']}", hand) == ""
+
+
+def test_one_volume_by_hand(scene: Scene, s3_server: S3Server, tmp_path: Path) -> None:
+    """The line of the interfaces."""
+    for tool in ("age", "zstd", "tar"):
+        program(tool)
+    one = Scene(scene.folder, scene.dsn, scene.store, scene.bin_dir, "1GiB")
+    one.write()
+    hand = tmp_path / "hand"
+    entry = fetched(one, s3_server, hand)
+    assert entry["volumes"] == 1
+    line = "age -d -i me keys/ID.age > k; age -d -i k v000000.zst.age | zstd -d | tar x"
+    by_hand(line.replace("ID", entry["id"]), hand)
+    assert (hand / "backup_manifest").exists()
 
 
 def test_the_signature_by_hand(scene: Scene, s3_server: S3Server, tmp_path: Path) -> None:
     """openssl alone can tell whose a manifest is."""
     program("openssl")
-    entry = good(scene.run("run", "orders", "--format", "json"))
-    key = entry["manifest"]["key"].replace(f"v1/keys/{entry['id']}.age", "")
-    assert key == ""
-    client, prefix = s3_server.client(), scene.store["prefix"]
-    folder = client.list_objects_v2(Bucket="backups", Prefix=f"{prefix}/v1/orders/")["Contents"]
-    for each in folder:
-        if "manifest.json" in each["Key"]:
-            client.download_file("backups", each["Key"], str(tmp_path / Path(each["Key"]).name))
-    script = """
-        set -eu
-        { printf '302a300506032b6570032100' | xxd -r -p; sed s/ed25519:// keys/signing.pub \\
-          | base64 -d; } > trusted.der
-        openssl pkeyutl -verify -pubin -keyform DER -inkey trusted.der -rawin \\
-          -in manifest.json -sigfile manifest.json.sig
-    """
-    script = script.replace(
-        "printf '302a300506032b6570032100' | xxd -r -p",
-        r"printf '\060\052\060\005\006\003\053\145\160\003\041\000'",
-    )
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert "Signature Verified Successfully" in done.stdout, done.stderr
+    hand = tmp_path / "hand"
+    fetched(scene, s3_server, hand)
+    assert "Signature Verified Successfully" in by_hand(documented("openssl"), hand)
+
+
+@pytest.mark.parametrize("which", ["volume", "key", "manifest.json", "manifest.json.sig"])
+def test_one_flipped_byte_in_the_bucket(scene: Scene, s3_server: S3Server, which: str) -> None:
+    """verify ends with 7 and names the object; restore touches nothing."""
+    manifest = good(scene.run("run", "orders", "--format", "json"))["manifest"]
+    place = manifest["volumes"][0]["object"].rpartition("/")[0]
+    victim = {"volume": manifest["volumes"][1]["object"], "key": manifest["key"]}
+    key = victim.get(which, f"{place}/{which}")
+    client, prefixed = s3_server.client(), f"{scene.store['prefix']}/{key}"
+    body = bytearray(client.get_object(Bucket="backups", Key=prefixed)["Body"].read())
+    body[len(body) // 2] ^= 1
+    client.put_object(Bucket="backups", Key=prefixed, Body=bytes(body))
+    done = scene.run("verify", "orders", "--level", "1")
+    assert done.returncode == 7
+    assert key in done.stdout
+    done = scene.run("restore", "orders", "--to", "out")
+    assert done.returncode == 7
+    assert key in done.stderr
+    assert not (scene.folder / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["s3", "local"])
@@ -453,9 +488,58 @@ def test_two_runs_at_once(scene: Scene) -> None:
     assert done.returncode == 6, done.stderr
 
 
-def test_killed_restores_and_verifications_leave_the_target_alone(
-    scene: Scene, tmp_path: Path
+def test_a_terminated_run_cleans_up(scene: Scene, tmp_path: Path) -> None:
+    """SIGTERM: exit 143, nothing running, nothing listed."""
+    real = Path(scene.bin_dir) / "pg_basebackup"
+    slow = tmp_path / "bin" / "pg_basebackup"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec {real} --version\nexec sleep 600\n')
+    slow.chmod(0o755)
+    waiting = Scene(scene.folder, scene.dsn, scene.store, str(slow.parent), scene.volume)
+    waiting.write()
+    running = subprocess.Popen(
+        waiting.argv("run", "orders"), env=waiting.environment, cwd=waiting.folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while not any("sre.backup.seal" in line for line in command_lines()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    running.terminate()
+    _out, error = running.communicate(timeout=30)
+    assert running.returncode == 143, error
+    assert_no_orphans(scene)
+    assert listed(waiting) == []
+
+
+def test_a_killed_verification_leaves_nothing_for_long(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its server dies with it; its folder goes with the next one."""
+    with tempfile.TemporaryDirectory(prefix="sre-t-") as scratch:
+        Path(scratch).chmod(0o755)
+        monkeypatch.setenv("TMPDIR", scratch)
+        scene.write(["{name: slow, sql: 'select 1 from pg_sleep(20)', equals: 1}"])
+        good(scene.run("run", "orders", "--format", "json"))
+        running = subprocess.Popen(
+            scene.argv("verify", "orders", "--level", "3"), env=scene.environment,
+            cwd=scene.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 40
+        while not list(Path(scratch).glob("sre-verify-*/s/.s.PGSQL.5432")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        running.kill()
+        running.wait(10)
+        while any(f"{scratch}/sre-verify-" in line for line in command_lines()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        scene.write([COUNT % ROWS])
+        good(scene.run("verify", "orders", "--level", "3", "--format", "json"))
+        assert list(Path(scratch).glob("sre-verify-*")) == []
+
+
+def test_killed_restores_leave_the_target_alone(scene: Scene, tmp_path: Path) -> None:
     good(scene.run("run", "orders", "--format", "json"))
     for _ in range(2):
         running = subprocess.Popen(

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from sre.backup.storage import local, s3_client
-from sre.cli.main import run as run_sre
+from sre.cli.main import main as sre_main
 
 
 def die() -> None:
@@ -60,11 +60,11 @@ def arm(stage: str) -> None:
             setattr(owner, name, dying_on_volumes(getattr(owner, name)))
 
 
-def main(config: str, stage: str, *arguments: str) -> int:
+def main(config: str, stage: str, *arguments: str) -> None:
     if stage:
         arm(stage)
-    return run_sre(["backup", *arguments, "--config", config])
+    sre_main(["backup", *arguments, "--config", config])
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])
