@@ -177,7 +177,7 @@ def waiting(sre: Shell) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     write(sre.folder, book(SLOW))
     with sre.start("runbook", "run", "small.md", "--yes") as process:
         yield process, wait_for(sre.folder / "pid", process, 2)
-        process.kill()
+        process.terminate()  # killed, it would leave what its block started to a resume
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -20,6 +20,7 @@ from sre.backup.keys import new_keys
 from sre.demo.postgres import EmbeddedPostgres
 from sre.demo.server import ShopServer
 from sre.demo.shop_seed import create_database
+from sre.runbook.parse import parse
 from tests.servers.demo import TRACKING_SECONDS, DemoShop
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +86,10 @@ class Site:
         )  # fmt: skip
 
     def follow(self, runbook: str, *words: str, **more: str) -> dict[str, Any]:
-        values = {**self.variables, **more}
+        front = parse(RUNBOOKS / f"{runbook}.md").front
+        assert front is not None
+        common = {name: each for name, each in self.variables.items() if name in front.vars}
+        values = {**common, **more}
         given = [word for name, value in values.items() for word in ("--var", f"{name}={value}")]
         path = str(RUNBOOKS / f"{runbook}.md")
         done = self.sre("runbook", "run", path, "--format", "json", *given, *words)
