@@ -101,6 +101,11 @@ class EmbeddedPostgres:
         """Superuser, database `postgres`. Holds the password: not for argument lists or logs."""
         return self.dsn_for("postgres")
 
+    @property
+    def password(self) -> str:
+        """The superuser's; for an environment or a file, never for an argument list."""
+        return self._password
+
     def dsn_for(self, database: str) -> str:
         """As `dsn`, for another database."""
         return f"postgresql://postgres:{self._password}@{HOST}:{self.port}/{database}"

@@ -6,20 +6,25 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from sre.backup.keys import Made, new_keys
+from sre.core.clock import Deadline
 from sre.core.errors import Transient, UsageError
 from sre.core.lock import exclusive
+from sre.core.process import run
 from sre.core.secrets import redactor
 from sre.demo.ports import HOST, free_port
 from sre.demo.postgres import EmbeddedPostgres
+from sre.demo.s3 import EmbeddedS3
 from sre.demo.server import ShopServer, switch_fault
 
-__all__ = ["SHOP_PORT", "Stage", "fault", "staged"]
+__all__ = ["SHOP_PORT", "Stage", "as_owner", "fault", "staged", "stop_restored"]
 
 SHOP_PORT = 18080
 DATABASE_PORT = 18432
@@ -33,11 +38,18 @@ class Stage:
     folder: Path
     postgres: EmbeddedPostgres
     shop: ShopServer
+    s3: EmbeddedS3
+    keys: Made
 
     @property
     def config(self) -> Path:
         """DIR/sre.yaml, for this and other commands."""
         return self.folder / "sre.yaml"
+
+    @property
+    def state(self) -> Path:
+        """What the demo's commands remember: history, runs, facts."""
+        return self.folder / "state"
 
 
 @contextlib.contextmanager
@@ -55,19 +67,40 @@ def staged(folder: Path, say: Callable[[str], None]) -> Iterator[Stage]:
     """
     _make(folder)
     with exclusive(folder / "lock", "sre demo"), contextlib.ExitStack() as stack:
+        _tidy(folder)
+        stack.callback(_tidy, folder)
+        s3 = stack.enter_context(EmbeddedS3(folder / "s3"))
         say("starting PostgreSQL")
-        postgres = stack.enter_context(EmbeddedPostgres(DATABASE_PORT))
+        postgres = EmbeddedPostgres(DATABASE_PORT)
+        stack.enter_context(postgres)
+        stack.callback(stop_restored, postgres)
         say("starting the shop")
         token = secrets.token_urlsafe(24)
         shop = ShopServer(
             postgres.dsn, free_port(SHOP_PORT), folder / "shop", token, access_log=True
         )
         stack.enter_context(shop)
-        stage = Stage(folder, postgres, shop)
-        stage.config.write_text(_declaration(stage), encoding="utf-8")
-        stack.callback((folder / _STATE).unlink, missing_ok=True)
-        _write_state(folder, {"url": shop.url, "fault_token": token, "pid": os.getpid()})
+        say("starting the S3 server")
+        s3.wait()
+        stage = Stage(folder, postgres, shop, s3, new_keys(folder / "keys"))
+        _declare(stage)
+        _write_private(folder / _STATE, json.dumps(_state(shop, token)))
         yield stage
+
+
+def stop_restored(postgres: EmbeddedPostgres) -> None:
+    """End the server that a runbook started in the place of ours. Idempotent."""
+    pg_ctl = str(postgres.bin_dir / "pg_ctl")
+    argv = [*as_owner(), pg_ctl, "-D", str(postgres.data_dir), "-m", "fast", "-t", "10", "stop"]
+    if (postgres.data_dir / "postmaster.pid").exists():
+        run(argv, Deadline.after(15), cwd="/")
+
+
+def as_owner() -> list[str]:
+    """What makes a command run as the database's user, who is not root."""
+    if os.geteuid() != 0:
+        return ["env"]
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
 def fault(folder: Path, name: str, on: bool) -> None:
@@ -92,24 +125,49 @@ def _make(folder: Path) -> None:
         raise UsageError(f"{foreign} is not the demo's; name another folder with --dir")
 
 
-def _declaration(stage: Stage) -> str:
+def _declare(stage: Stage) -> None:
+    """DIR/sre.yaml, and the secrets that it refers to, for this user alone."""
+    folder = stage.folder
+    (folder / "secrets").mkdir(mode=0o700, exist_ok=True)
+    for name, value in (
+        ("orders-dsn", stage.postgres.dsn),
+        ("access-key", stage.s3.access_key),
+        ("secret-key", stage.s3.secret_key),
+    ):
+        _write_private(folder / "secrets" / name, value)
     package = resources.files("sre.demo")
     text = (package / "declaration.yaml").read_text("utf-8")
     for name, value in (
         ("SHOP_PORT", str(stage.shop.port)),
         ("DB_PORT", str(stage.postgres.port)),
         ("SHOP", stage.shop.url),
+        ("S3", stage.s3.endpoint),
+        ("RECIPIENT", stage.keys.recipient),
+        ("TRUSTED", stage.keys.trusted),
+        ("BIN_DIR", str(stage.postgres.bin_dir)),
     ):
         text = text.replace(f"@{name}@", value)
-    return text + (package / "journeys.yaml").read_text("utf-8")
+    text += (package / "journeys.yaml").read_text("utf-8")
+    stage.config.write_text(text, encoding="utf-8")
 
 
-def _write_state(folder: Path, state: dict[str, Any]) -> None:
-    path = folder / _STATE
+def _tidy(folder: Path) -> None:
+    """Remove what must not outlive a demo: keys, secrets, its switch, its servers' state."""
+    for name in ("keys", "secrets", "state"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for file in (folder / _STATE, folder / "shop" / "shop.json"):
+        file.unlink(missing_ok=True)
+
+
+def _state(shop: ShopServer, token: str) -> dict[str, Any]:
+    return {"url": shop.url, "fault_token": token, "pid": os.getpid(), "host": HOST}
+
+
+def _write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({**state, "host": HOST}, file)
+        file.write(text)
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
