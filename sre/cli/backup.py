@@ -48,8 +48,8 @@ def run_command(db: str, kind: str, dry_run: bool, metrics_file: Path | None, ru
     if dry_run:
         plan = plan_backup(job, db)
         job.catalogue(plan.declared).places(db)
-        run.emit(f"would back up {db}: {plan.source.engine} {plan.source.version}, "
-                 f"about {plan.source.bytes} bytes, to {plan.place.folder}")  # fmt: skip
+        what = f"{plan.source.engine} {plan.source.version}, about {plan.source.bytes} bytes"
+        _would(run, f"back up {db} ({what}) to {plan.place.folder}", id=plan.place.id)
         return 0
     try:
         with _bar(f"backing up {db}", run) as start:
@@ -136,7 +136,7 @@ def restore_command(target: str, folder: Path, owner: str | None, dry_run: bool,
     job, uid = job_of(run), uid_of(owner)
     if dry_run:
         manifest = plan_restore(job, target, folder).manifest
-        run.emit(f"would restore {manifest.id}, {manifest.source_bytes} bytes, to {folder}")
+        _would(run, f"restore {manifest.id}, {manifest.source_bytes} bytes, to {folder}")
         return 0
     with _bar(f"restoring {target}", run) as start:
         done = restore_to(
@@ -163,7 +163,7 @@ def keys_new_command(out: Path, dry_run: bool, run: Run) -> int:
     from sre.backup.keys import new_keys  # noqa: PLC0415  only when it runs
 
     if dry_run:
-        run.emit(f"would make {out}/identity, identity.pub, signing and signing.pub")
+        _would(run, f"make {out}/identity, identity.pub, signing and signing.pub")
         return 0
     made = new_keys(out)
     if run.format == "json":
@@ -173,6 +173,12 @@ def keys_new_command(out: Path, dry_run: bool, run: Run) -> int:
     else:
         run.emit(_for_the_file(made.recipient, made.trusted, out.absolute()))
     return 0
+
+
+def _would(run: Run, what: str, **more: str) -> None:
+    """What a dry run says."""
+    content = {"schema": "sre.dry-run/1", "would": what, **more}
+    run.emit(json.dumps(content, indent=2) if run.format == "json" else f"would {what}")
 
 
 def _for_the_file(recipient: str, trusted: str, folder: Path) -> str:

@@ -136,6 +136,9 @@ def test_text_for_people(scene: Scene) -> None:
     assert "level 3" in scene.run("list", "orders").stdout
     assert "would restore" in scene.run("restore", "orders", "--to", "x", "--dry-run").stdout
     assert "would back up" in scene.run("run", "orders", "--dry-run").stdout
+    planned = good(scene.run("run", "orders", "--dry-run", "--format", "json"))
+    assert planned["schema"] == "sre.dry-run/1"
+    assert len(listed(scene)) == 1
 
 
 def documented(words: str) -> str:
