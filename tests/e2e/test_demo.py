@@ -114,6 +114,13 @@ def test_the_gate_stops_a_slow_shop(held: Held) -> None:
     assert "checkout.response.p95" in done.stdout
 
 
+def test_a_backup_of_the_held_shop_restores(held: Held) -> None:
+    assert held.sre("backup", "run", "orders").returncode == 0
+    done = held.sre("backup", "verify", "orders", "--level", "3", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["passed"] is True
+
+
 def test_a_second_demo_in_the_same_folder_is_locked_out(held: Held) -> None:
     done = sre("demo", "--once", cwd=held.folder)
     assert done.returncode == 6
@@ -147,7 +154,8 @@ def test_a_signal_ends_everything(tmp_path: Path, number: signal.Signals, code: 
     demo.process.send_signal(number)
     assert demo.process.wait(20) == code
     assert "cleaned up" in demo.log.read_text()
-    assert not (tmp_path / ".sre-demo" / "demo.json").exists()
+    left = {path.name for path in (tmp_path / ".sre-demo").iterdir()}
+    assert not left & {"demo.json", "keys", "secrets", "state", "s3"}
     with pytest.raises(OSError, match="refused"):
         _connect(state["url"])
 

@@ -48,4 +48,8 @@ def test_the_wheel_alone_plays_the_demo(tmp_path: Path) -> None:
     assert "PostgreSQL 16" in told.stdout, "the system's server was to be hidden"
     assert "The loop held" in told.stdout
     assert "at step payment: status" in told.stdout
+    assert "our own arithmetic" in told.stdout, "Prometheus was to be hidden"
+    assert "passed: " in told.stdout, "the runbook restores"
+    assert "RTO" in told.stdout
+    assert (private / "demo" / "report.html").read_text().count("as planned") >= 9
     assert {path.name for path in private.iterdir()} == before | {"demo"}
