@@ -36,7 +36,7 @@ format: .venv/.installed-lint ## put the code into its format
 bench-startup: .venv/.installed-all ## CPU of `sre --help` beside `import click`
 	$(BIN)/python benchmarks/bench_startup.py
 
-servers: ## the real servers that tests start (postgresql, prometheus, chromium)
+servers: ## the real servers and programs that tests start
 	@tests/ensure-servers.sh
 
 clean: ## remove what was made here

@@ -8,11 +8,12 @@ has() {
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres ;;
     prometheus) command -v prometheus && command -v promtool ;;
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+    age | zstd | openssl | curl) command -v "$1" ;;
   esac >/dev/null
 }
 
 missing() {
-  for package in postgresql prometheus chromium; do
+  for package in postgresql prometheus chromium age zstd openssl curl; do
     has "$package" || printf '%s ' "$package"
   done
 }

@@ -15,6 +15,8 @@ from pathlib import Path
 import click
 import pytest
 
+from sre.backup.databases import DATABASES
+from sre.backup.storage import STORES
 from sre.cli.main import cli
 from sre.core.errors import UsageError
 from sre.core.metrics import CATALOGUE, MetricInfo, describe
@@ -171,7 +173,7 @@ def test_metrics_that_are_named_exist(path: Path) -> None:
 
 @per_document()
 def test_kinds_that_are_named_exist(path: Path) -> None:
-    known = {*KINDS.names(), "NAME"}
+    known = {*KINDS.names(), *STORES.names(), *DATABASES.names(), "NAME"}
     for name in re.findall(r"\bkind: *([a-z][a-z0-9-]*)\b", read(path)):
         assert name in known, f"{short(path)}: kind: {name}"
 

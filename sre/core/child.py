@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import select
 import signal
 import subprocess
@@ -54,7 +55,7 @@ class Child:
         self._options: dict[str, Any] = {
             "env": {**os.environ, **(env or {})},
             "cwd": cwd,
-            "user": user,
+            **_identity(user),
             "stdin": subprocess.DEVNULL if stdin is None else stdin,
             "pass_fds": tuple(pass_fds),
         }
@@ -178,6 +179,21 @@ class Child:
             self.cpu = usage.ru_utime + usage.ru_stime
             code = os.waitstatus_to_exitcode(status)
         self.returncode = self._process.returncode = code
+
+
+def _identity(user: str | int | None) -> dict[str, Any]:
+    """Popen's options to become `user`, with that user's group and no others."""
+    if user is None:
+        return {}
+    if isinstance(user, int):
+        return {"user": user, "group": _group_of(user), "extra_groups": []}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
+def _group_of(uid: int) -> int:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_gid
+    return uid
 
 
 def _opened(sink: Sink, opened: list[IO[bytes]]) -> Any:
