@@ -23,6 +23,8 @@ margin-top:12px;border-left:5px solid var(--good)}
 .act pre{margin:0;font-size:13px;line-height:1.5;white-space:pre-wrap}
 .act p{color:var(--dim);font-size:13px;margin-top:8px}
 .strip{width:100%;height:auto;display:block}
+figcaption{color:var(--dim);font-size:13px;margin-top:8px}
+@media(max-width:600px){.strip text{display:none}}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px 18px}
 """
 
@@ -111,8 +113,18 @@ def _strip(seen: Seen, numbers: Numbers) -> str:
         f"{''.join(marks)}"
         f'<text x="0" y="126" font-size="15" fill="var(--dim)">0 s</text>'
         f'<text x="1000" y="126" font-size="15" fill="var(--dim)" text-anchor="end">'
-        f"{last - first:.0f} s</text></svg></figure>"
+        f"{last - first:.0f} s</text></svg>"
+        f"<figcaption>{_caption(numbers, first)}</figcaption></figure>"
     )
+
+
+def _caption(numbers: Numbers, first: float) -> str:
+    """What the picture says, in words that stay readable on a telephone."""
+    text = "Up, green: a purchase that worked. Down, orange: one that failed."
+    if numbers.damaged_at is not None:
+        text += f" The damage came at {numbers.damaged_at - first:.0f} s"
+        text += "." if numbers.detection is None else f", the page {numbers.detection:.1f} s later."
+    return text
 
 
 def _x(at: float, first: float, last: float) -> float:
