@@ -1,44 +1,103 @@
-"""`sre check`: is the declaration whole?"""
+"""`sre check`: is the chain whole?"""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sre.cli.options import Run, common_options
-from sre.core.errors import ConfigError, Problem
+from sre.core.errors import CheckFailed, ConfigError, Problem, SreError
+
+if TYPE_CHECKING:
+    from sre.chain.model import Finding, World
+    from sre.settings import Settings
 
 __all__ = ["check"]
+
+PARTS = ("config", "links", "fresh")
 
 
 @click.command()
 @click.option(
     "--only",
-    type=click.Choice(["config"]),
-    help="config: syntax, names, references between sections; fast, touches nothing.",
+    type=click.Choice(PARTS),
+    help="config: syntax, names, references between sections; touches nothing. links: is every "
+    "link there; reads files. fresh: is every proof young enough; reads facts and stores.",
 )
 @common_options
-def check(only: str | None, run: Run) -> int:  # noqa: ARG001  one rule set so far
-    """Check sre.yaml: every problem at once, each with file, line, column and cure.
+def check(only: str | None, run: Run) -> int:
+    """Check the chain: journey, objective, alert, runbook, rehearsal, restored backup.
 
-    Nothing is contacted and no secret is read. Exit 2 when there are problems.
+    Every problem at once, each with file, line, column and the command or line that mends it. All
+    three parts unless told; links and fresh need a declaration that can be read.
+
+    Exit 1 when a link is missing or stale, 2 when sre.yaml is wrong, 4 when a store does not
+    answer and nothing else can. Warnings alone are 0.
     """
-    from sre.settings import load_settings  # noqa: PLC0415  pydantic only when needed
+    from sre.chain.render import as_json, as_text  # noqa: PLC0415  only when it runs
 
+    checked = PARTS if only is None else (only,)
     if run.format == "text":
         settings = run.settings()
-        run.emit(f"{settings.path}: good; {_counts(settings)}")
-        return 0
+        parts, silent = _look(settings, checked)
+        lines = [as_text(parts)] if parts else []
+        failed = _exit_code(parts, silent)
+        verdict = "not whole" if failed else "good"
+        run.emit("\n".join([*lines, f"{settings.path}: {verdict}; {_counts(settings)}"]))
+        return failed
     try:
         run.require_config()
-        problems: tuple[Problem, ...] = ()
-        warnings = load_settings(run.config_path).warnings
+        settings = _load(run)
     except ConfigError as error:
-        problems, warnings = error.problems, ()
-    run.emit(json.dumps(_document(problems, warnings), indent=2))
-    return ConfigError.exit_code if problems else 0
+        run.emit(as_json(checked, _told(error.problems, "error")))
+        return ConfigError.exit_code
+    parts, silent = _look(settings, checked)
+    findings = [*_told(settings.warnings, "warning"), *(f for part in parts.values() for f in part)]
+    run.emit(as_json(checked, findings))
+    return _exit_code(parts, silent)
+
+
+def _load(run: Run) -> Settings:
+    from sre.settings import load_settings  # noqa: PLC0415  pydantic only when needed
+
+    return load_settings(run.config_path)
+
+
+def _look(
+    settings: Settings, checked: Iterable[str]
+) -> tuple[dict[str, tuple[Finding, ...]], tuple[SreError, ...]]:
+    """The findings of each part beyond the configuration, and what nobody could answer."""
+    from sre.chain.gather import fresh  # noqa: PLC0415  only when it runs
+    from sre.chain.links import links  # noqa: PLC0415
+
+    parts: dict[str, tuple[Finding, ...]] = {}
+    silent: tuple[SreError, ...] = ()
+    if "links" not in checked and "fresh" not in checked:
+        return parts, silent
+    world = _world(settings)
+    if "links" in checked:
+        parts["links"] = links(world)
+    if "fresh" in checked:
+        parts["fresh"], silent = fresh(world)
+    return parts, silent
+
+
+def _world(settings: Settings) -> World:
+    from sre.chain.gather import gather  # noqa: PLC0415  only when it runs
+    from sre.cli.runbook import command_names  # noqa: PLC0415
+    from sre.cli.slo import promises_of  # noqa: PLC0415
+
+    return gather(settings, promises_of(settings), command_names())
+
+
+def _exit_code(parts: dict[str, tuple[Finding, ...]], silent: tuple[SreError, ...]) -> int:
+    """A link that is missing or stale comes before a store that does not answer."""
+    rules = {each.rule for part in parts.values() for each in part if each.severity == "error"}
+    if rules - {"store-unreachable"}:
+        return CheckFailed.exit_code
+    return silent[0].exit_code if silent else 0
 
 
 def _counts(settings: Any) -> str:
@@ -47,25 +106,18 @@ def _counts(settings: Any) -> str:
         (len(settings.probes), "probe"),
         (len(settings.objectives), "objective"),
         (len(settings.loadtests), "load test"),
+        (len(settings.databases), "database"),
     )
     return ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in parts)
 
 
-def _document(problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> dict[str, Any]:
-    both = [("error", p) for p in problems] + [("warning", w) for w in warnings]
-    return {
-        "schema": "sre.check/1",
-        "problems": [
-            {
-                "rule": "config",
-                "severity": severity,
-                "path": p.path,
-                "file": p.file,
-                "line": p.line,
-                "col": p.col,
-                "message": (parts := p.message.partition("; "))[0],
-                "remedy": parts[2],
-            }
-            for severity, p in both
-        ],
-    }
+def _told(problems: Iterable[Problem], severity: Any) -> list[Finding]:
+    """Problems of the configuration in the form of findings."""
+    from sre.chain.model import Finding  # noqa: PLC0415  only when it runs
+
+    told = []
+    for each in problems:
+        message, _, remedy = each.message.partition("; ")
+        place = (each.file, each.line, each.col, each.path)
+        told.append(Finding(*place, "config", severity, message, remedy))
+    return told

@@ -1,0 +1,1 @@
+"""Is the chain whole: journey, objective, alert, runbook, rehearsal, backup that was restored?"""

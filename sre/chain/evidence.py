@@ -1,0 +1,148 @@
+"""When was each backup taken and verified, as far as this machine and the stores know?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from sre.backup.attest import best_of
+from sre.backup.catalogue import Damaged
+from sre.backup.job import Job
+from sre.backup.model import Declared
+from sre.backup.records import Fault
+from sre.core.errors import IntegrityError, SreError, Transient, UsageError
+from sre.core.facts import Facts
+
+__all__ = ["Known", "Memory", "Seen", "Tested", "backups_known", "facts_known"]
+
+T = TypeVar("T")
+
+_LOOK_BACK = 30
+"""How many of the newest backups are asked for a verification."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A committed backup: `consistent` is the moment to which it restores."""
+
+    id: str
+    finished: float
+    consistent: float
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One verification."""
+
+    id: str
+    level: int
+    at: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one database's backups.
+
+    Attributes:
+        tested: verifications that passed.
+        failed: the last verification here, when it did not pass.
+        attempt: when the last run here ended, and its exit code.
+        answered: whether facts of this machine say anything.
+        trouble: why the store said nothing.
+    """
+
+    newest: Seen | None = None
+    tested: tuple[Tested, ...] = ()
+    failed: Tested | None = None
+    attempt: tuple[float, int] | None = None
+    damaged: tuple[Fault, ...] = ()
+    answered: bool = False
+    trouble: SreError | None = None
+
+
+@dataclass
+class Memory:
+    """Facts, read so that a damaged one does not hide the others; `damaged`: name -> message."""
+
+    facts: Facts
+    damaged: dict[str, str] = field(default_factory=dict)
+
+    def read(self, name: str, parse: Callable[[Mapping[str, Any]], T], default: T) -> T:
+        """What `parse` makes of the fact; `default` when there is none, or none of that form."""
+        try:
+            fact = self.facts.read(name)
+            return default if fact is None else parse(fact.value)
+        except IntegrityError as error:
+            self.damaged[name] = str(error)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self.damaged[name] = f"the fact {name} is damaged; run what publishes it again"
+        return default
+
+
+def facts_known(memory: Memory, database: str) -> Known:
+    """What this machine did itself."""
+    run = memory.read(f"backup/{database}/run", _run, Known())
+    verified = memory.read(f"backup/{database}/verified", _verified, Known())
+    return Known(
+        newest=run.newest,
+        tested=verified.tested,
+        failed=verified.failed,
+        attempt=run.attempt,
+        answered=run.answered or verified.answered,
+    )
+
+
+def _run(fact: Mapping[str, Any]) -> Known:
+    success, attempt = fact["success"], fact["attempt"]
+    return Known(
+        newest=success and Seen(success["id"], float(success["at"]), float(success["consistent"])),
+        attempt=(float(attempt["at"]), int(attempt["exit_code"])),
+        answered=bool(success),
+    )
+
+
+def _verified(fact: Mapping[str, Any]) -> Known:
+    last = fact["last"]
+    return Known(
+        tested=tuple(_tested(each) for each in fact["passed"].values()),
+        failed=None if last["passed"] else _tested(last),
+        answered=True,
+    )
+
+
+def backups_known(job: Job, memory: Memory, declared: Declared, level: int) -> Known:
+    """What this machine and the store know together; `level` is the one that is wanted."""
+    here = facts_known(memory, declared.name)
+    try:
+        there = _stored(job, declared, level)
+    except (Transient, UsageError, IntegrityError) as error:
+        return replace(here, trouble=error)
+    seen = [each for each in (here.newest, there.newest) if each is not None]
+    newest = max(seen, key=lambda each: each.finished, default=None)
+    return replace(here, newest=newest, tested=here.tested + there.tested, damaged=there.damaged)
+
+
+def _stored(job: Job, declared: Declared, level: int) -> Known:
+    """From the newest backup back to one that was verified deeply enough."""
+    catalogue = job.catalogue(declared)
+    newest: Seen | None = None
+    tested: list[Tested] = []
+    damaged: list[Fault] = []
+    for place in reversed(catalogue.places(declared.name)[-_LOOK_BACK:]):
+        try:
+            manifest = catalogue.known(place)
+        except Damaged as error:
+            damaged.append(error.fault)
+            continue
+        newest = newest or Seen(manifest.id, manifest.finished, manifest.consistent)
+        best = best_of(catalogue, place.id).get(place.id)
+        if best is not None:
+            tested.append(Tested(place.id, best.level, best.at))
+            if best.level >= level:
+                break
+    return Known(newest=newest, tested=tuple(tested), damaged=tuple(damaged))
+
+
+def _tested(record: Mapping[str, Any]) -> Tested:
+    return Tested(str(record["id"]), int(record["level"]), float(record["at"]))
