@@ -15,9 +15,6 @@ from sre.journey.result import JourneyResult, Outcome, Reason
 from sre.settings import Settings, load_settings
 from tests.servers.demo import DemoShop
 
-# pycurl duplicates the socket that the transport hands over and drops the object unclosed.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 JOURNEYS = Path(sre.demo.__file__).with_name("journeys.yaml")
 STEPS = {
     "browse": ["home", "category", "product", "search"],

@@ -22,7 +22,7 @@ from tests.servers.net import wait_until
 from tests.servers.oscar import OscarShop, Product
 
 # libcurl copies the socket that the allow-list opens for it; the first is collected unclosed.
-pytestmark = [pytest.mark.oscar, pytest.mark.filterwarnings("ignore:unclosed <socket")]
+pytestmark = pytest.mark.oscar
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "django-oscar.yaml"
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
