@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sre.backup.attest import best_of
-from sre.backup.catalogue import Damaged
+from sre.backup.catalogue import Catalogue, Damaged
 from sre.backup.job import Job
+from sre.backup.layout import Place
 from sre.backup.model import Declared
 from sre.backup.records import Fault
 from sre.core.errors import IntegrityError, SreError, Transient, UsageError
@@ -112,26 +113,30 @@ def _verified(fact: Mapping[str, Any]) -> Known:
 
 
 def backups_known(job: Job, memory: Memory, declared: Declared, level: int) -> Known:
-    """What this machine and the store know together; `level` is the one that is wanted."""
+    """What this machine and the store know together; `level` is the one that is wanted.
+
+    The store is the truth: what this machine remembers of a backup that is gone does not count.
+    """
     here = facts_known(memory, declared.name)
     try:
-        there = _stored(job, declared, level)
+        catalogue = job.catalogue(declared)
+        places = catalogue.places(declared.name)
+        there = _stored(catalogue, places, level)
     except (Transient, UsageError, IntegrityError) as error:
         return replace(here, trouble=error)
-    seen = [each for each in (here.newest, there.newest) if each is not None]
-    newest = max(seen, key=lambda each: each.finished, default=None)
-    return replace(here, newest=newest, tested=here.tested + there.tested, damaged=there.damaged)
+    ids = {place.id for place in places}
+    tested = tuple(each for each in here.tested if each.id in ids)
+    return replace(here, newest=there.newest, tested=tested + there.tested, damaged=there.damaged)
 
 
-def _stored(job: Job, declared: Declared, level: int) -> Known:
+def _stored(catalogue: Catalogue, places: Sequence[Place], level: int) -> Known:
     """From the newest backup back to one that was verified deeply enough."""
-    catalogue = job.catalogue(declared)
     newest: Seen | None = None
     tested: list[Tested] = []
     damaged: list[Fault] = []
-    for place in reversed(catalogue.places(declared.name)[-_LOOK_BACK:]):
+    for place in reversed(places[-_LOOK_BACK:]):
         try:
-            manifest = catalogue.known(place)
+            manifest = catalogue.manifest(place)
         except Damaged as error:
             damaged.append(error.fault)
             continue

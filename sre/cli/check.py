@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,19 +36,28 @@ def check(only: str | None, run: Run) -> int:
     Exit 1 when a link is missing or stale, 2 when sre.yaml is wrong, 4 when a store does not
     answer and nothing else can. Warnings alone are 0.
     """
-    from sre.chain.render import as_json, as_text  # noqa: PLC0415  only when it runs
-
     checked = PARTS if only is None else (only,)
-    if run.format == "text":
-        settings = run.settings()
-        parts, silent = _look(settings, checked)
-        lines = [as_text(parts)] if parts else []
-        failed = _exit_code(parts, silent)
-        verdict = "not whole" if failed else "good"
-        run.emit("\n".join([*lines, f"{settings.path}: {verdict}; {_counts(settings)}"]))
-        return failed
+    return _in_text(run, checked) if run.format == "text" else _in_json(run, checked)
+
+
+def _in_text(run: Run, checked: Sequence[str]) -> int:
+    settings = run.settings()
+    parts, silent = _look(settings, checked)
+    code = _exit_code(parts, silent)
+    lines = [f"{settings.path}: {'not whole' if code else 'good'}; {_counts(settings)}"]
+    if parts:
+        from sre.chain.render import as_text  # noqa: PLC0415  only when it runs
+
+        lines.insert(0, as_text(parts))
+    run.emit("\n".join(lines))
+    return code
+
+
+def _in_json(run: Run, checked: Sequence[str]) -> int:
+    from sre.chain.render import as_json  # noqa: PLC0415  only when it runs
+
+    run.require_config()
     try:
-        run.require_config()
         settings = _load(run)
     except ConfigError as error:
         run.emit(as_json(checked, _told(error.problems, "error")))

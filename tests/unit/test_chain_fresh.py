@@ -77,7 +77,11 @@ class Scene:
         )  # fmt: skip
 
     def back_up(self, age: float, code: int = 0) -> None:
-        """As `sre backup run` remembers it here."""
+        """As `sre backup run` leaves it: in the store, and remembered here."""
+        storage = self.job.storages["main"]
+        if not code and isinstance(storage, MemoryStorage):
+            storage.objects.clear()
+            self.store(age)
         at = self.clock.wall()
         self.clock.advance(NOW - age - at)
         publish_attempt(self.job, self.declared, at, None if code else self.manifest(age), code)
@@ -258,7 +262,7 @@ def test_the_younger_of_store_and_machine_counts(scene: Scene) -> None:
     scene.back_up(5 * DAY)
     scene.verify(5 * DAY)
     scene.rehearse(DAY)
-    scene.store(HOUR, verified=HOUR)
+    scene.store(HOUR, number=1, verified=HOUR)
     assert scene.found() == []
 
 
@@ -277,6 +281,24 @@ def test_a_forged_manifest_is_no_backup(scene: Scene) -> None:
     )
     assert found.message.startswith(f"{newer.manifest}: the manifest was changed, or is not signed")
     assert found.remedy.startswith("sre backup run orders takes another")
+
+
+def test_what_is_gone_from_the_store_does_not_count(scene: Scene) -> None:
+    proven(scene)
+    storage = scene.job.storages["main"]
+    assert isinstance(storage, MemoryStorage)
+    storage.objects.clear()
+    assert [each.rule for each in scene.findings()] == ["backup-missing"]
+    scene.store(HOUR, number=1)  # another backup is not the one that was verified
+    assert [each.rule for each in scene.findings()] == ["verify-missing"]
+
+
+def test_what_was_read_before_is_read_again(scene: Scene) -> None:
+    proven(scene).findings()
+    storage = scene.job.storages["main"]
+    assert isinstance(storage, MemoryStorage)
+    storage.objects[scene.manifest(HOUR).where.manifest] += b" "
+    assert [each.rule for each in scene.findings()] == ["backup-damaged", "backup-missing"]
 
 
 def test_a_silent_store_is_a_warning_where_this_machine_knows(scene: Scene) -> None:
