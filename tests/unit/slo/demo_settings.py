@@ -16,6 +16,10 @@ def demo_declaration(shop: str = "http://127.0.0.1:18080", database_port: int = 
         "SHOP_PORT": shop.rpartition(":")[2],
         "DB_PORT": str(database_port),
         "SHOP": shop,
+        "S3": "http://127.0.0.1:18333",
+        "RECIPIENT": "age1mw6e39vwvjcunsc350n9qhz3jm887jrwyzs84emfgfm6f37afyeq5are35",
+        "TRUSTED": "ed25519:aosqej6T3WeDL824nlLn6fPVKuvPYUPzNhqd4ALVq1Q=",
+        "BIN_DIR": "/usr/lib/postgresql/15/bin",
     }
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
