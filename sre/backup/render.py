@@ -69,7 +69,7 @@ def backup_as_text(manifest: Manifest, backup: Backup) -> str:
         "log": f"{log.get('start_lsn', '?')} to {log.get('stop_lsn', '?')}, "
         f"timeline {log.get('timeline', '?')}",
         "source": _size(manifest.source_bytes),
-        "stored": f"{_size(manifest.stored_bytes)} in {len(manifest.volumes)} volumes",
+        "stored": f"{_size(manifest.stored_bytes)} in {_volumes(len(manifest.volumes))}",
         "where": manifest.where.folder,
         "key": manifest.key,
         "opened by": ", ".join(manifest.recipients),
@@ -170,3 +170,7 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def _volumes(count: int) -> str:
+    return "1 volume" if count == 1 else f"{count} volumes"

@@ -122,7 +122,10 @@ def _hold(stage: Stage, run: Run, say: Any, page: str | None) -> None:
             f"  sre probe run --config {stage.config}\n"
             f"  sre demo fault payment on --dir {stage.folder}\n"
             f"  sre loadtest run release --config {stage.config}\n"
-            f"  sre backup run orders --config {stage.config}"
+            f"  sre backup run orders --config {stage.config}\n"
+            f"  sre probe serve --web.listen-address 127.0.0.1:0 --config {stage.config}\n"
+            f"  sre check --only links --config {stage.config}\n"
+            "docs/first-hour.md goes on from here."
         )
     threading.Event().wait()
 

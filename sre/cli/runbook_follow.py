@@ -25,8 +25,8 @@ __all__ = ["dry_run", "follow", "given_of", "order_of", "policy_of"]
 def given_of(words: tuple[str, ...], book: Runbook, run: Run) -> dict[str, str]:
     """--var as a mapping; a variable CONFIG takes --config unless it is given."""
     found = _pairs(words, "--var", "NAME=VALUE")
-    if "CONFIG" in book.front.vars and run.config is not None:
-        found.setdefault("CONFIG", str(run.config))
+    if "CONFIG" in book.front.vars and run.config_path.exists():
+        found.setdefault("CONFIG", str(run.config_path))
     return found
 
 

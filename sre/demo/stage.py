@@ -153,7 +153,7 @@ def _declare(stage: Stage) -> None:
 
 def _tidy(folder: Path) -> None:
     """Remove what must not outlive a demo: keys, secrets, its switch, its servers' state."""
-    for name in ("keys", "secrets", "state"):
+    for name in ("keys", "secrets", "state", ".sre"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for file in (folder / _STATE, folder / "shop" / "shop.json"):
         file.unlink(missing_ok=True)
