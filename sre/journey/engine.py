@@ -235,4 +235,23 @@ def _tidy(state: RunState, blocks: Iterable[Block]) -> Steps:
                 yield from _tidy(state, (part,))
             elif part.needs <= state.scope.values.keys():
                 state.ended_by = None
-                yield from _repeated(state, part)
+                yield from _undisturbed(_repeated(state, part))
+
+
+def _undisturbed(steps: Steps) -> Steps:
+    """Asked to stop while it cleans up: what was not sent yet is sent, the rest is left at that."""
+    try:
+        command = next(steps)
+        while True:
+            answer = None
+            try:
+                answer = yield command
+            except Cancelled as cancelled:
+                if isinstance(command, Request):
+                    if cancelled.sent:
+                        steps.close()
+                        return
+                    continue
+            command = steps.send(answer)
+    except StopIteration:
+        return

@@ -210,6 +210,39 @@ def test_cancelled_before_anything_was_sent(tmp_path: Path) -> None:
     assert (script.urls, result.reason) == ([], Reason.PROBER)
 
 
+@pytest.mark.parametrize("last", [1, 2, 3, 4])
+def test_a_run_that_is_cancelled_late_still_cleans_up(tmp_path: Path, last: int) -> None:
+    cancel = threading.Event()
+
+    class Cancelling(Script):
+        def __call__(self, request: Request) -> Response:
+            if len(self.requests) + 1 == last:
+                cancel.set()  # while this request is under way
+            return super().__call__(request)
+
+    script = Cancelling(answer('{"id": 5}'), answer())
+    drive(declare(tmp_path, CLEANED), script, cancel=cancel)
+    paths = [url.removeprefix(BASE) for url in script.urls]
+    assert paths[-3:] == ["/orders/5/cancel", "/notes", "/logout"]
+    assert len(paths) == (4 if last == 1 else 5)
+
+
+def test_a_cleanup_request_that_was_cut_off_is_not_sent_twice(tmp_path: Path) -> None:
+    class Cut(Script):
+        def __call__(self, request: Request) -> Response:
+            response = super().__call__(request)
+            if request.url.endswith("/cancel"):
+                raise Terminated
+            return response
+
+    script = Cut(answer('{"id": 5}'), answer())
+    with pytest.raises(Terminated):
+        drive(declare(tmp_path, CLEANED), script)
+    assert [url.removeprefix(BASE) for url in script.urls][2:] == [
+        "/orders/5/cancel", "/notes", "/logout",
+    ]  # fmt: skip
+
+
 def test_the_journey_has_one_deadline(tmp_path: Path) -> None:
     steps = "timeout: 3s\nsteps:\n" + "".join(
         f"  - {{name: s{n}, get: /, timeout: 2s}}\n" for n in range(4)
