@@ -203,7 +203,7 @@ def _check_whole(journey: Journey, node: Node, path: str, source: Source) -> Non
         return
     at = node.key("side_effects")
     sandboxed = any(step.sandbox for step in journey.steps)
-    if not sandboxed and source.shop.is_production:
+    if not sandboxed and source.shop.environment in (None, "production"):
         problems.add(
             at,
             join_path(path, "side_effects"),

@@ -82,6 +82,12 @@ class Texts:
                 node, path, "expected a text, or {secret: true, value: '${env:NAME}'}"
             )
             return None
+        if flag is not None and not isinstance(flag.scalar, bool):
+            said = repr(flag.scalar) if flag.kind == "scalar" else f"a {flag.kind}"
+            self.problems.add(
+                flag, join_path(path, "secret"), f"expected true or false, not {said}"
+            )
+            return None
         if flag is None or flag.scalar is not True:
             return self.template(value, join_path(path, "value"))
         before = len(self.problems)
