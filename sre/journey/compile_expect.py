@@ -62,7 +62,9 @@ def _status(node: Node | None, path: str, texts: Texts) -> StatusRule | None:
     items = node.elements if node.kind == "sequence" else (node,)
     ranges: list[tuple[int, int]] = []
     for item in items:
-        match = re.fullmatch(r"(\d{3})(?:\.\.(\d{3}))?", item.text or str(item.scalar))
+        number = isinstance(item.scalar, int) and not isinstance(item.scalar, bool)
+        text = str(item.scalar) if number else item.text or str(item.scalar)
+        match = re.fullmatch(r"(\d{3})(?:\.\.(\d{3}))?", text)
         if match and 100 <= int(match[1]) <= int(match[2] or match[1]) <= 599:
             ranges.append((int(match[1]), int(match[2] or match[1])))
         else:

@@ -202,8 +202,9 @@ class Guard:
         return any(entry.for_port(port) and entry.covers(address) for entry in self._entries)
 
     def _blocked(self, host: str, port: int, address: str | None) -> Blocked:
-        where = f"{host}:{port}" + (f" ({address})" if address and address != host else "")
-        cure = f"{address or host}:{port}"
+        where = f"{_bracketed(host)}:{port}"
+        where += f" ({address})" if address and address != host else ""
+        cure = f"{_bracketed(address or host)}:{port}"
         return Blocked(
             f"{where} is not on the allow-list; nothing was sent. "
             f"If it is meant, add {cure!r} to targets.allow"
@@ -247,3 +248,7 @@ def system_resolve(host: str, port: int) -> list[str]:
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     names = [str(info[4][0]).partition("%")[0] for info in infos]
     return sorted(dict.fromkeys(names), key=lambda name: ":" in name)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

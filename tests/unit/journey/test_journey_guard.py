@@ -252,3 +252,9 @@ def test_cleaning_an_address_never_surprises(text: str, before: str) -> None:
     assert scheme in ("http", "https")
     assert canonical_host(host) == host
     assert 0 < port < 65536
+
+
+def test_the_cure_for_ipv6_can_be_written_as_it_stands() -> None:
+    with pytest.raises(Blocked, match=r"add '\[::1\]:81' to targets\.allow"):
+        Guard([], "http://127.0.0.1:80").admit("::1", 81, 1)
+    Guard(["[::1]:81"], "http://127.0.0.1:80").admit("::1", 81, 1)

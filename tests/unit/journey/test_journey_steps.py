@@ -21,6 +21,7 @@ from tests.unit.journey.kit import BASE, Script, answer, declare, drive, one
         ("get: /", answer(status=199), Outcome.FAILED, "status"),
         ("get: /, expect: {status: 404}", answer(status=404), Outcome.OK, ""),
         ("get: /, expect: {status: [201, '400..404']}", answer(status=403), Outcome.OK, ""),
+        ("get: /, expect: {status: [0xC9, 0o312]}", answer(status=202), Outcome.OK, ""),
         ("get: /, expect: {status: '200..299'}", answer(status=300), Outcome.FAILED, "status"),
         # throttled before refused before expect
         (
