@@ -78,7 +78,7 @@ def load_settings(path: Path | str) -> Settings:
     """
     path = Path(path)
     problems = Problems()
-    root = resolve(read_tree(path), keep=_TEMPLATES)
+    root = resolve(read_tree(path, beside=problems.found), keep=_TEMPLATES)
     _sections(root, problems)
     shop = _one(Shop, root.get("shop"), "shop", problems)
     if root.get("shop") is None:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from sre.core.errors import ConfigError, Problem, UsageError
 from sre.core.yamltext import compose
-from sre.core.yamltree import Entry, Node, Position, mapping_of
+from sre.core.yamltree import Entry, Node, Position, join_path, mapping_of
 
 __all__ = ["Node", "Position", "read_text", "read_tree"]
 
+_READING = re.compile(r"(?<!\$)\$\{(file|cmd):")
 
-def read_tree(path: Path | str) -> Node:
+
+def read_tree(path: Path | str, *, beside: list[Problem] | None = None) -> Node:
     """The tree of the file at `path` with all its `include:` files merged in.
 
     Every node keeps the file that it stands in, named as `path` was given.
+
+    Args:
+        beside: takes what is wrong but leaves a tree to go on with, such as a duplicate key.
 
     Raises:
         UsageError: the file cannot be read.
         ConfigError: everything that is wrong with the YAML of one file.
     """
     path = Path(path)
-    return _with_includes(_load(path), path, (path.resolve(),))
+    return _with_includes(_load(path, beside), path, (path.resolve(),), beside)
 
 
 def read_text(path: Path) -> str:
@@ -44,8 +50,8 @@ def read_text(path: Path) -> str:
         raise ConfigError([problem]) from None
 
 
-def _load(path: Path) -> Node:
-    root = compose(read_text(path), str(path))
+def _load(path: Path, beside: list[Problem] | None) -> Node:
+    root = compose(read_text(path), str(path), beside=beside)
     if root is None:
         raise ConfigError(
             [Problem(str(path), 1, 1, "", "the file is empty; begin with 'version: 1'")]
@@ -56,14 +62,16 @@ def _load(path: Path) -> Node:
     return root
 
 
-def _with_includes(root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
+def _with_includes(
+    root: Node, path: Path, chain: tuple[Path, ...], beside: list[Problem] | None
+) -> Node:
     if "include" not in root.entries:
         return root
     merged = dict(root.without("include").entries)
     problems: list[Problem] = []
     for item in _included_names(root):
         try:
-            part = _include(item, path, chain)
+            part = _include(item, path, chain, beside)
         except ConfigError as error:
             problems.extend(error.problems)
         except UsageError as error:
@@ -84,11 +92,29 @@ def _included_names(root: Node) -> Iterable[Node]:
     return names
 
 
-def _include(item: Node, path: Path, chain: tuple[Path, ...]) -> Node:
+def _include(item: Node, path: Path, chain: tuple[Path, ...], beside: list[Problem] | None) -> Node:
     target = path.parent / item.text
     if target.resolve() in chain:
         raise UsageError(f"{target} includes itself; remove one of the two includes")
-    return _with_includes(_load(target), target, (*chain, target.resolve()))
+    part = _load(target, beside)
+    foreign = list(_foreign(part))
+    if foreign:
+        raise ConfigError(foreign)
+    return _with_includes(part, target, (*chain, target.resolve()), beside)
+
+
+def _foreign(node: Node, path: str = "") -> Iterable[Problem]:
+    """References that read files or run programs: sre.yaml itself alone may hold them."""
+    if isinstance(node.scalar, str) and (found := _READING.search(node.scalar)):
+        message = (
+            f"'${{{found[1]}:…}}' may not stand in an included file; move it into sre.yaml itself, "
+            "or write '${env:NAME}'"
+        )
+        yield Problem(node.file, node.line, node.col, path, message)
+    for key, entry in node.entries.items():
+        yield from _foreign(entry.value, join_path(path, key))
+    for index, element in enumerate(node.elements):
+        yield from _foreign(element, join_path(path, index))
 
 
 def _merge(merged: dict[str, Entry], part: Node) -> Iterable[Problem]:

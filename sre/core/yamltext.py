@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from sre.core.errors import ConfigError, Problem
-from sre.core.yamltree import Entry, Node, Position, Scalar
+from sre.core.yamltree import Entry, Node, Position, Scalar, join_path
 
 __all__ = ["MAX_ALIASED", "MAX_DEPTH", "compose", "scalar_of"]
 
@@ -47,8 +47,12 @@ _CURES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
-def compose(text: str, file: str) -> Node | None:
+def compose(text: str, file: str, *, beside: list[Problem] | None = None) -> Node | None:
     """The tree of `text`, None when it is empty. `file` is the name that positions carry.
+
+    Args:
+        beside: takes what is wrong but leaves a tree to go on with (a duplicate key), so that a
+            caller can name it together with what else is wrong.
 
     Raises:
         ConfigError: everything that is wrong with the text.
@@ -66,7 +70,9 @@ def compose(text: str, file: str) -> Node | None:
     finally:
         composer.close()
     if composer.problems:
-        raise ConfigError(composer.problems)
+        if beside is None or root is None:
+            raise ConfigError(composer.problems)
+        beside += composer.problems
     return root
 
 
@@ -93,6 +99,7 @@ class _Composer:
         self._file = file
         self._anchors: dict[str, Node | None] = {}
         self._aliased = 0
+        self._path: list[str | int] = []
         self.problems: list[Problem] = []
 
     def document(self) -> Node | None:
@@ -114,7 +121,8 @@ class _Composer:
         self._loader.dispose()
 
     def _problem(self, mark: Any, message: str) -> None:
-        self.problems.append(Problem(self._file, mark.line + 1, mark.column + 1, "", message))
+        path = join_path("", *self._path)
+        self.problems.append(Problem(self._file, mark.line + 1, mark.column + 1, path, message))
 
     def _stop(self, mark: Any, message: str) -> ConfigError:
         self._problem(mark, message)
@@ -168,9 +176,9 @@ class _Composer:
 
     def _sequence(self, event: Any, depth: int) -> Node:
         self._check_tag(event, {"seq"})
-        elements = []
+        elements: list[Node] = []
         while not isinstance(item := self._loader.get_event(), yaml.SequenceEndEvent):
-            elements.append(self._node(item, depth + 1))
+            elements.append(self._below(len(elements), item, depth))
         mark, size = event.start_mark, 1 + sum(element.size for element in elements)
         return Node(
             self._file, mark.line + 1, mark.column + 1, "sequence",
@@ -182,7 +190,7 @@ class _Composer:
         entries: dict[str, Entry] = {}
         while not isinstance(item := self._loader.get_event(), yaml.MappingEndEvent):
             key = self._node(item, depth + 1)
-            value = self._node(self._loader.get_event(), depth + 1)
+            value = self._below(key.text, self._loader.get_event(), depth)
             if self._key_is_good(item, key, entries):
                 entries[key.text] = Entry(key.position, value)
         mark, size = event.start_mark, 1 + sum(entry.value.size for entry in entries.values())
@@ -200,12 +208,20 @@ class _Composer:
             self._problem(mark, "merge keys (<<) are not part of YAML 1.2; write the keys out")
         elif key.text in known:
             first = known[key.text].key.line
+            self._path.append(key.text)
             self._problem(
                 mark, f"duplicate key {key.text!r}, first on line {first}; remove one of them"
             )
+            self._path.pop()
         else:
             return True
         return False
+
+    def _below(self, step: str | int, event: Any, depth: int) -> Node:
+        self._path.append(step)
+        node = self._node(event, depth + 1)
+        self._path.pop()
+        return node
 
     def _check_tag(self, event: Any, allowed: set[str]) -> None:
         tag = event.tag

@@ -86,16 +86,16 @@ def test_aliases_are_values_and_keep_the_place_of_the_anchor() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: 1\nb: 2\na: 3\n", "3:1: duplicate key 'a', first on line 1; remove one of them"),
-        ("x: {a: 1, a: 2}\n", "1:11: duplicate key 'a', first on line 1; remove one of them"),
+        ("a: 1\nb: 2\na: 3\n", "3:1 a: duplicate key 'a', first on line 1; remove one of them"),
+        ("x: {a: 1, a: 2}\n", "1:11 x.a: duplicate key 'a', first on line 1; remove one of them"),
         ("~: 1\n", "1:1: a key must be text, not null; put it in quotes"),
         ("[1, 2]: x\n", "1:1: a key must be text, not a sequence; put it in quotes"),
-        ("a: !vault x\n", "1:4: the tag !vault is not known here; remove it"),
+        ("a: !vault x\n", "1:4 a: the tag !vault is not known here; remove it"),
         ("a: !!python/object:os.system x\n",
-         "1:4: the tag !!python/object:os.system is not known here; remove it"),
-        ("a: !!set {x}\n", "1:4: the tag !!set is not known here; remove it"),
+         "1:4 a: the tag !!python/object:os.system is not known here; remove it"),
+        ("a: !!set {x}\n", "1:4 a: the tag !!set is not known here; remove it"),
         ("d: &d {a: 1}\ne:\n  <<: *d\n",
-         "3:3: merge keys (<<) are not part of YAML 1.2; write the keys out"),
+         "3:3 e: merge keys (<<) are not part of YAML 1.2; write the keys out"),
         ("a:\n\tb: 1\n", "2:1: a tab where only spaces may stand; indent with spaces"),
         ("a: @x\n", "1:4: a value cannot begin with '@'; put it in quotes"),
         ("a: b: c\n",
@@ -103,7 +103,7 @@ def test_aliases_are_values_and_keep_the_place_of_the_anchor() -> None:
         ("a: 1\n---\nb: 2\n",
          "2:1: only one document may stand in the file; remove the '---' or '...' line"),
         ("a: *nope\n", "1:4: no anchor has this name; define it with & before it is used"),
-        ("a: &x [*x]\n", "1:8: the alias *x stands inside itself; write it out"),
+        ("a: &x [*x]\n", "1:8 a[0]: the alias *x stands inside itself; write it out"),
         ("a: [1\n", "2:1: a list in [ ] lacks a comma or its closing ]"),
         ("a: {b: 1\n", "2:1: a mapping in { } lacks a comma or its closing }"),
         ('a: "x\n', "1:4: a quote is not closed; close it"),
@@ -113,7 +113,7 @@ def test_aliases_are_values_and_keep_the_place_of_the_anchor() -> None:
         ("a:\n  b: 1\n c: 2\n",
          "3:2: the indentation does not fit the lines above; align it with them"),
         ("a: \x07\n", "1:4: control character U+0007; remove it"),
-        (f"a: {'9' * 5000}\n", "1:4: the number is too long; put it in quotes"),
+        (f"a: {'9' * 5000}\n", "1:4 a: the number is too long; put it in quotes"),
     ],
 )  # fmt: skip
 def test_faults_have_a_place_and_a_cure(text: str, problem: str) -> None:
@@ -206,6 +206,24 @@ def test_what_cannot_be_merged_is_told_with_both_places(
         "more.yaml:3:3 journeys.a: already stands in sre.yaml:3; remove one of them",
         "sre.yaml:2:22 include: none.yaml: no such file; create it or name another",
         "sre.yaml:2:33 include: sre.yaml includes itself; remove one of the two includes",
+    ]
+
+
+def test_an_included_file_cannot_read_files_or_run_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(
+        tmp_path,
+        sre="version: 1\ninclude: [more.yaml]\n",
+        more='a: {b: "${env:X} $${file:x}"}\nc: ["${file:/etc/passwd}"]\nd: "${cmd:[id]}"\n',
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_tree(Path("sre.yaml"))
+    cure = "may not stand in an included file; move it into sre.yaml itself, or write '${env:NAME}'"
+    assert str(caught.value).splitlines() == [
+        f"more.yaml:2:5 c[0]: '${{file:…}}' {cure}",
+        f"more.yaml:3:4 d: '${{cmd:…}}' {cure}",
     ]
 
 
