@@ -216,7 +216,8 @@ MEANINGS = {
             `worker-N.log`; free memory; run again.
         counters: arrivals and ends do not add up. A bug of ours. | Report it with the folder.
         no_arrivals: nothing was due. | Raise the rate or the time.
-        no_samples: no run of a journey was answered. | Is the shop up? Look at the reasons.
+        no_samples: no run of a journey was answered, or all were refused or throttled and
+            no threshold judges that. | Is the shop up? Look at the reasons.
         too_few_samples: a threshold has fewer than `min_samples` to stand on. | Longer, or
             more; or lower `min_samples` if you know why.
         achieved_rate: under {achieved} of the planned arrivals came in time. | `--workers`, or a

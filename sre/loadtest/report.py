@@ -170,6 +170,7 @@ def counts_of(job: Job, journeys: Sequence[Part]) -> dict[str, JourneyCounts]:
     declared = [(target.journey, threshold.measure, target) for threshold, target in job.thresholds]
     drops = {name for name, measure, _ in declared if measure == "dropped"}
     outcomes = {name for name, measure, _ in declared if measure in ("ok", "failed")}
+    away = {name for name, measure, _ in declared if measure in ("ok", "refused", "throttled")}
     return {
         part.label: JourneyCounts(
             arrivals=part.tally.arrivals,
@@ -183,6 +184,8 @@ def counts_of(job: Job, journeys: Sequence[Part]) -> dict[str, JourneyCounts]:
             prober_said=next((text for _, why, text in part.examples if why == "prober"), ""),
             drops_gated=part.label in drops,
             failures_gated=part.label in outcomes,
+            served=part.series.counts["ok"] + part.series.counts["degraded"],
+            turned_away_gated=part.label in away,
         )
         for part in journeys
     }

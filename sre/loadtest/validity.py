@@ -101,6 +101,8 @@ class JourneyCounts:
     Attributes:
         drops_gated: a threshold on `dropped` was declared; it decides instead.
         failures_gated: a threshold on `ok` or `failed` was declared for it or a part of it.
+        served: ended ok or degraded; None: not counted.
+        turned_away_gated: a threshold on `ok`, `refused` or `throttled` was declared for it.
     """
 
     arrivals: int
@@ -112,6 +114,8 @@ class JourneyCounts:
     prober_said: str = ""
     drops_gated: bool = False
     failures_gated: bool = False
+    served: int | None = None
+    turned_away_gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -245,6 +249,12 @@ def _about_journey(name: str, counts: JourneyCounts, limits: Limits) -> list[Dou
     found = []
     if counts.arrivals and not counts.answered:
         found.append(Doubt(Cause.NO_SAMPLES, f"{name}: not one journey was answered"))
+    elif counts.served == 0 and not counts.failed and not counts.turned_away_gated:
+        text = (
+            f"{name}: not one of {counts.answered} journeys got through, all were refused or "
+            f"throttled, and no threshold judges that; declare one such as '{name}.ok > 95%'"
+        )
+        found.append(Doubt(Cause.NO_SAMPLES, text))
     if counts.dropped and not counts.drops_gated:
         text = (
             f"{name}: {counts.dropped} of {counts.arrivals} arrivals were dropped, max_in_flight "

@@ -72,6 +72,13 @@ def test_declared_thresholds_take_drops_and_failures_over() -> None:
     assert causes(replace(SOUND, journeys={"home": gated})) == []
 
 
+def test_a_run_in_which_nobody_got_through_is_no_pass() -> None:
+    away = replace(GOOD, served=0)
+    assert causes(replace(SOUND, journeys={"a": away})) == [Cause.NO_SAMPLES]
+    assert causes(replace(SOUND, journeys={"a": replace(away, turned_away_gated=True)})) == []
+    assert causes(replace(SOUND, journeys={"a": replace(away, served=1)})) == []
+
+
 def test_a_run_in_which_nobody_came_is_no_measurement() -> None:
     empty = replace(GOOD, arrivals=0, answered=0)
     nothing = replace(SOUND, planned=0, on_time=0, journeys={"home": empty})
