@@ -28,6 +28,7 @@ class Exchange:
     Attributes:
         unknown: keys of unsafe requests that were sent and of which no answer told what came.
         flying: the one among them that is being sent just now.
+        drafted: the last request that may be sent again, with its key.
     """
 
     shop: Shop
@@ -41,6 +42,7 @@ class Exchange:
     cleanup: bool = False
     unknown: set[str] = field(default_factory=set)
     flying: str = ""
+    drafted: tuple[str, Draft] | None = None
 
     def __post_init__(self) -> None:
         self.last = self.last or self.shop.base_url
@@ -93,13 +95,21 @@ def send(
     return sent
 
 
+def _draft(exchange: Exchange, step: Step, key: str) -> Draft:
+    """The request; a retry sends the very same, for a key with another body is refused."""
+    if exchange.drafted is not None and exchange.drafted[0] == key:
+        return exchange.drafted[1]
+    draft = build(step, exchange.scope, exchange.last, exchange.shop, key, referer=exchange.referer)
+    if step.retry is not None and step.until is None:
+        exchange.drafted = (key, draft)
+    return draft
+
+
 def _sent(
     exchange: Exchange, step: Step, key: str, sent: Sent, ends: float
 ) -> Generator[Request | Wait, Response | None, None]:
     try:
-        draft = build(
-            step, exchange.scope, exchange.last, exchange.shop, key, referer=exchange.referer
-        )
+        draft = _draft(exchange, step, key)
         for secret in draft.secrets:
             exchange.redactor.add(secret)
         yield from _hops(exchange, step, draft, sent, ends)

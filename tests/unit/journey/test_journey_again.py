@@ -36,6 +36,17 @@ def test_retry_sends_again_for_its_reasons_alone(tmp_path: Path) -> None:
     assert len(script.requests) == 1
 
 
+def test_a_retry_sends_the_very_same_request(tmp_path: Path) -> None:
+    keys = (
+        'post: "/?n=${int:1..999999}", json: {ref: "${uuid}"}, headers: {X-Try: "${uuid}"}, '
+        "idempotency_key: {header: Key}, retry: {times: 2, errors: [connect]}"
+    )
+    bad = failure(Reason.CONNECT)
+    _, script = one(tmp_path, keys, bad, bad, answer())
+    sent = {(r.url, r.body, str(sorted(map(str, r.headers)))) for r in script.requests}
+    assert (len(script.requests), len(sent)) == (3, 1)
+
+
 def test_retry_stops_where_the_journey_has_no_time_left(tmp_path: Path) -> None:
     slow = failure(Reason.TIMEOUT, seconds=1.9)
     keys = "get: /, retry: {times: 5}, timeout: 5s"
