@@ -23,6 +23,7 @@ _NESTING = re.compile(
     r"[a-z][^\s>]*",
     re.IGNORECASE,
 )
+_META = re.compile(rb"<meta\s[^>]*charset=[^>]*>", re.IGNORECASE)
 _NO_CHARSET = re.compile(r"idna|punycode|undefined|.*unicode.escape|mbcs|oem", re.IGNORECASE)
 _CHARSET = re.compile(r"charset=[\"']?([A-Za-z0-9_.:-]+)", re.IGNORECASE)
 
@@ -49,9 +50,12 @@ class Page:
 
     @property
     def text(self) -> str:
-        """The body as text, by the charset of Content-Type, else UTF-8; never an error."""
+        """The body as text, by the charset of Content-Type, else of <meta>, else UTF-8."""
         if self._text is None:
-            match = _CHARSET.search(self.response.header("content-type") or "")
+            kind = self.response.header("content-type") or "text/html"
+            match = _CHARSET.search(kind)
+            if not match and "html" in kind and (meta := _META.search(self.response.body[:1024])):
+                match = _CHARSET.search(meta[0].decode("ascii", "replace"))
             charset = match[1] if match and not _NO_CHARSET.fullmatch(match[1]) else "utf-8"
             try:
                 self._text = self.response.body.decode(charset, "replace")

@@ -183,6 +183,16 @@ def test_a_bomb_takes_no_memory(tmp_path: Path, hostile: Hostile, path: str) -> 
 CHARSETS = ["idna", "punycode", "undefined", "unicode_escape", "hex", "rot13", "no-such", "utf-16"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "seen"), [("text/html", "Größe"), ("text/html; charset=utf-8", "Gr\ufffd\ufffde")]
+)
+def test_a_page_may_say_its_charset_itself(tmp_path: Path, kind: str, seen: str) -> None:
+    page = '<html><head><meta charset="iso-8859-1"></head>Größe'.encode("latin-1")
+    said = answer(page, headers={"content-type": kind})
+    result, _ = one(tmp_path, f"get: /, expect: {{contains: {seen!r}}}", said)
+    assert result.outcome is Outcome.OK, result.message
+
+
 @pytest.mark.parametrize("charset", CHARSETS)
 def test_no_charset_breaks_the_prober(tmp_path: Path, charset: str) -> None:
     page = answer(
