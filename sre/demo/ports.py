@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import random
 import socket
+
+from sre.core.errors import Transient
 
 __all__ = ["HOST", "free_port"]
 
 HOST = "127.0.0.1"
+_FIRST, _LAST = 10_240, 32_768
 
 
-def free_port(preferred: int | None = None) -> int:
+def free_port(preferred: int | None = None, *, twin: int = 0) -> int:
     """`preferred` when nothing listens there, else any free port of 127.0.0.1.
 
-    Another process may take the port before the caller does: bind errors are still possible.
+    It lies below the range from which the kernel takes ports for outgoing connections (32768 on),
+    so that no client takes it before the caller listens; another server still may.
+
+    Args:
+        twin: a server that also listens so many ports above needs that one free, too.
     """
     if preferred is not None and _bindable(preferred):
         return preferred
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    ports = random.sample(range(_FIRST, _LAST - twin), 500)
+    for port in ports:
+        if _bindable(port) and (not twin or _bindable(port + twin)):
+            return port
+    raise Transient(f"no free port on {HOST} between {_FIRST} and {_LAST}")
 
 
 def _bindable(port: int) -> bool:

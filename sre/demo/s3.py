@@ -23,6 +23,7 @@ __all__ = ["EmbeddedS3"]
 BUCKET = "shop-backups"
 _START_SECONDS = 60.0
 _GRPC = 10_000
+_TRIES = 3
 
 
 class EmbeddedS3:
@@ -84,10 +85,13 @@ class EmbeddedS3:
             Transient: it did not start in time.
         """
         end = time.monotonic() + _START_SECONDS
-        why = "it said nothing"
+        why, tries = "it said nothing", _TRIES
         while time.monotonic() < end:
             if self._server is None or self._server.poll() is not None:
-                break
+                tries -= 1
+                if not tries:
+                    break
+                self.start()  # another server took one of its ports: it takes others
             try:
                 self._first_object()
             except Exception as error:  # noqa: BLE001  boto3 raises dozens of types while it starts
@@ -149,10 +153,9 @@ def _program() -> str:
 
 
 def _ports() -> tuple[int, int, int, int]:
-    """Four ports whose gRPC twins, 10000 above, exist as well."""
-    found: list[int] = []
+    """Four ports whose gRPC twins, 10000 above, are free as well."""
+    found: set[int] = set()
     while len(found) < 4:
-        port = free_port()
-        if port < 65536 - _GRPC and port not in found:
-            found.append(port)
-    return (found[0], found[1], found[2], found[3])
+        found.add(free_port(twin=_GRPC))
+    first, second, third, fourth = sorted(found)
+    return first, second, third, fourth

@@ -13,7 +13,9 @@ from typing import Any
 
 __all__ = ["to_yaml"]
 
-_PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_:/.~-]*(?<!:)|\d+(?:\.\d+)?[smhd]|\.\./[\w./-]+")
+_PLAIN = re.compile(
+    r"(?!\.[0-9])[A-Za-z_/.][A-Za-z0-9_:/.~-]*(?<!:)|\d+(?:\.\d+)?[smhd]|\.\./[\w./-]+"
+)
 _HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".nan", ".inf"}
 

@@ -17,8 +17,9 @@ import pytest
 from sre.backup.storage.s3 import S3Store
 from sre.core.secrets import Secret
 from sre.core.units import Duration, Size
+from sre.demo.ports import free_port
 from tests.servers.child import child
-from tests.servers.net import free_port, missing, wait_until
+from tests.servers.net import missing, wait_until
 
 __all__ = ["S3Server", "running_s3", "s3_server", "s3_store"]
 
@@ -86,13 +87,12 @@ def _identities(access_key: str, secret_key: str) -> dict[str, Any]:
 
 
 def _ports() -> tuple[int, int, int, int]:
-    """Four ports whose gRPC twins, 10000 above, exist as well."""
-    found: list[int] = []
+    """Four ports, and their gRPC twins 10000 above, that no outgoing connection takes meanwhile."""
+    found: set[int] = set()
     while len(found) < 4:
-        port = free_port()
-        if port < 55000:
-            found.append(port)
-    return (found[0], found[1], found[2], found[3])
+        found.add(free_port(twin=10_000))
+    first, second, third, fourth = sorted(found)
+    return first, second, third, fourth
 
 
 @contextlib.contextmanager
