@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +73,7 @@ def new_keys(folder: Path) -> Made:
         raise Refused(f"{folder / taken[0]} exists; keys are never overwritten: name a new folder")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name, text in files.items():
-            _write_new(folder / name, text)
-        sync_folder(folder)
+        _write_all(folder, files)
     except FileExistsError as error:
         raise Refused(f"{error.filename} exists; keys are never overwritten") from error
     except OSError as error:
@@ -185,12 +184,19 @@ def _public_text(key: Ed25519PublicKey) -> str:
     return _PUBLIC + base64.b64encode(key.public_bytes_raw()).decode()
 
 
-def _write_new(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123  a descriptor
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_all(folder: Path, files: Mapping[str, str]) -> None:
+    """All of the files, or none: half a pair of keys looks like one that can be used."""
+    with contextlib.ExitStack() as undo:
+        for name, text in files.items():
+            path = folder / name
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            undo.callback(path.unlink)
+            with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123  a descriptor
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        sync_folder(folder)
+        undo.pop_all()
 
 
 def keys_ready(keys: Keys) -> None:

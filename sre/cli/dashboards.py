@@ -38,15 +38,15 @@ def dashboards() -> None:
 @common_options
 def build(out: Path, run: Run) -> int:
     """Write the dashboards of this declaration: storefront.json and journeys.json."""
-    from sre.slo.dashboards import build as build_all  # noqa: PLC0415  only when it runs
+    from sre.core.files import replace_file  # noqa: PLC0415  only when it runs
+    from sre.slo.dashboards import build as build_all  # noqa: PLC0415
 
     shown = shown_of(run.settings())
     if not shown.journeys:
         raise UsageError("no journey runs as a probe, so there is nothing to draw")
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name, text in build_all(shown).items():
-            (out / name).write_text(text, encoding="utf-8")
+            replace_file(out / name, text.encode(), mode=0o644)
             run.emit(str(out / name))
     except OSError as error:
         raise UsageError(f"cannot write into {out}: {error.strerror}") from error

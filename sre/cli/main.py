@@ -5,6 +5,7 @@ Only click is imported here; a command's own module is loaded when the command i
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from importlib import import_module
@@ -13,9 +14,11 @@ from typing import Any
 
 import click
 
-from sre.core.errors import Interrupted, SreError, Terminated
+from sre.core.errors import Interrupted, SreError, Terminated, Transient
 
 __all__ = ["EXIT_CODES", "LazyGroup", "cli", "main"]
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 
 EXIT_CODES = """\b
 Exit codes:
@@ -107,6 +110,8 @@ def run(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
+    except OSError as error:
+        return _say(_full(error)) if error.errno in _NO_ROOM else _bug(error)
     except Exception as error:  # noqa: BLE001  the one place that turns a bug of ours into exit 70
         return _bug(error)
     return code if isinstance(code, int) else 0
@@ -117,6 +122,11 @@ def _say(error: SreError) -> int:
 
     click.echo(redactor.mask(f"sre: {error}" if "\n" not in str(error) else str(error)), err=True)
     return error.exit_code
+
+
+def _full(error: OSError) -> Transient:
+    where = f" for {error.filename}" if error.filename else ""
+    return Transient(f"{error.strerror}{where}; make room and run it again")
 
 
 def _bug(error: Exception) -> int:

@@ -160,9 +160,10 @@ def _watched(promises: tuple[Promise, ...]) -> tuple[Promise, ...]:
 
 
 def _write(path: Path, text: str) -> Path:
+    from sre.core.files import replace_file  # noqa: PLC0415  only when it runs
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        replace_file(path, text.encode(), mode=0o644)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
     return path
