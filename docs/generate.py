@@ -4,7 +4,7 @@
     python docs/generate.py --check    changes nothing; exit 1 and a diff where code and text differ
 
 A mark is `<!-- generated: NAME [ARGUMENT] -->`, its end `<!-- end -->`; RENDERERS lists the names.
-What a key means stands in its class's docstring under `Attributes:`, else below in MEANINGS. A key
+What a key means stands in its class's docstring under `Attributes:`, else in meanings.yaml. A key
 without a meaning, or with two, is an error.
 """
 
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+import yaml
 
 from sre import settings
 from sre.cli.main import EXIT_CODES, cli
@@ -42,205 +43,8 @@ DOCS = Path(__file__).resolve().parent
 EXAMPLES = DOCS.parent / "examples"
 WIDTH = 96
 
-MEANINGS = {
-    "Shop": """
-        name: for people and reports.
-        synthetic: the header that marks every request of a probe or a load test.
-        """,
-    "Synthetic": """
-        header: its name.
-        value: a template. The run's number is in it by default.
-        """,
-    "Targets": """
-        allow: who may be contacted, see below.
-        """,
-    "Links": """
-        runbooks, dashboards: an address that alerts will link to.
-        """,
-    "DefaultsSpec": """
-        headers, follow, timeout, body_limit, keep_alive, expect, refused, retry, pause: as in a
-            step.
-        """,
-    "JourneySpec": """
-        steps: steps and `use: FRAGMENT`, in order.
-        every: between the starts of two runs as a probe. `null`: no probe, load tests alone.
-        timeout: of one run's steps. Setup has as much again, cleanup its own, planned pauses do
-            not count.
-        side_effects: `order`: the journey places orders. See below.
-        budget: how often probes may run it, at most. Needed with `side_effects: order`.
-        vars: evaluated once a run, in order. A text is a template; any other value stays as it is;
-            `{secret: true, value: "${env:NAME}"}` is masked everywhere.
-        headers: of every step. A step's own header of the same name replaces it.
-        data: a row of a CSV file for each run.
-        defaults: as at the top, and over it.
-        setup: steps that run once for each virtual user; what they extract and their cookies stay.
-        cleanup: steps that run at the end, whatever happened.
-        cleanup_timeout: for all of `cleanup`.
-        """,
-    "StepSpec": """
-        name: a letter or `_`, then up to 62 letters, digits, `_` or `-`. One of its kind in the
-            journey. It becomes a label, so it is no template.
-        get, post, put, patch, delete, head, options: the address. Exactly one of them.
-        group: gathers rows and numbers under one name. Changes nothing else.
-        query: joined to the address. A list sends the name several times.
-        headers: a text, a list, or `{secret: true, value: …}`.
-        form: a body of form fields, URL-encoded.
-        json: a body of JSON, any value.
-        body: a body of text. Give the `Content-Type` yourself.
-        multipart: a body of parts. Each is a text, `{file: PATH, filename, type}` or
-            `{value: TEXT, filename, type}`.
-        follow: redirects, up to 10, each a row of the result.
-        timeout: of one attempt, its redirects included.
-        body_limit: bytes after decompression. More fails with reason `body`.
-        keep_alive: `false`: a connection of its own.
-        sandbox: this step pays with a test method.
-        idempotency_key: `{header: NAME}`. A random value, the same when this run resends this step.
-        expect: what the answer must be. See expectations.
-        refused: a business refusal; any one part that matches is enough.
-        until: ask again until this holds. Replaces `expect`.
-        extract: variables to take from the answer. See extractors.
-        retry: send again after these reasons. Off unless written.
-        when, unless: a variable that exists, `"${x} == y"`, `"${x} != y"`, or a list of these.
-        pause: a customer thinking after the step: `2s` or `1s..3s`. Under load alone.
-        repeat: how often: `3` or `3..7`. Under load alone; a probe does it once.
-        """,
-    "UseSpec": """
-        use: the fragment's name.
-        when, unless: for all of its steps together.
-        repeat: all of its steps together, under load alone.
-        """,
-    "ExpectSpec": """
-        status: `200`, `"200..299"`, or a list of these.
-        header: name to text. The text is the whole value, or a regular expression after `~`.
-        contains: a text, or a list of which all must be there.
-        matches: a regular expression, or a list of which all must match somewhere.
-        json: JMESPath to a value, `"~regex"`, or `{min, max, exists, count}`.
-        css: a selector (at least one element), or a mapping: to a number (that many), a text (one
-            that contains it) or `{count, text}`.
-        size: of the body in bytes after decompression: exactly that, or `{min, max}`.
-        below: as long or longer fails with reason `slow`.
-        slow: as long or longer is `degraded`, reason `slow`. The journey goes on.
-        """,
-    "ExtractSpec": """
-        css: a selector. Takes the element's text; `json` or `regex` beside it look inside that
-            text.
-        json: JMESPath.
-        regex: the first group, else the whole match. Searches the body.
-        header: name of a header of the answer.
-        cookie: name of a cookie of this run.
-        url: a regular expression on the final address. The first group, else the whole match.
-        """,
-    "UntilSpec": """
-        expect: what must come true, instead of the step's `expect`.
-        within: for how long to ask. Then it has failed, reason `timeout`.
-        every: the wait between two requests.
-        """,
-    "RetrySpec": """
-        times: 1 to 10.
-        errors: reasons that are worth another try.
-        """,
-    "IdempotencySpec": """
-        header: its name.
-        """,
-    "DataSpec": """
-        file: CSV, UTF-8, names of variables in its first row. Relative to `sre.yaml`.
-        pick: `sequential` goes round, `random` draws, `unique` ends when all rows are used (the run
-            fails, reason `prober`).
-        """,
-    "CheckFields": """
-        name: as a step's. It becomes the label `probe`.
-        """,
-    "HttpProbe": """
-        method: of the request.
-        """,
-    "TcpProbe": """
-        host, port: where to.
-        """,
-    "TlsProbe": """
-        host, port: where to.
-        """,
-    "Limits": """
-        cpu: share of all processors that was busy while it looked.
-        memory: share that programs cannot get.
-        disk: the fullest of the mounts, in bytes or inodes.
-        fds: file descriptors of the whole system.
-        """,
-    "ExpiresWithin": """
-        degraded, failed: less time than this is left.
-        """,
-    "Objective": """
-        name: as a step's.
-        owner: who answers for it.
-        severity: whether its alert wakes somebody.
-        """,
-    "LoadTest": """
-        regression: compare with the runs before. Read, but not evaluated by this version.
-        invariants: what the database must say afterwards. Read, but not evaluated by this version.
-        """,
-    "Regression": """
-        metric: such as `checkout.response.p95`.
-        worse_than: by how much it may be worse.
-        runs: how many runs before count.
-        """,
-    "Invariant": """
-        name: for people.
-        database: one of `databases:`.
-        sql: gives one number.
-        equals, min, max: a number, `accepted.JOURNEY` or `ambiguous.JOURNEY`. Exactly one.
-        within: `ambiguous` widens by the orders nobody knows about.
-        """,
-    "Outcome": """
-        ok: everything as expected.
-        degraded: as expected, but slow.
-        refused: the shop said no for a reason of business: out of stock, card declined.
-        throttled: status 429, unless 429 is expected.
-        failed: not as expected, or no answer. Carries a reason.
-        blocked: the allow-list does not admit the address. Nothing was sent.
-        """,
-    "Reason": """
-        dns: the name has no address, or no answer came in time.
-        connect: no connection: refused, or closed before anything was sent.
-        tls: the handshake failed, or the certificate is not trusted.
-        timeout: no answer in time; an `until` was never met.
-        status: another status than expected.
-        header: a header is missing or different.
-        body: the body is different, no JSON, broken, or too large.
-        extract: a required value is not there, or a variable has no value.
-        slow: at or above `below`, or at or above `slow` (then `degraded`).
-        protocol: what came is no proper HTTP; too many redirects; an address that is none.
-        prober: our own fault: an unset environment variable, data rows used up, a bug. No event of
-            an objective.
-        """,
-    "Cause": """
-        worker_lost: a worker process died. Its last second is missing. | Read
-            `worker-N.log`; free memory; run again.
-        counters: arrivals and ends do not add up. A bug of ours. | Report it with the folder.
-        no_arrivals: nothing was due. | Raise the rate or the time.
-        no_samples: no run of a journey was answered, or all were refused or throttled and
-            no threshold judges that. | Is the shop up? Look at the reasons.
-        too_few_samples: a threshold has fewer than `min_samples` to stand on. | Longer, or
-            more; or lower `min_samples` if you know why.
-        achieved_rate: under {achieved} of the planned arrivals came in time. | `--workers`, or a
-            bigger machine.
-        lateness: the 99th percentile of lateness is above its limit. | As above. Do not run the
-            generator on the shop's machine.
-        loop_lag: the event loop stalled: p99 above {loop_lag_p99}. | `--workers`.
-        cpu: a worker used over {cpu} of a core for five seconds. | `--workers`, if there are cores.
-        starvation: others had the CPU over {starvation} of the time when it wanted one. |
-            Free a core.
-        steal: the host took over {steal} of the CPU away. | Another machine; no burstable type.
-        file_descriptors: over {file_descriptors} in use. | Raise `ulimit -n`.
-        dropped: arrivals were dropped at `max_in_flight`, and no threshold judges that. | Usually
-            the shop is too slow. Raise `max_in_flight`, or say what is allowed:
-            `checkout.dropped < 1%`.
-        blocked: a redirect led outside `targets.allow`. | Add it there, or mend the redirect.
-        prober: runs failed in the generator itself. | Read the report's examples and
-            `worker-N.log`.
-        ungated_failures: over {ungated_failures} of a journey failed and no threshold judges
-            that. | Declare one: `checkout.failed < 0.5%`.
-        """,
-}
-"""What keys mean where no docstring says so, in the form of a docstring's `Attributes:`."""
+MEANINGS: dict[str, str] = yaml.safe_load((DOCS / "meanings.yaml").read_text("utf-8"))
+"""What keys mean where no docstring says so."""
 
 _TWINS: dict[str, type[Any]] = {
     "StepSpec": Step, "DefaultsSpec": Step, "JourneySpec": Journey, "ExpectSpec": Expectation,
@@ -269,7 +73,7 @@ def meanings(cls: type[Any]) -> dict[str, tuple[str, ...]]:
     for key in added:
         if key in told or key not in keys:
             why = "is explained in its docstring too" if key in told else "does not exist"
-            raise Wrong(f"MEANINGS: {cls.__name__}.{key} {why}; take it out")
+            raise Wrong(f"meanings.yaml: {cls.__name__}.{key} {why}; take it out")
     twin = _parsed(_attributes(_TWINS[cls.__name__])) if cls.__name__ in _TWINS else {}
     found = {**twin, **told, **added}
     groups: dict[str, list[str]] = {}
