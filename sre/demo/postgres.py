@@ -11,14 +11,13 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sre.core.errors import Transient
 from sre.core.secrets import redactor
 from sre.demo.guard import Guarded, remove_folder
 from sre.demo.ports import HOST, free_port
 from sre.demo.postgres_binaries import Owner, binaries_for, environment, version_of
+from sre.demo.served import Served
 
 __all__ = ["EmbeddedPostgres"]
 
@@ -38,7 +37,7 @@ _SETTINGS = {
 }
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(Served):
     """A PostgreSQL server that lives and dies with this process.
 
     Its folder stands under the temporary directory, not beside the caller's files: PostgreSQL
@@ -63,18 +62,6 @@ class EmbeddedPostgres:
         self._folder: Path | None = None
         self._server: Guarded | None = None
         redactor.add(self._password)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def __repr__(self) -> str:
         return f"EmbeddedPostgres({HOST}:{self.port}, version={self.version!r})"

@@ -10,13 +10,13 @@ import signal
 import sysconfig
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sre.core.errors import MissingExtra, Transient
 from sre.core.secrets import redactor
 from sre.demo.guard import Guarded
 from sre.demo.ports import HOST, free_port
+from sre.demo.served import Served
 
 __all__ = ["EmbeddedS3"]
 
@@ -26,7 +26,7 @@ _GRPC = 10_000
 _TRIES = 3
 
 
-class EmbeddedS3:
+class EmbeddedS3(Served):
     """An S3 server with one bucket, in a folder of its own; it ends with this process."""
 
     def __init__(self, folder: Path) -> None:
@@ -37,18 +37,6 @@ class EmbeddedS3:
         self.secret_key = secrets.token_urlsafe(24)
         self._server: Guarded | None = None
         redactor.add(self.secret_key)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def endpoint(self) -> str:

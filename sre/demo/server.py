@@ -11,8 +11,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import sre
@@ -20,6 +19,7 @@ from sre.core.errors import Transient, UsageError
 from sre.core.secrets import redactor
 from sre.demo.guard import Guarded
 from sre.demo.ports import HOST, free_port
+from sre.demo.served import Served
 from sre.demo.shop import CONFIG_VARIABLE, ShopConfig
 from sre.demo.shop_faults import FAULTS
 from sre.demo.shop_seed import install
@@ -30,7 +30,7 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 
 
-class ShopServer:
+class ShopServer(Served):
     """The shop under gunicorn on 127.0.0.1; it ends with this process.
 
     Args:
@@ -64,18 +64,6 @@ class ShopServer:
         self._access_log = access_log
         self._server: Guarded | None = None
         redactor.add(self.fault_token)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def __repr__(self) -> str:
         return f"ShopServer({self.url})"
