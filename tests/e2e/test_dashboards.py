@@ -101,8 +101,9 @@ def test_a_broken_checkout_pages_with_production_windows(
     page = 'ALERTS{sloth_slo="checkout-available",window="1h",alertstate="firing"}'
     with prometheus_scraping(watched.metrics, rules=[watched.rules]) as prom:
         prom.wait_for(f"{left} == 1", 60)
-        prom.wait_for('slo:objective:ratio{sloth_slo="checkout-fast"}', 10)
-        prom.wait_for('slo:sli_error:ratio_rate5m{sloth_slo="checkout-fast"}', 10)
+        for about in ("checkout-fast", "api-checkout-available"):
+            for record in ("period_error_budget_remaining:ratio", "sli_error:ratio_rate5m"):
+                prom.wait_for(f'slo:{record}{{sloth_slo="{about}"}}', 60)
         code, said = status(watched, prom, "--format", "json")
         assert code == 0, said
         one = json.loads(said)["objectives"][0]
