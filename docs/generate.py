@@ -28,7 +28,7 @@ import yaml
 
 from sre import settings
 from sre.cli.main import EXIT_CODES, cli
-from sre.core.metrics import CATALOGUE, MetricInfo
+from sre.core.metrics import MetricInfo
 from sre.core.units import Duration, Rate, Share, Size
 from sre.journey.expect import Expectation
 from sre.journey.extract import Extractor
@@ -37,6 +37,7 @@ from sre.journey.result import Outcome, Reason
 from sre.loadtest.model import LoadTest, stages_of
 from sre.loadtest.profiles import PROFILES
 from sre.loadtest.validity import Cause, Limits
+from sre.probes.catalogue import all_metrics
 from sre.probes.kinds import KINDS
 
 DOCS = Path(__file__).resolve().parent
@@ -213,7 +214,7 @@ def probe_kinds(_argument: str) -> str:
             if dataclasses.is_dataclass(inner) and key != "max":
                 both = "`warn` and `max`" if key == "warn" else f"`{key}`"
                 parts.append(f"{both}:\n\n{_option_table(inner)}")  # type: ignore[arg-type]
-        parts.append(example(f"probe-{name}.yaml"))
+        parts.append(example(f"kinds/{name}.yaml"))
     return "\n\n".join(parts)
 
 
@@ -295,9 +296,9 @@ def _helps(command: click.Command, context: click.Context) -> Iterator[tuple[str
 
 
 _HEADINGS = {
-    "sre_probe_host_": "The machine (`kind: host`)",
-    "sre_probe_tls_": "Certificates (`kind: tls`)",
+    **{f"sre_probe_{kind}_": f"`kind: {kind}`" for kind in KINDS.names()},
     "sre_probe_": "Probes and journeys",
+    "sre_backup_": "Backups",
     "sre_": "The process itself",
 }
 
@@ -305,7 +306,7 @@ _HEADINGS = {
 def metrics(_argument: str) -> str:
     """The catalogue, a table for each part."""
     parts: dict[str, list[MetricInfo]] = {}
-    for metric in CATALOGUE.values():
+    for metric in all_metrics().values():
         prefix = next(prefix for prefix in _HEADINGS if metric.name.startswith(prefix))
         parts.setdefault(prefix, []).append(metric)
     return "\n\n".join(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +21,6 @@ from sre.core.config import (
     Node,
     Problems,
     decode,
-    decode_kind,
     json_schema,
     read_tree,
     resolve,
@@ -35,17 +33,18 @@ from sre.journey.shop import Links, Shop, Targets
 from sre.journey.spec import DefaultsSpec, JourneySpec
 from sre.loadtest.model import LoadTest
 from sre.loadtest.thresholds import Names, parse_threshold
-from sre.probes.kinds import KINDS
-from sre.probes.model import Check, CheckFields, check_from
+from sre.probes.declare import SECTIONS as WATCH_SECTIONS
+from sre.probes.declare import Shape as WatchShape
+from sre.probes.declare import declare as declare_watching
+from sre.probes.model import Check
 from sre.slo.model import Objective
 
 __all__ = ["Settings", "load_settings", "schema"]
 
 _TEMPLATES = ("journeys", "fragments", "defaults", "shop.synthetic", "probes")
-_HTTP_TEMPLATES = ("url", "headers", "query", "body", "form", "json", "expect")
 _SECTIONS = (
     "version", "include", "shop", "targets", "links", "defaults", "fragments", "journeys",
-    "probes", "objectives", "loadtests", *BACKUP_SECTIONS,
+    *WATCH_SECTIONS, "objectives", "loadtests", *BACKUP_SECTIONS,
 )  # fmt: skip
 _LATER = frozenset({"clusters", "traffic", "degrade", "drills"})
 
@@ -87,10 +86,10 @@ def load_settings(path: Path | str) -> Settings:
     links = _one(Links, root.get("links"), "links", problems) or Links()
     known = shop or Shop("unknown", "http://shop.invalid", "staging")  # to find the other problems
     journeys = compile_journeys(root, known, path.parent, problems)
-    probes = _probes(root.get("probes"), journeys, problems)
+    backups = declare(root, problems)
+    probes = declare_watching(root, journeys, backups.databases, problems).probes
     objectives = _objectives(root.get("objectives"), journeys, probes, problems)
     loadtests = _loadtests(root.get("loadtests"), journeys, problems)
-    backups = declare(root, problems)
     problems.raise_if_any()
     if shop is None:
         raise ConfigError(problems.found)
@@ -123,8 +122,7 @@ def _sections(root: Node, problems: Problems) -> None:
     _known_sections(root, problems)
     for key in ("journeys", "fragments", "loadtests"):
         _must_be(root.get(key), "mapping", key, problems)
-    for key in ("probes", "objectives"):
-        _must_be(root.get(key), "sequence", key, problems)
+    _must_be(root.get("objectives"), "sequence", "objectives", problems)
 
 
 def _known_sections(root: Node, problems: Problems) -> None:
@@ -156,31 +154,6 @@ def _targets(node: Node | None, problems: Problems) -> Targets:
             problems.add(entry, f"targets.allow[{index}]", str(error))
     found: Targets | None = _one(Targets, node, "targets", problems)
     return found or Targets()
-
-
-def _probes(
-    node: Node | None, journeys: dict[str, Journey], problems: Problems
-) -> tuple[Check, ...]:
-    checks: dict[str, Check] = {}
-    for index, raw in enumerate(node.elements if node else ()):
-        where = f"probes[{index}]"
-        kind = raw.get("kind")
-        http = kind is not None and kind.scalar == "http"
-        item = resolve(raw, keep=_HTTP_TEMPLATES if http else ())
-        made = decode_kind(KINDS, item, where=where, problems=problems, common=CheckFields)
-        if made is None:
-            continue
-        check = check_from(made.common, made.kind, made.own)
-        say = partial(problems.add, item.get("name") or item, f"{where}.name")
-        if check.name in checks:
-            say(f"two probes are named {check.name!r}; rename one")
-        elif check.name in journeys and check.journey != check.name:
-            say(f"a journey is named {check.name!r} and is a probe itself; rename one")
-        if check.journey is not None and check.journey not in journeys:
-            at = item.get("journey") or item
-            problems.add(at, f"{where}.journey", _unknown("journey", check.journey, journeys))
-        checks[check.name] = check
-    return tuple(checks.values())
 
 
 def _unknown(what: str, name: str, known: Any) -> str:
@@ -249,7 +222,7 @@ def _loadtests(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Document(BackupShape):
+class _Document(BackupShape, WatchShape):
     """The shape of sre.yaml, for the JSON Schema alone."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -261,7 +234,6 @@ class _Document(BackupShape):
     defaults: DefaultsSpec | None = None
     fragments: dict[str, list[Any]] = field(default_factory=dict)
     journeys: dict[str, JourneySpec] = field(default_factory=dict)
-    probes: list[dict[str, Any]] = field(default_factory=list)
     objectives: list[Objective] = field(default_factory=list)
     loadtests: dict[str, LoadTest] = field(default_factory=dict)
 

@@ -8,12 +8,27 @@ has() {
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres ;;
     prometheus) command -v prometheus && command -v promtool ;;
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
-    age | zstd | openssl | curl) command -v "$1" ;;
+    mariadb-server) command -v mariadbd ;;
+    rabbitmq-server) [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ;;
+    nginx-light) command -v nginx ;;
+    nagios4-core) command -v nagios4 ;;
+    zabbix-server-pgsql) command -v zabbix_server && [ -d /usr/share/zabbix-server-pgsql ] ;;
+    zabbix-frontend-php) [ -d /usr/share/zabbix ] ;;
+    php-cli) command -v php ;;
+    php-pgsql) php -m | grep -qx pgsql ;;
+    influxdb) command -v influxd ;;
+    *) command -v "$1" ;;
   esac >/dev/null
 }
 
+packages=(
+  postgresql prometheus chromium age zstd openssl curl prometheus-blackbox-exporter
+  mariadb-server redis-server memcached rabbitmq-server haproxy nginx-light
+  nagios4-core zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql influxdb
+)
+
 missing() {
-  for package in postgresql prometheus chromium age zstd openssl curl; do
+  for package in "${packages[@]}"; do
     has "$package" || printf '%s ' "$package"
   done
 }

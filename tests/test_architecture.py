@@ -114,6 +114,16 @@ def test_every_kind_has_an_example_and_stands_in_the_documents(table: str, name:
     )
 
 
+def test_every_kind_of_probe_has_an_example_that_a_test_runs() -> None:
+    tests = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests/e2e/kinds").glob("test_*.py")
+    )
+    for name in load("sre.probes.kinds:KINDS").names():
+        assert (ROOT / "examples" / "kinds" / f"{name}.yaml").exists(), name
+        assert f'run_example("{name}"' in tests, f"no test runs examples/kinds/{name}.yaml"
+        assert f'serve_example("{name}"' in tests, f"no test serves examples/kinds/{name}.yaml"
+
+
 def imported(*argv: str) -> set[str]:
     """The top-level packages that a run of Python imports."""
     done = subprocess.run(

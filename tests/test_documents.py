@@ -19,7 +19,8 @@ from sre.backup.databases import DATABASES
 from sre.backup.storage import STORES
 from sre.cli.main import cli
 from sre.core.errors import UsageError
-from sre.core.metrics import CATALOGUE, MetricInfo, describe
+from sre.core.metrics import MetricInfo, describe
+from sre.probes.catalogue import all_metrics
 from sre.probes.kinds import KINDS
 from sre.settings import load_settings
 
@@ -163,10 +164,10 @@ def test_every_command_stands_in_the_documents() -> None:
 def test_metrics_that_are_named_exist(path: Path) -> None:
     for name in re.findall(r"\bsre_[a-z0-9_]+", read(path)):
         if name.endswith("_"):  # `sre_probe_…` speaks of all that begin so
-            assert any(known.startswith(name) for known in CATALOGUE), f"{short(path)}: {name}…"
+            assert any(known.startswith(name) for known in all_metrics()), f"{short(path)}: {name}…"
         else:
             try:
-                describe(name)
+                describe(name, all_metrics())
             except UsageError as error:
                 pytest.fail(f"{short(path)}: {error}")
 
@@ -219,5 +220,5 @@ def families() -> Iterator[tuple[str, str, str]]:
 
 def test_the_catalogue_says_what_is_exported() -> None:
     for name, kind, text in families():
-        known = CATALOGUE.get(name)
+        known = all_metrics().get(name)
         assert known == MetricInfo(name, kind, text, known.labels if known else ()), name  # type: ignore[arg-type]

@@ -118,7 +118,8 @@ def declared_of(settings: Settings, plan: Plan) -> Declared:
 
 def plan_of(settings: Settings) -> Plan:
     """What the declaration means to the probes."""
-    from sre.journey.guard import Guard  # noqa: PLC0415  only when it runs
+    from sre.core.secrets import Secret  # noqa: PLC0415  only when it runs
+    from sre.journey.guard import Guard  # noqa: PLC0415
     from sre.probes.plan import Plan, all_checks  # noqa: PLC0415
 
     checks = all_checks(settings.probes, settings.journeys)
@@ -134,4 +135,9 @@ def plan_of(settings: Settings) -> Plan:
             if objective.subject in (check.journey, check.name) and objective.step is None:
                 edges[check.name] = edges.get(check.name, ()) + edge
     guard = Guard(settings.targets.allow, settings.shop.base_url)
-    return Plan(checks, settings.shop, guard, settings.journeys, edges, step_edges)
+    dsns = {
+        name: dsn
+        for name, each in settings.databases.items()
+        if isinstance(dsn := getattr(each.database, "dsn", None), Secret)
+    }
+    return Plan(checks, settings.shop, guard, settings.journeys, edges, step_edges, dsns)

@@ -1,11 +1,13 @@
 """Which metrics does the product export, with which labels, and what do they mean?
 
 Documents, rules and dashboards may name only what stands here; tests hold them, and the
-exporters, to it. Labels are bounded: never a URL, an order number or an error text.
+exporters, to it; a kind of probe lists its own numbers beside its code. Labels are bounded: never
+a URL, an order number or an error text.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,65 +77,6 @@ _PROBES = (
         "Samples that probes found beyond the limit of one run.",
     ),
 )  # fmt: skip
-
-_TLS = (
-    MetricInfo(
-        "sre_probe_tls_verified", "gauge",
-        "Whether a handshake with full verification worked: trust, name, dates, protocol.",
-        ("probe",),
-    ),
-    MetricInfo(
-        "sre_probe_tls_earliest_expiry_timestamp_seconds", "gauge",
-        "When the first certificate of the chain that the server sends ends.", ("probe",),
-    ),
-    MetricInfo(
-        "sre_probe_tls_version_info", "gauge", "Protocol that was agreed on; always 1.",
-        ("probe", "version"),
-    ),
-    MetricInfo(
-        "sre_probe_tls_cipher_info", "gauge", "Cipher that was agreed on; always 1.",
-        ("probe", "cipher"),
-    ),
-    MetricInfo(
-        "sre_probe_tls_certificate_info", "gauge", "The server's own certificate; always 1.",
-        ("probe", "fingerprint_sha256"),
-    ),
-)  # fmt: skip
-
-
-def _host(name: str, text: str, *labels: str) -> MetricInfo:
-    kind: Literal["counter", "gauge"] = "counter" if name.endswith("_total") else "gauge"
-    return MetricInfo(f"sre_probe_host_{name}", kind, text, ("probe", *labels))
-
-
-_HOST = (
-    _host(
-        "collector_success", "Whether a part of the host could be measured in time.", "collector"
-    ),
-    _host("cpu_seconds_total", "Processor time since the start, all processors together.", "mode"),
-    _host("cpu_used_ratio", "Share of all processors that was busy."),
-    _host("cpus", "Processors."),
-    _host("memory_size_bytes", "Memory there is."),
-    _host("memory_available_bytes", "Memory that programs can still get."),
-    _host("memory_used_ratio", "Share of memory that programs cannot get."),
-    _host("swap_size_bytes", "Swap space there is."),
-    _host("swap_used_bytes", "Swap space in use."),
-    _host("disk_size_bytes", "Size of a file system.", "mount"),
-    _host("disk_available_bytes", "Space that ordinary users can get.", "mount"),
-    _host("disk_used_ratio", "Share that ordinary users cannot get.", "mount"),
-    _host("inodes_used_ratio", "Share of inodes in use.", "mount"),
-    _host("disk_read_bytes_total", "Bytes read from a device.", "device"),
-    _host("disk_written_bytes_total", "Bytes written to a device.", "device"),
-    _host("network_receive_bytes_total", "Bytes received.", "device"),
-    _host("network_transmit_bytes_total", "Bytes sent.", "device"),
-    _host("network_errors_total", "Packets lost to errors.", "device"),
-    _host("network_drops_total", "Packets dropped.", "device"),
-    _host("open_files", "File descriptors in use on the whole system."),
-    _host("open_files_limit", "File descriptors that the system allows."),
-    _host("load", "Processes that ran or waited to, on average over a window.", "window"),
-    _host("boot_timestamp_seconds", "When the machine was started."),
-    _host("processes", "Running processes of a name.", "name"),
-)
 
 _PROCESS = (
     MetricInfo(
@@ -206,24 +149,24 @@ _BACKUP = (
 )  # fmt: skip
 
 CATALOGUE: dict[str, MetricInfo] = {
-    metric.name: metric for metric in (*_PROBES, *_TLS, *_HOST, *_PROCESS, *_BACKUP)
+    metric.name: metric for metric in (*_PROBES, *_PROCESS, *_BACKUP)
 }
-"""Every metric by name."""
+"""By name, every metric but those that a kind of probe declares beside its code."""
 
 
-def describe(name: str) -> MetricInfo:
+def describe(name: str, catalogue: Mapping[str, MetricInfo] = CATALOGUE) -> MetricInfo:
     """The metric that a series belongs to (`…_bucket`, `…_sum`, `…_count` to their histogram).
 
     Raises:
         UsageError: nothing exports such a series.
     """
-    if name in CATALOGUE:
-        return CATALOGUE[name]
+    if name in catalogue:
+        return catalogue[name]
     for suffix in ("_bucket", "_sum", "_count"):
-        metric = CATALOGUE.get(name.removesuffix(suffix))
+        metric = catalogue.get(name.removesuffix(suffix))
         if name.endswith(suffix) and metric is not None and metric.type == "histogram":
             return metric
-    raise UsageError(f"no metric is named {name!r}; core/metrics.py lists those there are")
+    raise UsageError(f"no metric is named {name!r}; docs/metrics.md lists those there are")
 
 
 def series_of(metric: MetricInfo) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString, TypeVar
 
-from psycopg import Connection, OperationalError, rows
+from psycopg import Connection, rows
 from psycopg_pool import ConnectionPool
 
 __all__ = ["Database", "Session"]
@@ -72,6 +72,9 @@ class Database:
             min_size=1,
             max_size=size,
             timeout=10,
+            # After a restart of the server every idle connection of every worker is dead. Found
+            # out before a request has it, it is no customer's error.
+            check=ConnectionPool.check_connection,
             kwargs={"autocommit": True, "application_name": "demo-shop"},
             name="shop",
             open=True,
@@ -91,14 +94,8 @@ class Database:
 
     @contextmanager
     def _connection(self) -> Iterator[Connection[Any]]:
-        try:
-            with self._pool.connection() as connection:
-                yield connection
-        except OperationalError:
-            # After a restart of the server every idle connection is dead: one request shall find
-            # that out, not one for each connection.
-            self._pool.check()
-            raise
+        with self._pool.connection() as connection:
+            yield connection
 
     def close(self) -> None:
         """Give all connections back."""

@@ -11,14 +11,44 @@ from pathlib import Path
 import psutil
 
 from sre.core.clock import SystemClock
+from sre.probes.facts import Facts
 from sre.probes.model import Gauge
 
-__all__ = ["Found", "collectors"]
+__all__ = ["FACTS", "Found", "collectors"]
 
 _SAMPLE = 0.2
 _MAX_DEVICES = 16
 _VIRTUAL = ("loop", "ram", "veth", "br-", "dm-", "zram")
 _FILE_NR = Path("/proc/sys/fs/file-nr")
+
+FACTS = Facts(
+    "host",
+    ("collector_success", "Whether a part of the host could be measured in time.", "collector"),
+    ("cpu_seconds_total", "Processor time since the start, all processors together.", "mode"),
+    ("cpu_used_ratio", "Share of all processors that was busy."),
+    ("cpus", "Processors."),
+    ("memory_size_bytes", "Memory there is."),
+    ("memory_available_bytes", "Memory that programs can still get."),
+    ("memory_used_ratio", "Share of memory that programs cannot get."),
+    ("swap_size_bytes", "Swap space there is."),
+    ("swap_used_bytes", "Swap space in use."),
+    ("disk_size_bytes", "Size of a file system.", "mount"),
+    ("disk_available_bytes", "Space that ordinary users can get.", "mount"),
+    ("disk_used_ratio", "Share that ordinary users cannot get.", "mount"),
+    ("inodes_used_ratio", "Share of inodes in use.", "mount"),
+    ("disk_read_bytes_total", "Bytes read from a device.", "device"),
+    ("disk_written_bytes_total", "Bytes written to a device.", "device"),
+    ("network_receive_bytes_total", "Bytes received.", "device"),
+    ("network_transmit_bytes_total", "Bytes sent.", "device"),
+    ("network_errors_total", "Packets lost to errors.", "device"),
+    ("network_drops_total", "Packets dropped.", "device"),
+    ("open_files", "File descriptors in use on the whole system."),
+    ("open_files_limit", "File descriptors that the system allows."),
+    ("load", "Processes that ran or waited to, on average over a window.", "window"),
+    ("boot_timestamp_seconds", "When the machine was started."),
+    ("processes", "Running processes of a name.", "name"),
+)
+"""What a machine tells."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +83,6 @@ def collectors(
     return parts | {f"disk {mount}": functools.partial(_disk, mount) for mount in mounts}
 
 
-def _gauge(name: str, value: float, text: str, /, **labels: str) -> Gauge:
-    counter = name.endswith("_total")
-    return Gauge(f"sre_probe_host_{name}", float(value), text, tuple(labels.items()), counter)
-
-
 def _cpu() -> Found:
     before = psutil.cpu_times()
     SystemClock().sleep(_SAMPLE)
@@ -67,10 +92,9 @@ def _cpu() -> Found:
         spent.pop(counted_twice, None)
     idle = spent.get("idle", 0.0) + spent.get("iowait", 0.0)
     ratio = min(1.0, max(0.0, 1 - idle / sum(spent.values()))) if sum(spent.values()) else 0.0
-    text = "Processor time since the start, all processors together."
-    gauges = [_gauge("cpu_seconds_total", getattr(after, mode), text, mode=mode) for mode in spent]
-    gauges.append(_gauge("cpu_used_ratio", ratio, "Share of all processors that was busy."))
-    gauges.append(_gauge("cpus", psutil.cpu_count() or 1, "Processors."))
+    gauges = [FACTS("cpu_seconds_total", getattr(after, mode), mode=mode) for mode in spent]
+    gauges.append(FACTS("cpu_used_ratio", ratio))
+    gauges.append(FACTS("cpus", psutil.cpu_count() or 1))
     return Found(tuple(gauges), {"cpu": ratio})
 
 
@@ -78,11 +102,11 @@ def _memory() -> Found:
     ram, swap = psutil.virtual_memory(), psutil.swap_memory()
     ratio = 1 - ram.available / ram.total
     gauges = (
-        _gauge("memory_size_bytes", ram.total, "Memory there is."),
-        _gauge("memory_available_bytes", ram.available, "Memory that programs can still get."),
-        _gauge("memory_used_ratio", ratio, "Share of memory that programs cannot get."),
-        _gauge("swap_size_bytes", swap.total, "Swap space there is."),
-        _gauge("swap_used_bytes", swap.used, "Swap space in use."),
+        FACTS("memory_size_bytes", ram.total),
+        FACTS("memory_available_bytes", ram.available),
+        FACTS("memory_used_ratio", ratio),
+        FACTS("swap_size_bytes", swap.total),
+        FACTS("swap_used_bytes", swap.used),
     )
     return Found(gauges, {"memory": ratio})
 
@@ -94,10 +118,10 @@ def _disk(mount: str) -> Found:
     ratio = taken / (taken + free) if taken + free else 0.0
     inodes = 1 - stat.f_favail / stat.f_files if stat.f_files else 0.0
     gauges = (
-        _gauge("disk_size_bytes", size, "Size of a file system.", mount=mount),
-        _gauge("disk_available_bytes", free, "Space that ordinary users can get.", mount=mount),
-        _gauge("disk_used_ratio", ratio, "Share that ordinary users cannot get.", mount=mount),
-        _gauge("inodes_used_ratio", inodes, "Share of inodes in use.", mount=mount),
+        FACTS("disk_size_bytes", size, mount=mount),
+        FACTS("disk_available_bytes", free, mount=mount),
+        FACTS("disk_used_ratio", ratio, mount=mount),
+        FACTS("inodes_used_ratio", inodes, mount=mount),
     )
     return Found(gauges, {"disk": max(ratio, inodes)})
 
@@ -107,9 +131,8 @@ def _disk_io() -> Found:
     gauges: list[Gauge] = []
     for device in _physical(devices):
         io = devices[device]
-        read, written = "Bytes read from a device.", "Bytes written to a device."
-        gauges.append(_gauge("disk_read_bytes_total", io.read_bytes, read, device=device))
-        gauges.append(_gauge("disk_written_bytes_total", io.write_bytes, written, device=device))
+        gauges.append(FACTS("disk_read_bytes_total", io.read_bytes, device=device))
+        gauges.append(FACTS("disk_written_bytes_total", io.write_bytes, device=device))
     return Found(tuple(gauges))
 
 
@@ -118,32 +141,29 @@ def _network() -> Found:
     gauges: list[Gauge] = []
     for device in _physical(devices):
         io = devices[device]
-        for name, value, text in (
-            ("network_receive_bytes_total", io.bytes_recv, "Bytes received."),
-            ("network_transmit_bytes_total", io.bytes_sent, "Bytes sent."),
-            ("network_errors_total", io.errin + io.errout, "Packets lost to errors."),
-            ("network_drops_total", io.dropin + io.dropout, "Packets dropped."),
+        for name, value in (
+            ("network_receive_bytes_total", io.bytes_recv),
+            ("network_transmit_bytes_total", io.bytes_sent),
+            ("network_errors_total", io.errin + io.errout),
+            ("network_drops_total", io.dropin + io.dropout),
         ):
-            gauges.append(_gauge(name, value, text, device=device))
+            gauges.append(FACTS(name, value, device=device))
     return Found(tuple(gauges))
 
 
 def _fds() -> Found:
     used, _, limit = (int(number) for number in _FILE_NR.read_text(encoding="ascii").split())
     gauges = (
-        _gauge("open_files", used, "File descriptors in use on the whole system."),
-        _gauge("open_files_limit", limit, "File descriptors that the system allows."),
+        FACTS("open_files", used),
+        FACTS("open_files_limit", limit),
     )
     return Found(gauges, {"fds": used / limit})
 
 
 def _system() -> Found:
-    text = "Processes that ran or waited to, on average over a window."
     windows = zip(("1m", "5m", "15m"), psutil.getloadavg(), strict=True)
-    gauges = [_gauge("load", load, text, window=window) for window, load in windows]
-    gauges.append(
-        _gauge("boot_timestamp_seconds", psutil.boot_time(), "When the machine was started.")
-    )
+    gauges = [FACTS("load", load, window=window) for window, load in windows]
+    gauges.append(FACTS("boot_timestamp_seconds", psutil.boot_time()))
     return Found(tuple(gauges))
 
 
@@ -152,8 +172,7 @@ def _processes(wanted: Mapping[str, int]) -> Found:
     for process in psutil.process_iter(["name"]):
         if process.info["name"] in running:
             running[process.info["name"]] += 1
-    text = "Running processes of a name."
-    gauges = tuple(_gauge("processes", count, text, name=name) for name, count in running.items())
+    gauges = tuple(FACTS("processes", count, name=name) for name, count in running.items())
     short = tuple(
         f"{running[name]} processes named {name} (at least {least})"
         for name, least in wanted.items()

@@ -13,9 +13,11 @@ from sre.core.units import Duration
 from sre.journey.result import Outcome, Reason, StepResult
 
 if TYPE_CHECKING:
+    from sre.core.secrets import Secret
     from sre.journey.guard import Guard
     from sre.journey.model import Journey
     from sre.journey.shop import Shop
+    from sre.probes.facts import Facts
 
 __all__ = [
     "GOOD",
@@ -93,6 +95,7 @@ class ProbeContext:
         deadline: when it must have answered.
         guard: the allow-list; asked before anything is sent, once for each address.
         journeys: by name, for the kinds that run one.
+        dsns: how to reach the databases of the declaration, by name.
         cancelled: set when the run should end early; cleanup still happens.
         sequence: which run of this probe it is since the process began, from 0.
     """
@@ -102,6 +105,7 @@ class ProbeContext:
     shop: Shop
     clock: Clock
     journeys: Mapping[str, Journey] = field(default_factory=dict)
+    dsns: Mapping[str, Secret] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
     sequence: int = 0
 
@@ -111,7 +115,12 @@ class Probe(Protocol):
 
     A kind is a frozen dataclass whose fields are its configuration. It is built once and its
     `check` is called many times, also from several threads at once, so it keeps no state.
+
+    Attributes:
+        facts: the numbers that it exports beside the outcome, declared once.
     """
+
+    facts: ClassVar[Facts]
 
     def check(self, context: ProbeContext) -> Reading:
         """Look once and answer before `context.deadline`.

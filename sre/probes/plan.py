@@ -15,6 +15,7 @@ from sre.probes.kinds.journey import JourneyProbe
 from sre.probes.model import Check, ProbeContext
 
 if TYPE_CHECKING:
+    from sre.core.secrets import Secret
     from sre.journey.guard import Guard
     from sre.journey.model import Journey
 
@@ -31,6 +32,7 @@ class Plan:
     Attributes:
         edges: histogram edges in seconds beyond the default ones, by probe name.
         step_edges: the same for steps, by `JOURNEY/STEP`.
+        dsns: how to reach the databases of the declaration, by name.
     """
 
     checks: tuple[Check, ...]
@@ -39,6 +41,7 @@ class Plan:
     journeys: Mapping[str, Journey] = field(default_factory=dict)
     edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     step_edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    dsns: Mapping[str, Secret] = field(default_factory=dict)
 
     def context(
         self, check: Check, clock: Clock, cancelled: threading.Event, sequence: int = 0
@@ -50,6 +53,7 @@ class Plan:
             shop=self.shop,
             clock=clock,
             journeys=self.journeys,
+            dsns=self.dsns,
             cancelled=cancelled,
             sequence=sequence,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sre.core.errors import UsageError
-from sre.core.metrics import describe
+from sre.core.metrics import CATALOGUE, MetricInfo, describe
 
 __all__ = ["Drawn", "Fault", "faults", "metrics_in"]
 
@@ -50,11 +50,16 @@ class Fault:
         return f"{self.path}: {self.where}: {self.message}"
 
 
-def faults(files: Iterable[Drawn]) -> tuple[Fault, ...]:
-    """What is wrong with files that belong together: rules record what dashboards show."""
+def faults(
+    files: Iterable[Drawn], known: Mapping[str, MetricInfo] = CATALOGUE
+) -> tuple[Fault, ...]:
+    """What is wrong with files that belong together: rules record what dashboards show.
+
+    `known` are the metrics that somebody exports.
+    """
     files = list(files)
     recorded = {name for file in files for name in file.records}
-    return tuple(fault for file in files for fault in _faults(file, recorded))
+    return tuple(fault for file in files for fault in _faults(file, recorded, known))
 
 
 def metrics_in(expression: str) -> set[str]:
@@ -64,20 +69,20 @@ def metrics_in(expression: str) -> set[str]:
     return {name for name in names if name.lower() not in _WORDS}
 
 
-def _faults(file: Drawn, recorded: Set[str]) -> Iterator[Fault]:
+def _faults(file: Drawn, recorded: Set[str], known: Mapping[str, MetricInfo]) -> Iterator[Fault]:
     if not file.queries:
         yield Fault(file.path, "file", "it asks nothing")
     for where, expression in file.queries:
         for name in sorted(metrics_in(expression) - recorded - _BUILT_IN):
-            if not _exported(name):
+            if not _exported(name, known):
                 yield Fault(file.path, where, f"nobody exports or records {name!r}")
     if file.board is not None:
         yield from _board_faults(file.path, file.board)
 
 
-def _exported(name: str) -> bool:
+def _exported(name: str, known: Mapping[str, MetricInfo]) -> bool:
     try:
-        describe(name)
+        describe(name, known)
     except UsageError:
         return False
     return True

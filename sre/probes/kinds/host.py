@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from sre.core.units import Share
 from sre.journey.result import Outcome, Reason, Row, StepResult
-from sre.probes.hostparts import Found, collectors
+from sre.probes.facts import Facts
+from sre.probes.hostparts import FACTS, Found, collectors
 from sre.probes.isolate import isolated
-from sre.probes.model import Gauge, ProbeContext, Reading
+from sre.probes.model import ProbeContext, Reading
 
 __all__ = ["HostProbe", "Limits", "judge"]
 
@@ -51,6 +52,7 @@ class HostProbe:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    facts: ClassVar[Facts] = FACTS
     mounts: tuple[str, ...] = ("/",)
     processes: dict[str, int] = field(default_factory=dict)
     warn: Limits = Limits()
@@ -72,7 +74,7 @@ class HostProbe:
         row = Row("host", outcome, seconds, reason=reason, message=message)
         step = StepResult("host", outcome, seconds, reason=reason, rows=(row,), message=message)
         gauges = [gauge for part in found.values() for gauge in part.gauges]
-        gauges += [_success(name, good=name in found) for name in done]
+        gauges += [FACTS("collector_success", name in found, collector=name) for name in done]
         return Reading(outcome, seconds, reason, message, (step,), tuple(gauges))
 
 
@@ -97,9 +99,3 @@ def judge(
 
 
 _FINE = (Outcome.OK, Reason.NONE, "")
-
-
-def _success(name: str, *, good: bool) -> Gauge:
-    text = "Whether a part of the host could be measured in time."
-    labels = (("collector", name),)
-    return Gauge("sre_probe_host_collector_success", float(good), text, labels)

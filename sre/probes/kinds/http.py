@@ -13,6 +13,7 @@ from sre.journey.compile import single_step
 from sre.journey.drive import run_once
 from sre.journey.model import Journey
 from sre.journey.shop import Shop
+from sre.probes.facts import Facts
 from sre.probes.model import ProbeContext, Reading
 from sre.probes.path import reading_of
 
@@ -37,6 +38,7 @@ class HttpProbe:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    facts: ClassVar[Facts] = Facts("http")
     url: str
     method: Literal["get", "head", "post", "put", "patch", "delete", "options"] = "get"
     headers: dict[str, Any] = field(default_factory=dict)

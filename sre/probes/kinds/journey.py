@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sre.journey.drive import run_once
+from sre.probes.facts import Facts
 from sre.probes.model import ProbeContext, Reading
 from sre.probes.path import reading_of
 
@@ -21,6 +22,7 @@ class JourneyProbe:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    facts: ClassVar[Facts] = Facts("journey")
     journey: str
 
     def check(self, context: ProbeContext) -> Reading:

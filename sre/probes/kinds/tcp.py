@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from sre.journey.result import Reason
 from sre.probes.dial import Attempt, Trouble, admitted, connect, secured
+from sre.probes.facts import Facts
 from sre.probes.model import ProbeContext, Reading
 
 __all__ = ["TcpProbe"]
@@ -31,6 +32,7 @@ class TcpProbe:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    facts: ClassVar[Facts] = Facts("tcp")
     host: str
     port: int
     send: str | None = None

@@ -16,13 +16,28 @@ from sre.core.units import Duration
 from sre.journey.guard import Admission
 from sre.journey.result import Outcome, Reason
 from sre.probes.dial import Attempt, Trouble, admitted, connect, handle_for, perform, secured
+from sre.probes.facts import Facts
 from sre.probes.model import Gauge, ProbeContext, Reading
 
-__all__ = ["ExpiresWithin", "Facts", "TlsProbe", "judge"]
+__all__ = ["ExpiresWithin", "Seen", "TlsProbe", "judge"]
 
 _DAY = 86400.0
 _DEGRADED = Duration(14 * _DAY)
 _FAILED = Duration(3 * _DAY)
+FACTS = Facts(
+    "tls",
+    (
+        "verified",
+        "Whether a verified handshake worked: trust, name, dates, protocol.",
+    ),
+    (
+        "earliest_expiry_timestamp_seconds",
+        "When the first certificate of the chain that the server sends ends.",
+    ),
+    ("version_info", "Protocol that was agreed on; always 1.", "version"),
+    ("cipher_info", "Cipher that was agreed on; always 1.", "cipher"),
+    ("certificate_info", "The server's own certificate; always 1.", "fingerprint_sha256"),
+)
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -40,7 +55,7 @@ class ExpiresWithin:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Seen:
     """What the handshakes told.
 
     Attributes:
@@ -71,6 +86,7 @@ class TlsProbe:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    facts: ClassVar[Facts] = FACTS
     host: str
     port: int = 443
     server_name: str | None = None
@@ -94,11 +110,11 @@ class TlsProbe:
         now = context.clock.wall()
         return attempt.reading(*judge(facts, self.expires_within, now, verify=self.verify))
 
-    def _observe(self, attempt: Attempt) -> Facts:
+    def _observe(self, attempt: Attempt) -> Seen:
         name = self.server_name or self.host
         admission = admitted(attempt, self.host, self.port)
         expiry, fingerprint = _chain(attempt, admission, name)
-        session, untrusted = Facts(), ""
+        session, untrusted = Seen(), ""
         aside = Attempt("verdict", attempt.context)
         try:
             session = _session(aside, admission, self._strict(), name)
@@ -119,7 +135,7 @@ class TlsProbe:
 
 
 def judge(
-    facts: Facts, limits: ExpiresWithin, now: float, *, verify: bool
+    facts: Seen, limits: ExpiresWithin, now: float, *, verify: bool
 ) -> tuple[Outcome, Reason, str]:
     """The verdict on what was found (pure)."""
     left = math.inf if facts.earliest_expiry is None else facts.earliest_expiry - now
@@ -144,14 +160,14 @@ def _lax() -> ssl.SSLContext:
     return context
 
 
-def _session(attempt: Attempt, admission: Admission, context: ssl.SSLContext, name: str) -> Facts:
+def _session(attempt: Attempt, admission: Admission, context: ssl.SSLContext, name: str) -> Seen:
     """Protocol and cipher of a handshake on a connection of its own. Raises Trouble."""
     with (
         closing(connect(attempt, admission)) as raw,
         closing(secured(attempt, raw, context, name)) as connection,
     ):
         cipher = connection.cipher()
-        return Facts(version=connection.version(), cipher=cipher[0] if cipher else None)
+        return Seen(version=connection.version(), cipher=cipher[0] if cipher else None)
 
 
 def _chain(attempt: Attempt, admission: Admission, name: str) -> tuple[float | None, str | None]:
@@ -177,19 +193,14 @@ def _fingerprint(certificate: dict[str, str]) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate["Cert"].strip())).hexdigest()
 
 
-def _gauges(facts: Facts) -> list[Gauge]:
-    trusted = "Whether a handshake with full verification worked: trust, name, dates, protocol."
-    gauges = [Gauge("sre_probe_tls_verified", float(not facts.untrusted), trusted)]
+def _gauges(facts: Seen) -> list[Gauge]:
+    gauges = [FACTS("verified", not facts.untrusted)]
     if facts.earliest_expiry is not None:
-        name = "sre_probe_tls_earliest_expiry_timestamp_seconds"
-        text = "When the first certificate of the chain that the server sends ends."
-        gauges.append(Gauge(name, facts.earliest_expiry, text))
-    for label, value, text in (
-        ("version", facts.version, "Protocol that was agreed on; always 1."),
-        ("cipher", facts.cipher, "Cipher that was agreed on; always 1."),
-        ("fingerprint_sha256", facts.fingerprint, "The server's own certificate; always 1."),
-    ):
-        what = "certificate" if label == "fingerprint_sha256" else label
-        if value is not None:
-            gauges.append(Gauge(f"sre_probe_tls_{what}_info", 1.0, text, ((label, value),)))
+        gauges.append(FACTS("earliest_expiry_timestamp_seconds", facts.earliest_expiry))
+    if facts.version is not None:
+        gauges.append(FACTS("version_info", 1, version=facts.version))
+    if facts.cipher is not None:
+        gauges.append(FACTS("cipher_info", 1, cipher=facts.cipher))
+    if facts.fingerprint is not None:
+        gauges.append(FACTS("certificate_info", 1, fingerprint_sha256=facts.fingerprint))
     return gauges

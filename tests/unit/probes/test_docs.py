@@ -23,8 +23,8 @@ def test_the_four_touches_are_shown_for_a_real_kind():
     assert {file for file, _ in BLOCKS} >= {
         "sre/probes/kinds/tcp.py",
         "sre/probes/kinds/__init__.py",
-        "examples/probe-tcp.yaml",
-        "tests/contracts/test_probe.py",
+        "examples/kinds/tcp.yaml",
+        "tests/contracts/kinds/tcp.py",
     }
 
 
@@ -35,4 +35,4 @@ def test_named_files_exist():
 
 @pytest.mark.parametrize("kind", KINDS.names())
 def test_every_kind_has_an_example(kind):
-    assert (ROOT / "examples" / f"probe-{kind}.yaml").exists()
+    assert (ROOT / "examples" / "kinds" / f"{kind}.yaml").exists()

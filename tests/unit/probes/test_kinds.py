@@ -19,7 +19,7 @@ from sre.probes.kinds.host import HostProbe, Limits
 from sre.probes.kinds.host import judge as judge_host
 from sre.probes.kinds.http import HttpProbe
 from sre.probes.kinds.tcp import TcpProbe
-from sre.probes.kinds.tls import ExpiresWithin, Facts, TlsProbe, judge
+from sre.probes.kinds.tls import ExpiresWithin, Seen, TlsProbe, judge
 from sre.probes.model import ProbeContext, Reading
 from tests.servers.hostile import Hostile
 from tests.servers.net import reset_on_close
@@ -174,7 +174,7 @@ class TestTls:
     )
     def test_days_left(self, left, outcome):
         limits = ExpiresWithin(Duration(14 * DAY), Duration(3 * DAY))
-        facts = Facts(earliest_expiry=NOW + left * DAY, version="TLSv1.3")
+        facts = Seen(earliest_expiry=NOW + left * DAY, version="TLSv1.3")
         assert judge(facts, limits, NOW, verify=True)[0] is outcome
 
     def test_limits_in_the_wrong_order(self):

@@ -1,0 +1,88 @@
+"""What does the declaration say about watching, once it has been read and checked?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
+
+from sre.core.config import Node, Problems, decode_kind, resolve
+from sre.journey.model import Journey
+from sre.probes.kinds import KINDS
+from sre.probes.model import Check, CheckFields, check_from
+
+__all__ = ["SECTIONS", "Shape", "Watching", "declare"]
+
+SECTIONS = ("probes",)
+"""The keys of sre.yaml that `declare` reads."""
+
+_HTTP_TEMPLATES = ("url", "headers", "query", "body", "form", "json", "expect")
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Everything that the sections say, names resolved."""
+
+    probes: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The shape of the sections, for a JSON Schema alone."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    probes: list[dict[str, Any]] = field(default_factory=list)
+
+
+def declare(
+    root: Node, journeys: Mapping[str, Journey], databases: Iterable[str], problems: Problems
+) -> Watching:
+    """The sections of a root, every problem at its line. Contacts nothing."""
+    probes = _list(root, "probes", problems)
+    return Watching(_probes(probes, journeys, tuple(databases), problems))
+
+
+def _list(root: Node, section: str, problems: Problems) -> Node | None:
+    node = root.get(section)
+    empty = node is not None and node.kind == "scalar" and not node.text
+    if node is not None and node.kind != "sequence" and not empty:
+        problems.add(node, section, "expected a list (- …)")
+    return node
+
+
+def _probes(
+    node: Node | None, journeys: Mapping[str, Journey], databases: Iterable[str], problems: Problems
+) -> tuple[Check, ...]:
+    checks: dict[str, Check] = {}
+    for index, raw in enumerate(node.elements if node else ()):
+        where = f"probes[{index}]"
+        kind = raw.get("kind")
+        http = kind is not None and kind.scalar == "http"
+        item = resolve(raw, keep=_HTTP_TEMPLATES if http else ())
+        made = decode_kind(KINDS, item, where=where, problems=problems, common=CheckFields)
+        if made is None:
+            continue
+        check = check_from(made.common, made.kind, made.own)
+        say = partial(problems.add, item.get("name") or item, f"{where}.name")
+        if check.name in checks:
+            say(f"two probes are named {check.name!r}; rename one")
+        elif check.name in journeys and check.journey != check.name:
+            say(f"a journey is named {check.name!r} and is a probe itself; rename one")
+        if check.journey is not None and check.journey not in journeys:
+            at = item.get("journey") or item
+            problems.add(at, f"{where}.journey", _unknown("journey", check.journey, journeys))
+        database = getattr(made.own, "database", None)
+        if database is not None and database not in databases:
+            at = item.get("database") or item
+            problems.add(at, f"{where}.database", _unknown("database", database, databases))
+        checks[check.name] = check
+    return tuple(checks.values())
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+    return f"there is no {what} {name!r}; {hint}"
