@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sre.probes.catalogue import all_metrics
 from sre.slo.dashboards import JourneyShown, Shown, build
 from sre.slo.promise import Watch
 from sre.slo.rules import recorded
@@ -28,7 +29,7 @@ def drawn(text: str, name: str = "x.json") -> Drawn:
 
 def test_every_panel_is_described_placed_and_asks_for_what_exists():
     rules = Drawn("rules", (("a", "up"),), frozenset(recorded(SHOWN.promises)))
-    assert faults([*map(drawn, build(SHOWN).values()), rules]) == ()
+    assert faults([*map(drawn, build(SHOWN).values()), rules], all_metrics()) == ()
 
 
 def test_a_shop_without_objectives_or_host_probe_has_dashboards_too():
