@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -154,6 +155,12 @@ class Guard:
             entries = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
         self._entries = tuple(parse_entry(entry) for entry in entries)
         self._resolve = resolve or system_resolve
+
+    def using(self, resolve: Resolver) -> Guard:
+        """The same list with another resolver, for a caller that prefers some addresses."""
+        other = copy(self)
+        other._resolve = resolve
+        return other
 
     def admit(self, host: str, port: int, timeout: float) -> Admission:
         """The one address to connect to. Called for each connection and each redirect hop.
