@@ -5,7 +5,8 @@ The arithmetic is that of the generated alerts (`sre.slo.burn`), over the page's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import Literal
 
 from sre.page.counts import Track
@@ -16,7 +17,10 @@ from sre.slo import windows
 from sre.slo.burn import Sample, budget_left, burn_rates, error_ratio
 from sre.slo.model import Objective
 
-__all__ = ["budget_of", "promise_of", "samples_of"]
+__all__ = ["POINTS", "budget_of", "promise_of", "samples_of"]
+
+POINTS = 60
+"""Pieces of the curve that shows how a budget went."""
 
 
 def budget_of(
@@ -45,7 +49,27 @@ def budget_of(
         bad=total - sum(sample.good for sample in inside),
         total=total,
         covered=0.0 if since is None else min(float(objective.window), now - since),
+        curve=_curve(inside, now, windows.budget_of(objective)),
     )
+
+
+def _curve(inside: Sequence[Sample], now: float, budget: Fraction) -> tuple[float, ...]:
+    """How today's budget was used up: 1 at the beginning of the history, `left` at its end."""
+    allowed = float(budget) * sum(sample.total for sample in inside)
+    if not allowed:
+        return ()
+    begin = min(sample.at for sample in inside)
+    width = max(now - begin, 1.0) / POINTS
+    bad = [0] * POINTS
+    for sample in inside:
+        at = min(POINTS - 1, int((sample.at - begin) / width))
+        bad[at] += sample.total - sample.good
+    spent = 0
+    left = [1.0]
+    for count in bad:
+        spent += count
+        left.append(1.0 - spent / allowed)
+    return tuple(left)
 
 
 def samples_of(track: Track, now: float, *, latency: bool) -> list[Sample]:

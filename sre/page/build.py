@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sre.core.facts import Fact
@@ -11,7 +11,17 @@ from sre.page import words
 from sre.page.budgets import budget_of
 from sre.page.counts import Cell
 from sre.page.history import History, Standing, plain
-from sre.page.model import Budget, Component, Declared, Proof, State, StatusPage, Step
+from sre.page.incidents import incidents_of, told
+from sre.page.model import (
+    Budget,
+    Component,
+    Declared,
+    Maintenance,
+    Proof,
+    State,
+    StatusPage,
+    Step,
+)
 from sre.page.proofs import proofs_of
 from sre.probes.model import Check
 from sre.probes.record import STALE_AFTER
@@ -20,6 +30,8 @@ __all__ = ["Moment", "build"]
 
 _HOUR, _DAY = 3600, 86400
 _SLICES = 48
+_CHARTED = 60
+"""Probes that are drawn in full; of more, those that work stand in a list."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,8 @@ class Moment:
 
 def build(declared: Declared, at: Moment) -> StatusPage:
     """The page; journeys before single probes, in each the worst first."""
-    components = tuple(sorted((_component(c, at) for c in declared.checks), key=_order))
+    plans = tuple(declared.plans(at.now))
+    components = tuple(_components(declared.checks, at, plans))
     budgets = tuple(budget_of(o, declared.checks, at.history, at.now) for o in declared.objectives)
     proofs: tuple[Proof, ...] = proofs_of(at.facts, declared.databases, declared.runbooks)
     return StatusPage(
@@ -56,7 +69,24 @@ def build(declared: Declared, at: Moment) -> StatusPage:
         budgets=budgets,
         proofs=proofs,
         notes=at.notes,
+        incidents=incidents_of(at.history.episodes, told(at.facts), at.now),
+        plans=plans,
     )
+
+
+def _components(
+    checks: Sequence[Check], at: Moment, plans: Sequence[Maintenance]
+) -> Iterator[Component]:
+    """Journeys before single probes, in each the worst first; charts for the first of them."""
+    going_on = [plan for plan in plans if plan.covers(at.now)]
+    bare = sorted((_component(check, at) for check in checks), key=_order)
+    drawn = 0
+    for found in bare:
+        plan = next((plan.name for plan in going_on if found.name in plan.names), "")
+        one = replace(found, maintenance=plan)
+        brief = one.state is State.WORKS and one.journey is None and drawn >= _CHARTED
+        drawn += not brief
+        yield replace(one, brief=True) if brief else _charted(one, at)
 
 
 def sentence(components: Sequence[Component], now: float) -> str:
@@ -83,7 +113,8 @@ def _about(component: Component, now: float, verb: str = "is ") -> str:
     since = "" if component.since is None else f" since {words.moment(component.since, now)}"
     because = f" ({component.because})" if component.because else ""
     state = f"{verb}{component.state}" if verb else ""
-    return f"{component.name} {state}".rstrip() + since + because
+    planned = ", in maintenance" if component.maintenance else ""
+    return f"{component.name} {state}".rstrip() + since + because + planned
 
 
 def _unknown(those: Sequence[Component], everything: Sequence[Component]) -> str:
@@ -134,12 +165,6 @@ def _order(component: Component) -> tuple[bool, int]:
 
 def _component(check: Check, at: Moment) -> Component:
     standing = at.history.standings.get(check.name)
-    track = at.history.track(plain(check.name))
-    minutes = track.last(_HOUR, 60, at.now)
-    slices = track.last(_DAY, _DAY // _SLICES, at.now)
-    day = Cell()
-    for cell in slices:
-        day = day.plus(cell)
     empty = Component(
         name=check.name,
         kind=check.kind,
@@ -147,13 +172,23 @@ def _component(check: Check, at: Moment) -> Component:
         state=State.UNKNOWN,
         journey=check.journey,
         why="waiting for its first run",
-        hour=tuple(cell.mean for cell in minutes),
-        day=tuple(_worst(cell) for cell in slices),
-        good=day.good + day.slow,
-        total=day.total,
         steps=tuple(_step(step) for step in at.steps.get(check.name, ())),
     )
     return empty if standing is None else _standing(empty, check, standing, at.now)
+
+
+def _charted(one: Component, at: Moment) -> Component:
+    """With its last hour and its last day."""
+    track = at.history.track(plain(one.name))
+    slices = track.last(_DAY, _DAY // _SLICES, at.now)
+    day = track.last(_DAY, _DAY, at.now)[0]
+    return replace(
+        one,
+        hour=tuple(cell.mean for cell in track.last(_HOUR, 60, at.now)),
+        day=tuple(_worst(cell) for cell in slices),
+        good=day.good + day.slow,
+        total=day.total,
+    )
 
 
 def _standing(empty: Component, check: Check, standing: Standing, now: float) -> Component:

@@ -14,7 +14,7 @@ from sre.page import words
 from sre.page.markup import escape
 from sre.page.model import State
 
-__all__ = ["ICON_LINKS", "icon", "latency_line", "meter", "strip"]
+__all__ = ["ICON_LINKS", "curve", "icon", "latency_line", "meter", "strip"]
 
 _SHAPES = {
     State.WORKS: '<circle class="f" cx="8" cy="8" r="7"/>'
@@ -116,6 +116,27 @@ def _bar(index: int, state: State | None) -> str:
     return (
         f'<rect class="{state or "none"}" x="{index * 4}" y="{28 - height}" '
         f'width="3" height="{height}"/>'
+    )
+
+
+def curve(left: Sequence[float], name: str) -> str:
+    """How a budget went, oldest at the left; the floor is where nothing is left."""
+    if len(left) < 2:
+        return ""
+    width = 118 / (len(left) - 1)
+    points = [
+        (round(index * width, 1), round(2 + 26 * (1 - min(max(share, 0.0), 1.0)), 1))
+        for index, share in enumerate(left)
+    ]
+    spent = next((index for index, share in enumerate(left) if share <= 0), None)
+    text = f"Error budget of {name} over the time seen: from 100% to {left[-1]:.0%}"
+    path = "L".join(f"{x:g} {y:g}" for x, y in points)
+    tone = "failing" if spent is not None else "works" if left[-1] >= 0.25 else "slow"
+    return (
+        f'<svg class="line curve {tone}" viewBox="0 0 118 30" preserveAspectRatio="none" '
+        f'role="img" aria-label="{escape(text)}"><title>{escape(text)}</title>'
+        f'<path class="x" d="M0 28.5H118"/><path class="a" d="M0 28.5L{path}L118 28.5z"/>'
+        f'<path class="l" d="M{path}"/></svg>'
     )
 
 

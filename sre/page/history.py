@@ -12,7 +12,8 @@ from typing import Any
 
 from sre.core.secrets import redactor
 from sre.journey.result import Outcome, Reason, StepResult
-from sre.page.counts import Cell, Track
+from sre.page.counts import FULL, HOURS, MINUTES, Cell, Room, Track
+from sre.page.incidents import MOST, Episode, episodes_from
 from sre.page.model import State
 from sre.probes.model import Reading
 from sre.probes.runner import Result
@@ -95,18 +96,52 @@ class History:
     def __init__(self) -> None:
         self.standings: dict[str, Standing] = {}
         self.tracks: dict[str, Track] = {}
+        self.failing: dict[str, Episode] = {}
+        self.past: list[Episode] = []
+        self._room = FULL
+        self._full: frozenset[str] = frozenset()
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """Every failure that is remembered, those that go on last."""
+        return [*self.past, *self.failing.values()]
 
     def add(self, result: Result, now: float, subjects: Iterable[Subject] = ()) -> None:
         """A run ended at `now`; `subjects` are those of the objectives, in any order."""
-        self.standings[result.probe] = _next(self.standings.get(result.probe), result, now)
+        standing = _next(self.standings.get(result.probe), result, now)
+        self.standings[result.probe] = standing
+        self._follow(result.probe, standing)
         for subject in dict.fromkeys((plain(result.probe), *subjects)):
             cell = _cell(subject, result)
             if cell is not None:
-                self.tracks.setdefault(subject.key, Track()).add(cell, now)
+                self._track(subject).add(cell, now)
 
     def track(self, subject: Subject) -> Track:
         """The counts of a subject; empty ones if it has none."""
         return self.tracks.get(subject.key) or Track()
+
+    def fit(self, probes: int, subjects: Iterable[Subject]) -> None:
+        """Share room among this many probes; what objectives count keeps its full room."""
+        self._room = room_for(probes)
+        self._full = frozenset(subject.key for subject in subjects)
+        for key, track in self.tracks.items():
+            track.room = FULL if key in self._full else self._room
+
+    def _track(self, subject: Subject) -> Track:
+        track = self.tracks.get(subject.key)
+        if track is None:
+            room = FULL if subject.key in self._full else self._room
+            track = self.tracks[subject.key] = Track(room)
+        return track
+
+    def _follow(self, probe: str, standing: Standing) -> None:
+        """Open an episode when it begins to fail, close it when it has stopped."""
+        if standing.state is State.FAILING:
+            because = ": ".join(part for part in (standing.step, standing.reason) if part)
+            self.failing.setdefault(probe, Episode(probe, standing.since, None, because))
+        elif standing.state is not State.UNKNOWN and probe in self.failing:
+            self.past.append(replace(self.failing.pop(probe), ended=standing.since))
+            del self.past[:-MOST]
 
     def forget(self, keep: Iterable[Subject], probes: Iterable[str], now: float) -> None:
         """Drop what is no longer declared and has not been seen for a week."""
@@ -117,6 +152,8 @@ class History:
         for name in [name for name in self.standings if name not in known]:
             if self.standings[name].ran < limit:
                 del self.standings[name]
+        for name in [name for name in self.failing if name not in known]:
+            self.past.append(replace(self.failing.pop(name), ended=now))
 
     def as_data(self) -> dict[str, Any]:
         """For the state file."""
@@ -124,6 +161,7 @@ class History:
             "schema": SCHEMA,
             "standings": {name: asdict(one) for name, one in self.standings.items()},
             "tracks": {key: track.as_data() for key, track in self.tracks.items()},
+            "episodes": [asdict(one) for one in self.episodes],
         }
 
     @classmethod
@@ -134,7 +172,27 @@ class History:
         history = cls()
         history.standings = {str(n): _standing(one) for n, one in data["standings"].items()}
         history.tracks = {str(k): Track.from_data(one) for k, one in data["tracks"].items()}
+        for one in episodes_from(data.get("episodes", [])):
+            if one.ended is None:
+                history.failing[one.probe] = one
+            else:
+                history.past.append(one)
         return history
+
+
+def room_for(probes: int) -> Room:
+    """Full room for a shop of the usual size; for thousands of probes no less than a day of hours.
+
+    Ten thousand probes take some 70 MB.
+    """
+    if probes <= _ORDINARY:
+        return FULL
+    share = _CELLS // probes
+    return max(120, min(MINUTES, share * 4 // 7)), max(26, min(HOURS, share * 3 // 7))
+
+
+_ORDINARY = 200
+_CELLS = _ORDINARY * (MINUTES + HOURS)
 
 
 def _next(before: Standing | None, result: Result, now: float) -> Standing:

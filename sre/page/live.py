@@ -64,6 +64,7 @@ class LiveStatus:
         self._history = History()
         self._declared: Declared | None = None
         self._subjects: tuple[Subject, ...] = ()
+        self._names: frozenset[str] = frozenset()
         self._steps: dict[str, tuple[StepResult, ...]] = {}
         self._page: tuple[float, StatusPage] | None = None
         self._news = threading.Event()
@@ -102,16 +103,19 @@ class LiveStatus:
         watched = (*subjects, *(plain(name) for name in names))
         with self._lock:
             self._declared, self._subjects, self._page = declared, subjects, None
+            self._names = frozenset(names)
             self._steps = {name: s for name, s in self._steps.items() if name in names}
             self._history.forget(watched, names, self._clock.wall())
+            self._history.fit(len(names), subjects)
 
     def hear(self, result: Result) -> None:
         """A run has ended."""
         with self._lock:
-            if self._declared is None or not self._knows(result.probe):
+            if result.probe not in self._names:
                 return
             self._history.add(result, self._clock.wall(), self._subjects)
-            self._steps[result.probe] = result.reading.steps
+            if result.reading.journey is not None:
+                self._steps[result.probe] = result.reading.steps
             self._page = None
         self._news.set()
 
@@ -141,7 +145,7 @@ class LiveStatus:
     def _published(self) -> tuple[list[Fact], list[str]]:
         found: list[Fact] = []
         trouble: list[str] = []
-        for name in (name for topic in TOPICS for name in self._facts.names(topic)):
+        for name in (name for topic in (*TOPICS, "incident") for name in self._facts.names(topic)):
             try:
                 fact = self._facts.read(name)
             except SreError:
@@ -150,10 +154,6 @@ class LiveStatus:
             if fact is not None:
                 found.append(fact)
         return found, trouble
-
-    def _knows(self, probe: str) -> bool:
-        checks = self._declared.checks if self._declared else ()
-        return any(check.name == probe for check in checks)
 
     def _write(self) -> None:
         while not self._ended.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -15,6 +16,8 @@ __all__ = [
     "Budget",
     "Component",
     "Declared",
+    "Incident",
+    "Maintenance",
     "Proof",
     "State",
     "StatusPage",
@@ -37,17 +40,59 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
+class Maintenance:
+    """Announced work: failures of `names` in it are no surprise.
+
+    Attributes:
+        begins, ends: seconds since the epoch.
+    """
+
+    name: str
+    begins: float
+    ends: float
+    names: tuple[str, ...] = ()
+
+    def covers(self, moment: float) -> bool:
+        """Whether it goes on then."""
+        return self.begins <= moment < self.ends
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Something was broken: seen by probes, or told by whoever opened an incident.
+
+    Attributes:
+        names: the probes that saw it; of a told one what it says of itself.
+        ended: None while it goes on.
+        because: the step and reason of the first failure, or the severity.
+        told: opened by people, not found by probes.
+    """
+
+    names: tuple[str, ...]
+    began: float
+    ended: float | None
+    because: str = ""
+    told: bool = False
+
+
+def _no_plans(_now: float) -> tuple[Maintenance, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
 class Declared:
     """What sre.yaml says that the page is about.
 
     Attributes:
         databases: names whose backups are expected to be verified.
+        plans: announced maintenance around a moment, past ones of its day included.
     """
 
     shop: Shop
     checks: tuple[Check, ...] = ()
     objectives: tuple[Objective, ...] = ()
     databases: tuple[str, ...] = ()
+    plans: Callable[[float], Sequence[Maintenance]] = _no_plans
 
     @property
     def runbooks(self) -> tuple[str, ...]:
@@ -79,6 +124,8 @@ class Component:
         hour: mean seconds of each of the last 60 minutes, oldest first; None: no good run.
         day: the worst of each of the last 48 half hours, oldest first; None: no run.
         good, total: events of the last day.
+        brief: it works and is one of many: its charts are left out.
+        maintenance: the announced work that it is in now.
     """
 
     name: str
@@ -99,6 +146,8 @@ class Component:
     good: int = 0
     total: int = 0
     steps: tuple[Step, ...] = ()
+    brief: bool = False
+    maintenance: str = ""
 
     @property
     def because(self) -> str:
@@ -118,6 +167,7 @@ class Budget:
         burn_window: that window, seconds.
         fires: which alert its burn rates would raise now.
         covered: seconds of history that there are, at most the window.
+        curve: what was left of this budget after each sixtieth of the covered time, oldest first.
     """
 
     name: str
@@ -130,6 +180,7 @@ class Budget:
     bad: int = 0
     total: int = 0
     covered: float = 0.0
+    curve: tuple[float, ...] = ()
 
     @property
     def spent(self) -> bool:
@@ -144,7 +195,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Proof:
-    """The last time that something was proven: a backup restored, a runbook rehearsed.
+    """The last time that something was proven: a backup restored, a runbook rehearsed, a drill run.
 
     Attributes:
         good: None while there is no proof yet.
@@ -156,7 +207,7 @@ class Proof:
         failed: when it last failed to, if that was the last attempt.
     """
 
-    topic: Literal["backup", "runbook"]
+    topic: Literal["backup", "runbook", "drill"]
     name: str
     good: bool | None = None
     words: str = "none yet"
@@ -176,6 +227,8 @@ class StatusPage:
         sentence: how the shop is, in one sentence.
         details: what else must be known, a sentence each.
         notes: about the page itself (a history that was lost, say).
+        incidents: of the last month, the latest first.
+        plans: maintenance of today and what is announced, the next first.
     """
 
     now: float
@@ -188,3 +241,5 @@ class StatusPage:
     budgets: tuple[Budget, ...] = ()
     proofs: tuple[Proof, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    incidents: tuple[Incident, ...] = ()
+    plans: tuple[Maintenance, ...] = ()

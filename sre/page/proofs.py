@@ -1,8 +1,8 @@
-"""When was it last proven that a backup restores and a runbook works? (pure, from facts)
+"""When was it last proven that a backup restores, a runbook works, a drill passes? (pure, facts)
 
 Facts are read generically: what is there is shown, what is expected and missing is "none yet".
 They are `backup/DB/verified` {last, passed: {LEVEL: record}}, `backup/DB/run` {attempt, success},
-`runbook.ID` {last_run, last_rehearsal}; or, of either topic, `TOPIC.NAME` that is itself a record
+`runbook.ID` {last_run, last_rehearsal}; or, of any topic, `TOPIC.NAME` that is itself a record
 {id, at, level, passed, result, seconds, rto_seconds}. What has another shape is left out.
 """
 
@@ -19,9 +19,9 @@ from sre.page.model import Proof
 
 __all__ = ["TOPICS", "proofs_of"]
 
-Topic = Literal["backup", "runbook"]
+Topic = Literal["backup", "runbook", "drill"]
 Record = Mapping[str, Any]
-TOPICS: tuple[Topic, ...] = ("backup", "runbook")
+TOPICS: tuple[Topic, ...] = ("backup", "runbook", "drill")
 
 _LEVELS = {
     0: "signature checked",
@@ -79,12 +79,14 @@ def _proven(proof: Proof, record: Record) -> Proof:
         return proof
     good, level = _good(record), record.get("level")
     deep = _LEVELS.get(level, "verified") if type(level) is int else "verified"
-    result = str(record.get("result") or "failed")
+    result = str(record.get("result", record.get("verdict")) or "failed")
     words = {
         ("backup", True): deep,
         ("backup", False): "verification failed",
         ("runbook", True): "rehearsed",
         ("runbook", False): f"rehearsal: {result}",
+        ("drill", True): "passed",
+        ("drill", False): result,
     }[proof.topic, good]
     return replace(
         proof,
@@ -106,7 +108,8 @@ def _tried(proof: Proof, attempt: Record, success: Record) -> Proof:
 
 
 def _good(record: Record) -> bool:
-    result = str(record.get("result", record.get("outcome", "ok"))).lower()
+    told = (record.get(key) for key in ("result", "verdict", "outcome"))
+    result = str(next((word for word in told if word is not None), "ok")).lower()
     return result in _GOOD and record.get("passed", True) is True
 
 

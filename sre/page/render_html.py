@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from sre import __version__
 from sre.page import words
 from sre.page.draw import ICON_LINKS, icon
+from sre.page.events import incident_row, plan_row, proof_row
 from sre.page.markup import escape
 from sre.page.model import Component, State, StatusPage
 from sre.page.render_json import revision
-from sre.page.rows import budget_row, component_row, proof_row
+from sre.page.rows import budget_row, component_row, many_row
 from sre.page.script import SCRIPT
 from sre.page.style import STYLE
 
@@ -27,6 +28,10 @@ RELOAD = 20
 
 _LEGEND = ((State.WORKS, "works"), (State.SLOW, "slow"), (State.FAILING, "failing"),
            (State.UNKNOWN, "not known"))  # fmt: skip
+
+
+_PLANS, _INCIDENTS = 6, 6
+"""Rows that are shown at once."""
 
 
 def _hash(text: str) -> str:
@@ -84,12 +89,30 @@ def _sections(page: StatusPage) -> Iterable[str]:
     journeys = [c for c in page.components if c.journey is not None]
     probes = [c for c in page.components if c.journey is None]
     for title, those in (("Journeys", journeys), ("Probes", probes)):
-        if those:
-            yield _section(title, (component_row(c, page.now) for c in those))
-    if page.budgets:
-        yield _section("Objectives", (budget_row(b) for b in page.budgets))
-    for title, topic in (("Backups", "backup"), ("Runbooks", "runbook")):
+        yield _section(title, _rows(those, page.now))
+    yield _section("Objectives", (budget_row(b) for b in page.budgets))
+    yield _section("Maintenance", (plan_row(plan, page.now) for plan in page.plans[:_PLANS]))
+    yield _section("Incidents, last 30 days", _incidents(page))
+    for title, topic in (("Backups", "backup"), ("Runbooks", "runbook"), ("Drills", "drill")):
         yield _section(title, [proof_row(p, page.now) for p in page.proofs if p.topic == topic])
+
+
+def _rows(those: Sequence[Component], now: float) -> Iterable[str]:
+    yield from (component_row(one, now) for one in those if not one.brief)
+    brief = [one for one in those if one.brief]
+    if brief:
+        yield many_row(brief)
+
+
+def _incidents(page: StatusPage) -> Iterable[str]:
+    rows = [incident_row(one, page.now) for one in page.incidents]
+    yield from rows[:_INCIDENTS]
+    if len(rows) > _INCIDENTS:
+        yield (
+            '<li class="row many" data-key="earlier"><details><summary>'
+            f"{len(rows) - _INCIDENTS} earlier</summary>"
+            f'<ul class="rows">{"".join(rows[_INCIDENTS:])}</ul></details></li>'
+        )
 
 
 def _verdict(page: StatusPage) -> str:
@@ -147,7 +170,7 @@ def _proven(page: StatusPage, topic: str) -> tuple[str, str, str]:
 
 
 def _section(title: str, rows: Iterable[str]) -> str:
-    key = title.lower()
+    key = title.partition(",")[0].lower()
     body = "".join(rows)
     if not body:
         return ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from sre.core.masking import masked
 from sre.page import words
-from sre.page.model import Budget, Component, Proof, StatusPage
+from sre.page.model import Budget, Component, Incident, Maintenance, Proof, StatusPage
 
 __all__ = ["as_data", "render_json", "revision"]
 
@@ -40,6 +40,8 @@ def as_data(page: StatusPage) -> dict[str, Any]:
         "components": [_component(one) for one in page.components],
         "objectives": [_budget(one) for one in page.budgets],
         "proofs": [_proof(one) for one in page.proofs],
+        "incidents": [_incident(one) for one in page.incidents],
+        "maintenance": [_plan(one, page.now) for one in page.plans],
         "notes": page.notes,
     }
     result: dict[str, Any] = masked(data)
@@ -58,6 +60,7 @@ def _component(one: Component) -> dict[str, Any]:
         "reason": one.reason,
         "why": one.why,
         "detail": one.detail,
+        "maintenance": one.maintenance,
         "note": one.note,
         "seconds": _round(one.seconds),
         "last_run": _time(one.ran),
@@ -103,6 +106,26 @@ def _proof(one: Proof) -> dict[str, Any]:
         "id": one.id,
         "last_run": _time(one.ran),
         "last_failure": _time(one.failed),
+    }
+
+
+def _incident(one: Incident) -> dict[str, Any]:
+    return {
+        "names": list(one.names),
+        "began": _time(one.began),
+        "ended": _time(one.ended),
+        "because": one.because,
+        "told": one.told,
+    }
+
+
+def _plan(one: Maintenance, now: float) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "begins": _time(one.begins),
+        "ends": _time(one.ends),
+        "names": list(one.names),
+        "goes_on": one.covers(now),
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sre.page import words
-from sre.page.draw import icon, latency_line, meter, strip
-from sre.page.markup import escape
-from sre.page.model import Budget, Component, Proof, State, Step
+from collections.abc import Sequence
 
-__all__ = ["budget_row", "component_row", "proof_row"]
+from sre.page import words
+from sre.page.draw import curve, icon, latency_line, meter, strip
+from sre.page.markup import escape, stamp
+from sre.page.model import Budget, Component, State, Step
+
+__all__ = ["budget_row", "component_row", "many_row"]
 
 _WORDS = {State.WORKS: "works", State.SLOW: "slow", State.FAILING: "failing",
           State.UNKNOWN: "not known"}  # fmt: skip
@@ -19,7 +21,7 @@ def component_row(one: Component, now: float) -> str:
         f'<li class="row component {one.state}" data-key="{escape(one.name)}">'
         f'<div class="id"><div class="name">{icon(one.state)}<h3>{escape(one.name)}</h3>'
         f'<span class="state">{_WORDS[one.state]}</span>'
-        f'<span class="kind">{escape(_kind(one))}</span></div>'
+        f'<span class="kind">{escape(_kind(one))}</span>{_planned(one)}</div>'
         f'<div class="what">{_what(one, now)}</div></div>'
         f'<div class="now"><b>{words.latency(one.seconds)}</b><small>{_ran(one, now)}</small></div>'
         f'<div class="figure hour">{latency_line(one.hour, one.name)}'
@@ -27,6 +29,26 @@ def component_row(one: Component, now: float) -> str:
         f'<div class="figure day">{strip(one.day, one.name)}<small>{_day(one)}</small></div>'
         f"{_steps(one)}</li>"
     )
+
+
+def _planned(one: Component) -> str:
+    said = f"in maintenance: {one.maintenance}"
+    return f'<span class="planned">{escape(said)}</span>' if one.maintenance else ""
+
+
+def many_row(those: Sequence[Component]) -> str:
+    """Probes that work, of which there are too many to draw: their names."""
+    names = "".join(f"<li>{escape(one.name)}</li>" for one in those[:_NAMES])
+    more = f"<li>and {len(those) - _NAMES:,} more</li>" if len(those) > _NAMES else ""
+    return (
+        '<li class="row many" data-key="many works"><details><summary>'
+        f"{icon(State.WORKS)}{len(those):,} more work</summary>"
+        f'<ul class="steps" role="list">{names}{more}</ul></details></li>'
+    )
+
+
+_NAMES = 500
+"""Names that a list shows; the JSON has all of them."""
 
 
 def _kind(one: Component) -> str:
@@ -52,14 +74,10 @@ def _what(one: Component, now: float) -> str:
         lines.append(f"<p>{escape(one.detail)}</p>")
     if one.since is not None:
         held = words.lasting(now - one.since)
-        lines.append(f"<p>since {_time(one.since, now)} ({held})</p>")
+        lines.append(f"<p>since {stamp(one.since, now)} ({held})</p>")
     if one.note:
         lines.append(f"<p>{escape(words.upper(one.note))}</p>")
     return "".join(lines)
-
-
-def _time(at: float, now: float) -> str:
-    return f'<time datetime="{words.iso(at)}">{words.moment(at, now)}</time>'
 
 
 def _ran(one: Component, now: float) -> str:
@@ -114,7 +132,7 @@ def budget_row(one: Budget) -> str:
         f'data-key="{escape(one.name)}"><div><div class="name {state}">{icon(state)}'
         f"<h3>{escape(one.name)}</h3></div>"
         f'<div class="what"><p>{escape(one.promise)}</p></div></div>'
-        f"<div>{meter(one.left, one.name)}"
+        f"<div>{meter(one.left, one.name)}{curve(one.curve, one.name)}"
         f'<p class="left"><span>{left}</span><span>{_counted(one)}</span></p></div>'
         f'<div class="right">{_burn(one)}</div></li>'
     )
@@ -142,30 +160,3 @@ def _burn(one: Budget) -> str:
     alarm = {"page": "burns too fast: page", "ticket": "burns too fast: ticket", "": ""}[one.fires]
     said = f"<p><b>{alarm}</b></p>" if alarm else ""
     return f'{said}<p class="none">{rate} in the last {window}</p>'
-
-
-def proof_row(one: Proof, now: float) -> str:
-    """The last proof, or that there is none yet."""
-    state = {True: State.WORKS, False: State.FAILING, None: State.UNKNOWN}[one.good]
-    when = "" if one.at is None else f"{_time(one.at, now)} ({words.lasting(now - one.at)} ago)"
-    took = "" if one.seconds is None else f"took {words.latency(one.seconds)}"
-    row = "row proof failing" if state is State.FAILING else "row proof"
-    return (
-        f'<li class="{row}" data-key="{escape(one.name)}"><h3>{escape(one.name)}</h3>'
-        f'<div><p class="said {state}">{icon(state)}{escape(words.upper(one.words))}</p>'
-        f"<p>{escape(one.id)}</p>{_beside(one, now)}</div>"
-        f'<div class="right"><p>{when}</p><p>{took}</p></div></li>'
-    )
-
-
-def _beside(one: Proof, now: float) -> str:
-    """What happened to the thing itself, beside its proof."""
-    backup, lines = one.topic == "backup", ""
-    if one.ran is not None:
-        lines += f"<p>{'last taken' if backup else 'last followed'} {_time(one.ran, now)}</p>"
-    if one.failed is not None:
-        what = "the last backup" if backup else "the last run"
-        lines += (
-            f'<p class="failing"><b class="state">{what} failed</b> {_time(one.failed, now)}</p>'
-        )
-    return lines

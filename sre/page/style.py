@@ -85,6 +85,11 @@ padding:2px 9px 2px 7px;background:var(--card)}
 .promise .what,.proof .what{padding-left:0}
 .meter{display:block;width:100%;height:9px;border-radius:5px}
 .meter .b{fill:var(--grid)}.meter .v{fill:var(--tone)}
+.curve{height:26px;margin-top:4px}.curve .l{stroke:var(--tone)}.curve .a{fill:var(--wash)}
+.planned{margin-left:2px;background:var(--slow-wash);border:1px solid var(--line);border-radius:6px;
+padding:0 7px;font-size:13px}
+.many{display:block;padding:10px 18px}.many details{padding-left:0}
+.many summary{display:flex;gap:8px;align-items:center}.many .rows{margin-top:8px}
 .left{display:flex;justify-content:space-between;gap:12px;font-size:13.5px;margin-top:5px;
 color:var(--dim)}
 .left b{color:var(--ink)}

@@ -10,7 +10,7 @@ from sre.core.units import Share
 from sre.journey.result import Outcome, Reason, StepResult
 from sre.page.build import Moment, build
 from sre.page.history import History, subject_of
-from sre.page.model import StatusPage
+from sre.page.model import Maintenance, StatusPage
 from sre.probes.runner import Result
 from tests.unit.page.made import NOON, check, declared, failed, objective, run, step
 
@@ -27,7 +27,15 @@ FACTS = (
                            "rto_seconds": 41.2}, NOON),
     Fact("runbook.checkout-failing", {"last_rehearsal": {
         "run": "r-7", "at": NOON - 3 * 86400, "result": "passed", "seconds": 74.0}}, NOON),
+    Fact("drill/primary-dies", {"id": "d-3", "at": NOON - 12 * 86400, "verdict": "passed",
+                                "rto_seconds": 21.4}, NOON),
+    Fact("incident/41", {"title": "Prices of one supplier wrong", "severity": "minor",
+                         "opened": NOON - 5 * 86400, "closed": NOON - 4.9 * 86400}, NOON),
 )  # fmt: skip
+PLANS = (
+    Maintenance("database update", NOON - 2400, NOON + 1200, ("machine", "database")),
+    Maintenance("new payment provider", NOON + 86400, NOON + 90000, ("checkout",)),
+)
 
 
 def a_bad_day() -> StatusPage:
@@ -43,7 +51,9 @@ def a_bad_day() -> StatusPage:
                     history.add(result, NOON + minute * 60, subjects)
     checks = [check(name, every=every) for name, every in JOURNEYS.items()]
     checks += [replace(check(n, journey=False), kind=kind) for n, kind in PROBES.items()]
-    things = declared(*checks, objectives=OBJECTIVES, databases=("orders",))
+    things = declared(
+        *checks, objectives=OBJECTIVES, databases=("orders",), plans=lambda _now: PLANS
+    )
     return build(things, Moment(NOON, history, steps, FACTS))
 
 
@@ -52,7 +62,9 @@ def _run(name: str, minute: int, rng: random.Random) -> Result:
     usual = {"checkout": 0.22, "browse": 0.09, "api_checkout": 0.13}.get(name, 0.004)
     seconds = max(0.001, rng.gauss(usual, usual / 8))
     many = tuple(step(one, seconds=rng.uniform(0.005, 0.03)) for one in STEPS)
-    if name == "checkout" and minute > -31:
+    if name == "api_checkout" and -400 < minute < -380:
+        return failed(name, "cart", seconds=seconds)
+    if name == "checkout" and (minute > -31 or -400 < minute < -390):
         broken = failed(seconds=seconds)
         end = broken.reading.steps[-1]
         return replace(broken, reading=replace(broken.reading, steps=(*many, end)))
