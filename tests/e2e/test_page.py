@@ -161,7 +161,8 @@ def test_without_javascript_everything_is_there(service: Service, home: Path):
         assert words in text, words
     assert tree.css_first("noscript meta[http-equiv=refresh]") is not None
     assert [len(tree.css(one)) for one in ("main", "h1", "footer", "[aria-live=polite]")] == [1] * 4
-    assert len(tree.css("h2")) == 5
+    titles = {node.text() for node in tree.css("h2")}
+    assert titles >= {"Journeys", "Probes", "Objectives", "Backups", "Runbooks"}
     assert tree.css("[style],[onclick],[src]") == []
 
 
