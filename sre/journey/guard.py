@@ -33,6 +33,7 @@ __all__ = [
     "Unresolved",
     "parse_entry",
     "system_resolve",
+    "unanswered",
 ]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -162,36 +163,47 @@ class Guard:
         other._resolve = resolve
         return other
 
-    def admit(self, host: str, port: int, timeout: float) -> Admission:
+    def admit(
+        self, host: str, port: int, timeout: float | None, families: Sequence[int] = ()
+    ) -> Admission:
         """The one address to connect to. Called for each connection and each redirect hop.
 
         Args:
-            timeout: seconds that resolving may take.
+            timeout: seconds that resolving may take; None: the caller's thread may hang in it.
+            families: 4 and 6 in the order of preference; a family that is left out is not used.
 
         Raises:
             Blocked: name, port or address is not on the list.
-            Unresolved: the name has no address, or no answer in time.
+            Unresolved: the name has no address (of these families), or no answer in time.
         """
-        try:
-            host = canonical_host(host.removeprefix("[").removesuffix("]"))
-        except Inadmissible as error:
-            raise Blocked(f"{error}; nothing was sent") from error
+        host = _canonical(host)
         address = literal(host)
         if address is not None:
-            if not self._covered(unwrapped(address), port):
-                raise self._blocked(host, port, str(unwrapped(address)))
-            return Admission(host, port, str(address))
-        named = any(entry.for_port(port) and entry.names(host) for entry in self._entries)
-        if not named:
+            return self._literal(host, address, port, families)
+        if not any(entry.for_port(port) and entry.names(host) for entry in self._entries):
             raise self._blocked(host, port, None)
         began = time.monotonic()
-        found = self._lookup(host, port, timeout)
+        found = _preferred(self._lookup(host, port, timeout), host, families)
         for address in found:
             if self._admitted(host, unwrapped(address), port):
                 return Admission(host, port, str(address), time.monotonic() - began)
         raise self._blocked(host, port, str(unwrapped(found[0])))
 
-    def _lookup(self, host: str, port: int, timeout: float) -> list[Address]:
+    def asks(self, host: str, port: int) -> bool:
+        """Whether `admit` would ask DNS, and so take its time."""
+        host = _canonical(host)
+        named = any(entry.for_port(port) and entry.names(host) for entry in self._entries)
+        return named and literal(host) is None and not _is_localhost(host)
+
+    def _literal(
+        self, host: str, address: Address, port: int, families: Sequence[int]
+    ) -> Admission:
+        if not self._covered(unwrapped(address), port):
+            raise self._blocked(host, port, str(unwrapped(address)))
+        _preferred([address], host, families)
+        return Admission(host, port, str(address))
+
+    def _lookup(self, host: str, port: int, timeout: float | None) -> list[Address]:
         if _is_localhost(host):
             return [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
         names = _within(lambda: self._resolve(host, port), timeout, host)
@@ -218,6 +230,23 @@ class Guard:
         )
 
 
+def _canonical(host: str) -> str:
+    try:
+        return canonical_host(host.removeprefix("[").removesuffix("]"))
+    except Inadmissible as error:
+        raise Blocked(f"{error}; nothing was sent") from error
+
+
+def _preferred(found: list[Address], host: str, families: Sequence[int]) -> list[Address]:
+    """The addresses of the wanted families, the first family's first. Raises Unresolved."""
+    if not families:
+        return found
+    wanted = [address for family in families for address in found if address.version == family]
+    if not wanted:
+        raise Unresolved(f"{host} has no IPv{families[0]} address")
+    return wanted
+
+
 def _is_localhost(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost")
 
@@ -229,7 +258,7 @@ def _special(address: Address) -> bool:
     )
 
 
-def _within(call: Callable[[], list[str]], timeout: float, host: str) -> list[str]:
+def _within(call: Callable[[], list[str]], timeout: float | None, host: str) -> list[str]:
     """`call` in a thread of its own: the C library's resolver knows no deadline."""
     box: list[list[str] | OSError | UnicodeError] = []
 
@@ -239,15 +268,23 @@ def _within(call: Callable[[], list[str]], timeout: float, host: str) -> list[st
         except (OSError, UnicodeError) as error:  # a label too long for DNS is a UnicodeError
             box.append(error)
 
-    thread = threading.Thread(target=work, name=f"resolve {host}", daemon=True)
-    thread.start()
-    thread.join(timeout)
+    if timeout is None:
+        work()
+    else:
+        thread = threading.Thread(target=work, name=f"resolve {host}", daemon=True)
+        thread.start()
+        thread.join(timeout)
     if not box:
-        raise Unresolved(f"{host}: no answer from DNS within {timeout:.1f} s")
+        raise unanswered(host, timeout or 0.0)
     answer = box[0]
     if isinstance(answer, Exception):
         raise Unresolved(f"{host}: {getattr(answer, 'strerror', None) or answer}")
     return answer
+
+
+def unanswered(host: str, seconds: float) -> Unresolved:
+    """DNS gave no answer in time."""
+    return Unresolved(f"{host}: no answer from DNS within {seconds:.1f} s")
 
 
 def system_resolve(host: str, port: int) -> list[str]:

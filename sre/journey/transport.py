@@ -8,11 +8,9 @@ test (a multi handle on the event loop).
 from __future__ import annotations
 
 import errno
-import os
-import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pycurl
@@ -21,8 +19,20 @@ from sre.journey.exchange import Request, Response, TransportFailure
 from sre.journey.guard import Admission, Blocked, Guard, Unresolved
 from sre.journey.result import Outcome, Reason
 from sre.journey.shop import origin_of
+from sre.journey.sink import Sink, pinned
 
-__all__ = ["CurlTransport", "Sink", "collect", "new_handle", "prepare", "refusal"]
+__all__ = [
+    "CurlTransport",
+    "Sink",
+    "collect",
+    "failure_of",
+    "header_lines",
+    "new_handle",
+    "phases_of",
+    "prepare",
+    "refusal",
+    "set_method",
+]
 
 _DNS = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY})
 _TLS = frozenset(
@@ -34,38 +44,6 @@ _TLS = frozenset(
     if (code := getattr(pycurl, name, None)) is not None
 )  # fmt: skip
 _BODY = frozenset({pycurl.E_WRITE_ERROR, pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_PARTIAL_FILE})
-
-
-@dataclass(slots=True)
-class Sink:
-    """Where an answer is gathered: body up to a limit, header lines as they come."""
-
-    limit: int
-    chunks: list[bytes] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
-    size: int = 0
-    overflow: bool = False
-    trouble: str = ""
-
-    def body(self, chunk: bytes) -> int | None:
-        """libcurl's write callback: anything but the length ends the transfer."""
-        self.size += len(chunk)
-        if self.size > self.limit:
-            self.overflow = True
-            return -1
-        self.chunks.append(chunk)
-        return None
-
-    def header(self, line: bytes) -> None:
-        """libcurl's header callback; a new status line (100-continue) begins anew."""
-        if line.startswith(b"HTTP/"):
-            self.lines.clear()
-        self.lines.append(line)
-
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """(lower-case name, value), in order."""
-        pairs = (line.decode("latin-1").partition(":") for line in self.lines[1:] if b":" in line)
-        return tuple((name.strip().lower(), value.strip()) for name, _, value in pairs)
 
 
 def new_handle() -> Any:
@@ -89,7 +67,7 @@ def prepare(handle: Any, request: Request, admission: Admission, sink: Sink) -> 
     setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     setopt(pycurl.FOLLOWLOCATION, 0)
     setopt(pycurl.CONNECT_TO, [f"::{admission.authority}"])
-    setopt(pycurl.OPENSOCKETFUNCTION, _only(admission, sink))
+    setopt(pycurl.OPENSOCKETFUNCTION, pinned(admission, sink))
     setopt(pycurl.ACCEPT_ENCODING, "")
     setopt(pycurl.COOKIEFILE, "")
     setopt(pycurl.TIMEOUT_MS, max(1, int(request.timeout * 1000)))
@@ -99,17 +77,20 @@ def prepare(handle: Any, request: Request, admission: Admission, sink: Sink) -> 
     if not request.keep_alive:
         setopt(pycurl.FRESH_CONNECT, 1)
         setopt(pycurl.FORBID_REUSE, 1)
-    _method(handle, request)
-    headers = [f"{name}: {value}" if value else f"{name};" for name, value in request.headers]
-    setopt(pycurl.HTTPHEADER, [h.encode("utf-8") for h in [*headers, *_unset(request)]])
+    set_method(handle, request)
+    setopt(pycurl.HTTPHEADER, header_lines(request))
 
 
-def _unset(request: Request) -> list[str]:
+def header_lines(request: Request) -> list[bytes]:
+    """The request's headers for libcurl, and those that it must not add of its own."""
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in request.headers]
     names = {name.lower() for name, _ in request.headers}
-    return [f"{name}:" for name in ("Content-Type", "Expect") if name.lower() not in names]
+    lines += [f"{name}:" for name in ("Content-Type", "Expect") if name.lower() not in names]
+    return [line.encode("utf-8") for line in lines]
 
 
-def _method(handle: Any, request: Request) -> None:
+def set_method(handle: Any, request: Request) -> None:
+    """Method and body."""
     if request.method == "HEAD":
         handle.setopt(pycurl.NOBODY, 1)
     elif request.body is not None:
@@ -119,46 +100,17 @@ def _method(handle: Any, request: Request) -> None:
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
 
 
-def _only(admission: Admission, sink: Sink) -> Callable[[int, Any], Any]:
-    def open_socket(_purpose: int, address: Any) -> Any:
-        family, kind, protocol, where = address
-        if str(where[0]) != admission.address or where[1] != admission.port:
-            return pycurl.SOCKET_BAD
-        try:
-            return _Opened(socket.socket(family, kind, protocol).detach())
-        except OSError as error:  # out of file descriptors: our trouble, not the shop's
-            sink.trouble = f"cannot open a socket: {error.strerror}"
-            return pycurl.SOCKET_BAD
-
-    return open_socket
-
-
-class _Opened:
-    """A descriptor for pycurl, which takes a duplicate of it; ours is closed when it lets go."""
-
-    __slots__ = ("descriptor",)
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def fileno(self) -> int:
-        return self.descriptor
-
-    def __del__(self) -> None:
-        os.close(self.descriptor)
-
-
 def collect(
     handle: Any, sink: Sink, admission: Admission, started: float, error: tuple[int, str] | None
 ) -> Response:
     """The Response of a finished transfer; `error` is libcurl's code and text, if it failed."""
-    failure = _failure(handle, sink, error) if error else None
+    failure = failure_of(handle, sink, error) if error else None
     resolve = admission.seconds or 0.0
     return Response(
         status=handle.getinfo(pycurl.RESPONSE_CODE),
         headers=sink.headers(),
         body=b"".join(sink.chunks),
-        phases=_phases(handle, admission, answered=bool(sink.lines)),
+        phases=phases_of(handle, admission, answered=bool(sink.lines)),
         started=started,
         ended=started + resolve + handle.getinfo(pycurl.TOTAL_TIME),
         failure=failure,
@@ -170,7 +122,7 @@ def collect(
 _VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 
-def _phases(handle: Any, admission: Admission, *, answered: bool) -> dict[str, float]:
+def phases_of(handle: Any, admission: Admission, *, answered: bool) -> dict[str, float]:
     """blackbox_exporter's phases; one that did not happen is left out, on a failure too.
 
     Processing counts from the moment the connection is there, as blackbox_exporter does. libcurl's
@@ -192,7 +144,8 @@ def _phases(handle: Any, admission: Admission, *, answered: bool) -> dict[str, f
     return phases
 
 
-def _failure(handle: Any, sink: Sink, error: tuple[int, str]) -> TransportFailure:
+def failure_of(handle: Any, sink: Sink, error: tuple[int, str]) -> TransportFailure:
+    """Why there is no usable answer; `error` is libcurl's code and text."""
     code, text = error
     reason = _reason(handle, sink, code)
     if sink.overflow:

@@ -1,0 +1,78 @@
+"""Where is an answer gathered, and to which address alone may its socket lead?"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pycurl
+
+from sre.journey.guard import Admission
+
+__all__ = ["Sink", "pinned"]
+
+
+@dataclass(slots=True)
+class Sink:
+    """Where an answer is gathered: body up to a limit, header lines as they come."""
+
+    limit: int
+    chunks: list[bytes] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+    overflow: bool = False
+    trouble: str = ""
+
+    def body(self, chunk: bytes) -> int | None:
+        """libcurl's write callback: anything but the length ends the transfer."""
+        self.size += len(chunk)
+        if self.size > self.limit:
+            self.overflow = True
+            return -1
+        self.chunks.append(chunk)
+        return None
+
+    def header(self, line: bytes) -> None:
+        """libcurl's header callback; a new status line (100-continue) begins anew."""
+        if line.startswith(b"HTTP/"):
+            self.lines.clear()
+        self.lines.append(line)
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """(lower-case name, value), in order."""
+        pairs = (line.decode("latin-1").partition(":") for line in self.lines[1:] if b":" in line)
+        return tuple((name.strip().lower(), value.strip()) for name, _, value in pairs)
+
+
+def pinned(admission: Admission, sink: Sink) -> Callable[[int, Any], Any]:
+    """libcurl's callback that opens a socket to the admitted address and to nowhere else."""
+
+    def open_socket(_purpose: int, address: Any) -> Any:
+        family, kind, protocol, where = address
+        if str(where[0]) != admission.address or where[1] != admission.port:
+            return pycurl.SOCKET_BAD
+        try:
+            return _Opened(socket.socket(family, kind, protocol).detach())
+        except OSError as error:  # out of file descriptors: our trouble, not the shop's
+            sink.trouble = f"cannot open a socket: {error.strerror}"
+            return pycurl.SOCKET_BAD
+
+    return open_socket
+
+
+class _Opened:
+    """A descriptor for pycurl, which takes a duplicate of it; ours is closed when it lets go."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
