@@ -1,23 +1,18 @@
-"""Is the certificate trusted, for how long still, and which protocol does the server speak?"""
+"""Is the certificate trusted, for how long still, and which protocols does the server speak?"""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import math
 import ssl
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-import pycurl
-
 from sre.core.units import Duration
-from sre.journey.guard import Admission
 from sre.journey.result import Outcome, Reason
-from sre.probes.dial import Attempt, Trouble, admitted, connect, handle_for, perform, secured
+from sre.probes.dial import Attempt, Trouble, admitted
 from sre.probes.facts import Facts
+from sre.probes.handshake import Seen, Target, look
 from sre.probes.model import Gauge, ProbeContext, Reading
+from sre.probes.peer import Trust
 
 __all__ = ["ExpiresWithin", "Seen", "TlsProbe", "judge"]
 
@@ -34,11 +29,34 @@ FACTS = Facts(
         "earliest_expiry_timestamp_seconds",
         "When the first certificate of the chain that the server sends ends.",
     ),
+    (
+        "chain_expiry_timestamp_seconds",
+        "When the first certificate of the chain that was verified, up to its root, ends.",
+    ),
+    (
+        "certificate_expiry_timestamp_seconds",
+        "When the server's own certificate ends.",
+    ),
+    ("chain_certificates", "Certificates that the server sends."),
     ("version_info", "Protocol that was agreed on; always 1.", "version"),
+    ("version_accepted", "Whether the server accepts this protocol (versions: true).", "version"),
     ("cipher_info", "Cipher that was agreed on; always 1.", "cipher"),
-    ("certificate_info", "The server's own certificate; always 1.", "fingerprint_sha256"),
+    ("alpn_info", "Protocol inside TLS that was agreed on; always 1.", "protocol"),
+    (
+        "certificate_info",
+        "The server's own certificate; always 1.",
+        "fingerprint_sha256",
+        "serial_number",
+    ),
+    ("key_info", "Key of the server's own certificate; always 1.", "algorithm", "bits"),
+    ("signature_info", "How the server's own certificate is signed; always 1.", "algorithm"),
 )
-_VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+_VERSIONS = {
+    "TLSv1.0": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
 
 
 @dataclass(frozen=True)
@@ -55,34 +73,25 @@ class ExpiresWithin:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the handshakes told.
-
-    Attributes:
-        untrusted: why the verified handshake failed; empty when it did not.
-        earliest_expiry: of the certificates that the server sent, in seconds since the epoch.
-        fingerprint: SHA-256 of the server's own certificate, in hex.
-    """
-
-    untrusted: str = ""
-    earliest_expiry: float | None = None
-    version: str | None = None
-    cipher: str | None = None
-    fingerprint: str | None = None
-
-
-@dataclass(frozen=True)
 class TlsProbe:
-    """One handshake without verification for the facts, and a verified one for the verdict.
+    """One verified handshake for the verdict; if it fails, one without verification for the facts.
 
-    So the expiry and the protocol are known also when the certificate is not trusted.
+    So the expiry and the protocol are known also when the certificate is not trusted. Whether a
+    certificate was revoked is not looked at (neither OCSP nor lists), nor is "must staple".
 
     Attributes:
         server_name: the name to ask for and to find in the certificate, if it is not `host`.
-        expires_within: limits on the earliest expiry in the chain that the server sends.
+        expires_within: limits on the earliest expiry: of the chain that was verified or, when it
+            is not trusted, of what the server sends.
         verify: whether a certificate that is not trusted fails the probe; it is measured anyway.
         ca_file: PEM file of the authorities to trust instead of the system's.
+        cert_file: PEM file of a certificate of our own, where the server asks for one.
+        key_file: PEM file of its key, if it is not in `cert_file`.
         min_version: the oldest protocol that counts as good.
+        versions: try each protocol from TLSv1.0 to TLSv1.3 on a connection of its own; one that
+            is older than `min_version` and accepted fails the probe.
+        starttls: begin in plain text, as this protocol does.
+        alpn: protocols to offer inside TLS, such as [h2, http/1.1]; fails if none is taken.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -93,114 +102,124 @@ class TlsProbe:
     expires_within: ExpiresWithin = ExpiresWithin()
     verify: bool = True
     ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
     min_version: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.2"
+    versions: bool = False
+    starttls: Literal["smtp", "imap", "pop3", "ftp", "postgres"] | None = None
+    alpn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536:
             raise ValueError("port must be 1 to 65535")
+        if any(not 0 < len(name.encode()) < 256 for name in self.alpn):
+            raise ValueError("alpn: a name has 1 to 255 bytes")
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file needs a cert_file")
 
     def check(self, context: ProbeContext) -> Reading:
         """Shake hands, judge, hang up."""
         attempt = Attempt("tls", context)
         try:
-            facts = self._observe(attempt)
+            seen = self._observe(attempt)
         except Trouble as trouble:
             return attempt.ended_by(trouble)
-        attempt.gauges += _gauges(facts)
+        attempt.gauges += _gauges(seen)
         now = context.clock.wall()
-        return attempt.reading(*judge(facts, self.expires_within, now, verify=self.verify))
-
-    def _observe(self, attempt: Attempt) -> Seen:
-        name = self.server_name or self.host
-        admission = admitted(attempt, self.host, self.port)
-        expiry, fingerprint = _chain(attempt, admission, name)
-        session, untrusted = Seen(), ""
-        aside = Attempt("verdict", attempt.context)
-        try:
-            session = _session(aside, admission, self._strict(), name)
-        except Trouble as trouble:
-            if trouble.reason is not Reason.TLS:
-                raise
-            untrusted = trouble.message
-            with contextlib.suppress(Trouble):
-                session = _session(aside, admission, _lax(), name)
-        return replace(
-            session, untrusted=untrusted, earliest_expiry=expiry, fingerprint=fingerprint
+        return attempt.reading(
+            *judge(
+                seen,
+                self.expires_within,
+                now,
+                verify=self.verify,
+                alpn=self.alpn,
+                oldest=self.min_version,
+            )
         )
 
-    def _strict(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.ca_file)
-        context.minimum_version = _VERSIONS[self.min_version]
-        return context
+    def _observe(self, attempt: Attempt) -> Seen:
+        admission = admitted(attempt, self.host, self.port)
+        trust = Trust(
+            self.ca_file, self.cert_file, self.key_file, _VERSIONS[self.min_version], self.alpn
+        )
+        target = Target(admission, self.server_name or self.host, trust, self.starttls)
+        seen = look(attempt, target)
+        if not self.versions:
+            return seen
+        aside = Attempt("versions", attempt.context)
+        return replace(seen, accepted=_accepted(aside, target))
+
+
+def _accepted(attempt: Attempt, target: Target) -> dict[str, bool]:
+    found = {}
+    for name, version in _VERSIONS.items():
+        answer = target.accepts(attempt, version)
+        if answer is not None:
+            found[name] = answer
+    return found
 
 
 def judge(
-    facts: Seen, limits: ExpiresWithin, now: float, *, verify: bool
+    seen: Seen,
+    limits: ExpiresWithin,
+    now: float,
+    *,
+    verify: bool,
+    alpn: tuple[str, ...] = (),
+    oldest: str = "TLSv1.2",
 ) -> tuple[Outcome, Reason, str]:
     """The verdict on what was found (pure)."""
-    left = math.inf if facts.earliest_expiry is None else facts.earliest_expiry - now
-    if left <= 0:
-        return Outcome.FAILED, Reason.TLS, f"expired {-left / _DAY:.1f} days ago"
-    if facts.untrusted and verify:
-        return Outcome.FAILED, Reason.TLS, facts.untrusted
-    if left < limits.failed:
-        return Outcome.FAILED, Reason.TLS, f"expires in {left / _DAY:.1f} days"
-    if left < limits.degraded:
-        return Outcome.DEGRADED, Reason.TLS, f"expires in {left / _DAY:.1f} days"
+    bad = _broken(seen, limits, now, verify=verify)
+    if not bad and alpn and seen.alpn is None:
+        bad = f"the server takes none of alpn: {', '.join(alpn)}"
+    older = [
+        name for name, yes in seen.accepted.items() if yes and _VERSIONS[name] < _VERSIONS[oldest]
+    ]
+    if not bad and older:
+        bad = f"accepts {' and '.join(older)}, older than min_version {oldest}"
+    if bad:
+        return Outcome.FAILED, Reason.TLS, bad
+    ends = seen.ends
+    if ends is not None and ends - now < limits.degraded:
+        return Outcome.DEGRADED, Reason.TLS, f"expires in {(ends - now) / _DAY:.1f} days"
+    stale = seen.earliest_expiry is not None and seen.earliest_expiry <= now
+    if stale:
+        told = "trusted, but the server also sends a certificate that has expired: drop it"
+        return Outcome.DEGRADED, Reason.TLS, told
     return Outcome.OK, Reason.NONE, ""
 
 
-def _lax() -> ssl.SSLContext:
-    """Takes any certificate and any protocol; nothing is ever sent over it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    return context
+def _broken(seen: Seen, limits: ExpiresWithin, now: float, *, verify: bool) -> str:
+    ends = seen.ends
+    if ends is not None and ends <= now:
+        return f"expired {(now - ends) / _DAY:.1f} days ago"
+    if seen.untrusted and verify:
+        return seen.untrusted
+    if ends is not None and ends - now < limits.failed:
+        return f"expires in {(ends - now) / _DAY:.1f} days"
+    return ""
 
 
-def _session(attempt: Attempt, admission: Admission, context: ssl.SSLContext, name: str) -> Seen:
-    """Protocol and cipher of a handshake on a connection of its own. Raises Trouble."""
-    with (
-        closing(connect(attempt, admission)) as raw,
-        closing(secured(attempt, raw, context, name)) as connection,
-    ):
-        cipher = connection.cipher()
-        return Seen(version=connection.version(), cipher=cipher[0] if cipher else None)
-
-
-def _chain(attempt: Attempt, admission: Admission, name: str) -> tuple[float | None, str | None]:
-    """Earliest expiry of the chain that the server sends, and the first one's fingerprint.
-
-    Without verification. Python 3.11 shows the server's own certificate at most, libcurl all of
-    them; its clock times the phases too. Raises Trouble.
-    """
-    host = f"[{name}]" if ":" in name else name
-    with closing(handle_for(admission, f"https://{host}:{admission.port}/")) as curl:
-        curl.setopt(pycurl.OPT_CERTINFO, 1)
-        curl.setopt(pycurl.SSL_VERIFYPEER, 0)
-        curl.setopt(pycurl.SSL_VERIFYHOST, 0)
-        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_0)
-        curl.setopt(pycurl.SSL_CIPHER_LIST, "ALL:@SECLEVEL=0")
-        perform(attempt, curl)
-        sent = [dict(pairs) for pairs in curl.getinfo(pycurl.INFO_CERTINFO)]
-    ends = [ssl.cert_time_to_seconds(cert["Expire date"]) for cert in sent]
-    return min(ends, default=None), _fingerprint(sent[0]) if sent else None
-
-
-def _fingerprint(certificate: dict[str, str]) -> str:
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate["Cert"].strip())).hexdigest()
-
-
-def _gauges(facts: Seen) -> list[Gauge]:
-    gauges = [FACTS("verified", not facts.untrusted)]
-    if facts.earliest_expiry is not None:
-        gauges.append(FACTS("earliest_expiry_timestamp_seconds", facts.earliest_expiry))
-    if facts.version is not None:
-        gauges.append(FACTS("version_info", 1, version=facts.version))
-    if facts.cipher is not None:
-        gauges.append(FACTS("cipher_info", 1, cipher=facts.cipher))
-    if facts.fingerprint is not None:
-        gauges.append(FACTS("certificate_info", 1, fingerprint_sha256=facts.fingerprint))
+def _gauges(seen: Seen) -> list[Gauge]:
+    gauges = [FACTS("verified", not seen.untrusted)]
+    numbers = {
+        "earliest_expiry_timestamp_seconds": seen.earliest_expiry,
+        "chain_expiry_timestamp_seconds": seen.chain_expiry,
+        "certificate_expiry_timestamp_seconds": seen.own.expires if seen.own else None,
+        "chain_certificates": seen.depth,
+    }
+    gauges += [FACTS(name, value) for name, value in numbers.items() if value is not None]
+    if seen.version is not None:
+        gauges.append(FACTS("version_info", 1, version=seen.version))
+    if seen.cipher is not None:
+        gauges.append(FACTS("cipher_info", 1, cipher=seen.cipher))
+    if seen.alpn is not None:
+        gauges.append(FACTS("alpn_info", 1, protocol=seen.alpn))
+    gauges += [FACTS("version_accepted", yes, version=name) for name, yes in seen.accepted.items()]
+    own = seen.own
+    if own is not None:
+        ids = {"fingerprint_sha256": own.fingerprint, "serial_number": own.serial[:64]}
+        gauges.append(FACTS("certificate_info", 1, **ids))
+        gauges.append(FACTS("key_info", 1, algorithm=own.key, bits=str(own.bits)))
+        gauges.append(FACTS("signature_info", 1, algorithm=own.signature))
     return gauges

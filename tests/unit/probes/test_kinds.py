@@ -145,8 +145,9 @@ class TestTls:
         first = "intermediate" if server == "chain" else label
         expiry = values["sre_probe_tls_earliest_expiry_timestamp_seconds"].value
         assert expiry == pytest.approx(tls_servers.expires[first], abs=1)
-        [(_, fingerprint)] = values["sre_probe_tls_certificate_info"].labels
+        (_, fingerprint), (_, serial) = values["sre_probe_tls_certificate_info"].labels
         assert fingerprint == tls_servers.fingerprints[label]
+        assert int(serial, 16) == tls_servers.issued[label].certificate.serial_number
         [(_, version)] = values["sre_probe_tls_version_info"].labels
         assert version == ("TLSv1.2" if server == "tls12_only" else "TLSv1.3")
 

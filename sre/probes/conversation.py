@@ -1,0 +1,205 @@
+"""What is said next over a connection, and has the other side answered as it should?
+
+Pure: a talk is a generator that yields `Say`, `Hear` or `Secure` and is sent the bytes that were
+heard (`b""`: the other side closed). Who owns the socket drives it (`sre/probes/dialogue.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = [
+    "Exchange",
+    "Hear",
+    "Heard",
+    "Pattern",
+    "Say",
+    "Secure",
+    "Talk",
+    "Unmatched",
+    "converse",
+    "expand",
+]
+
+_LINE = 64 * 2**10
+"""Bytes of one line; the limit of blackbox_exporter's scanner too."""
+
+_REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
+
+
+class Pattern(Protocol):
+    """A compiled expression over text, `re`'s or `re2`'s."""
+
+    def search(self, text: str, /) -> Any: ...
+
+
+class Unmatched(Exception):  # noqa: N818  an answer on its way out, not a fault
+    """The other side closed, refused or went on too long without saying what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send these bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """Wait for more bytes, for at most so many."""
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """Begin TLS."""
+
+
+Talk = Generator[Say | Hear | Secure, bytes, dict[str, str]]
+"""What it returns in the end: labels that were filled from what was heard."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One turn: wait for a line or for bytes, then say something, then perhaps begin TLS.
+
+    Attributes:
+        expect: the line (without its end) that is waited for; others are skipped.
+        refuse: a line that ends the talk at once.
+        expect_bytes: bytes to wait for, wherever they stand.
+        send: what to say, with `$1`, `${1}` and `${name}` from the line that matched.
+        end: added behind `send`.
+        secret: what `${secret}` in `send` stands for.
+        labels: names and templates, filled from the line that matched.
+    """
+
+    expect: Pattern | None = None
+    refuse: Pattern | None = None
+    expect_bytes: bytes = b""
+    send: str = ""
+    end: str = "\n"
+    secret: str | None = None
+    starttls: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+def converse(
+    exchanges: Sequence[Exchange], *, limit: int | None = None, strict: bool = True
+) -> Talk:
+    """The whole talk, turn by turn.
+
+    Args:
+        limit: bytes that may be heard in all.
+        strict: refuse plain text behind the answer to STARTTLS: it was slipped in by somebody.
+
+    Raises:
+        Unmatched: see there; out of the generator.
+    """
+    heard, labels = Heard(limit), {}
+    for turn in exchanges:
+        match: Any = None
+        if turn.expect_bytes:
+            yield from heard.until(turn.expect_bytes)
+        if turn.expect is not None:
+            match = yield from _line(heard, turn)
+        labels.update({name: expand(value, match) for name, value in turn.labels})
+        text = expand(turn.send, match, turn.secret)
+        if text:
+            yield Say((text + turn.end).encode())
+        if turn.starttls:
+            if heard.waiting and strict:
+                raise Unmatched("sent plain text behind its answer, where TLS should begin")
+            heard.waiting = b""
+            yield Secure()
+    return labels
+
+
+def expand(template: str, match: Any = None, secret: str | None = None) -> str:
+    """`$1`, `${1}`, `$name` and `${name}` from a match, `$$` a dollar; an unknown one is nothing.
+
+    Without a match and a secret the text stays as it is, as blackbox_exporter leaves it.
+    """
+    if match is None and secret is None:
+        return template
+
+    def piece(found: re.Match[str]) -> str:
+        name = found[2] or found[3]
+        if found[1]:
+            return "$"
+        if name == "secret" and secret is not None:
+            return secret
+        try:
+            return (match.group(int(name) if name.isdecimal() else name) if match else "") or ""
+        except (IndexError, KeyError):
+            return ""
+
+    return _REFERENCE.sub(piece, template)
+
+
+def _line(heard: Heard, turn: Exchange) -> Generator[Hear, bytes, Any]:
+    while True:
+        text = (yield from heard.line()).decode(errors="replace")
+        match = turn.expect.search(text) if turn.expect is not None else None
+        if match is not None:
+            return match
+        if turn.refuse is not None and turn.refuse.search(text) is not None:
+            raise Unmatched("the server refused")
+
+
+@dataclass
+class Heard:
+    """Bytes that came and were not used yet, taken in lines or in numbers."""
+
+    limit: int | None = None
+    waiting: bytes = b""
+    total: int = 0
+    closed: bool = False
+
+    def line(self) -> Generator[Hear, bytes, bytes]:
+        """The next line, without its end; the last one may have none."""
+        while b"\n" not in self.waiting:
+            if len(self.waiting) >= _LINE:
+                raise Unmatched(f"a line of more than {_LINE} bytes")
+            if not (yield from self._more()):
+                rest, self.waiting = self.waiting, b""
+                if rest:
+                    return rest.removesuffix(b"\r")
+                raise self._ended()
+        line, _, self.waiting = self.waiting.partition(b"\n")
+        return line.removesuffix(b"\r")
+
+    def take(self, size: int) -> Generator[Hear, bytes, bytes]:
+        """Exactly so many bytes."""
+        while len(self.waiting) < size:
+            yield from self.more()
+        taken, self.waiting = self.waiting[:size], self.waiting[size:]
+        return taken
+
+    def until(self, wanted: bytes) -> Generator[Hear, bytes, None]:
+        """Everything up to and with these bytes."""
+        while wanted not in self.waiting:
+            self.waiting = self.waiting[-_LINE:]
+            yield from self.more()
+        self.waiting = self.waiting.partition(wanted)[2]
+
+    def more(self) -> Generator[Hear, bytes, None]:
+        """Wait for something more."""
+        if not (yield from self._more()):
+            raise self._ended()
+
+    def _more(self) -> Generator[Hear, bytes, bool]:
+        if self.limit is not None and self.total >= self.limit:
+            raise Unmatched(f"no match in the first {self.limit} bytes")
+        left = _LINE if self.limit is None else min(_LINE, self.limit - self.total)
+        data = b"" if self.closed else (yield Hear(left))
+        self.closed = not data
+        self.total += len(data)
+        self.waiting += data
+        return bool(data)
+
+    def _ended(self) -> Unmatched:
+        return Unmatched(f"closed after {self.total} bytes without a match")
