@@ -10,9 +10,12 @@ __all__ = ["KINDS"]
 KINDS: Kinds[Probe] = Kinds(
     "probe",
     {
+        "haproxy": "sre.probes.kinds.haproxy:HaproxyProbe",
         "host": "sre.probes.kinds.host:HostProbe",
         "http": "sre.probes.kinds.http:HttpProbe",
         "journey": "sre.probes.kinds.journey:JourneyProbe",
+        "nginx": "sre.probes.kinds.nginx:NginxProbe",
+        "redis": "sre.probes.kinds.redis:RedisProbe",
         "tcp": "sre.probes.kinds.tcp:TcpProbe",
         "tls": "sre.probes.kinds.tls:TlsProbe",
     },
