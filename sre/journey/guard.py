@@ -14,16 +14,14 @@ Default deny. Name, port and the connected address must all be admitted:
 from __future__ import annotations
 
 import ipaddress
-import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Protocol
 
 from sre.core.errors import Refused
 from sre.journey.host import Address, Inadmissible, canonical_host, literal, origin_of, unwrapped
+from sre.journey.resolve import Resolver, Unresolved, system_resolve, within
 
 __all__ = [
     "Admission",
@@ -33,7 +31,6 @@ __all__ = [
     "Unresolved",
     "parse_entry",
     "system_resolve",
-    "unanswered",
 ]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -52,16 +49,6 @@ _NOT_GLOBAL = tuple(
 
 class Blocked(Refused):
     """The allow-list does not admit this target. Nothing was sent."""
-
-
-class Unresolved(Exception):  # noqa: N818  a finding about the target, not an error of ours
-    """The name has no address, or no answer came in time."""
-
-
-class Resolver(Protocol):
-    """Turns a name into IP addresses, best first. Raises OSError when there are none."""
-
-    def __call__(self, host: str, port: int) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +182,15 @@ class Guard:
         named = any(entry.for_port(port) and entry.names(host) for entry in self._entries)
         return named and literal(host) is None and not _is_localhost(host)
 
+    def check_name(self, host: str, port: int) -> None:
+        """The name alone is on the list; its address is somebody else's choice. Raises Blocked."""
+        host = _canonical(host)
+        address = literal(host)
+        if address is not None:
+            self._literal(host, address, port, ())
+        elif not any(entry.for_port(port) and entry.names(host) for entry in self._entries):
+            raise self._blocked(host, port, None)
+
     def _literal(
         self, host: str, address: Address, port: int, families: Sequence[int]
     ) -> Admission:
@@ -206,7 +202,7 @@ class Guard:
     def _lookup(self, host: str, port: int, timeout: float | None) -> list[Address]:
         if _is_localhost(host):
             return [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
-        names = _within(lambda: self._resolve(host, port), timeout, host)
+        names = within(lambda: self._resolve(host, port), timeout, host)
         found = [address for name in names if (address := literal(name)) is not None]
         if not found:
             raise Unresolved(f"{host} has no address")
@@ -256,42 +252,6 @@ def _special(address: Address) -> bool:
     return any(address in net for net in nets if net.version == address.version) or (
         address.is_multicast or address.is_unspecified or address.is_reserved
     )
-
-
-def _within(call: Callable[[], list[str]], timeout: float | None, host: str) -> list[str]:
-    """`call` in a thread of its own: the C library's resolver knows no deadline."""
-    box: list[list[str] | OSError | UnicodeError] = []
-
-    def work() -> None:
-        try:
-            box.append(call())
-        except (OSError, UnicodeError) as error:  # a label too long for DNS is a UnicodeError
-            box.append(error)
-
-    if timeout is None:
-        work()
-    else:
-        thread = threading.Thread(target=work, name=f"resolve {host}", daemon=True)
-        thread.start()
-        thread.join(timeout)
-    if not box:
-        raise unanswered(host, timeout or 0.0)
-    answer = box[0]
-    if isinstance(answer, Exception):
-        raise Unresolved(f"{host}: {getattr(answer, 'strerror', None) or answer}")
-    return answer
-
-
-def unanswered(host: str, seconds: float) -> Unresolved:
-    """DNS gave no answer in time."""
-    return Unresolved(f"{host}: no answer from DNS within {seconds:.1f} s")
-
-
-def system_resolve(host: str, port: int) -> list[str]:
-    """The C library's answer (files, DNS), IPv4 first as published, once each."""
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    names = [str(info[4][0]).partition("%")[0] for info in infos]
-    return sorted(dict.fromkeys(names), key=lambda name: ":" in name)
 
 
 def _bracketed(host: str) -> str:
