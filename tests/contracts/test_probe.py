@@ -16,6 +16,7 @@ import pytest
 
 from sre.core.clock import Deadline, SystemClock
 from sre.core.config import Problems, decode_kind, read_tree
+from sre.core.references import resolve
 from sre.journey.compile import single_step
 from sre.journey.guard import Guard
 from sre.journey.result import PHASES, Outcome, Reason
@@ -82,7 +83,7 @@ def test_a_kind_is_a_frozen_dataclass_that_refuses_unknown_keys(kind):
 
 @pytest.mark.parametrize("kind", KINDS.names())
 def test_its_example_is_the_smallest_declaration_that_works(kind):
-    root = read_tree(Path(__file__).parents[2] / "examples" / "kinds" / f"{kind}.yaml")
+    root = resolve(read_tree(Path(__file__).parents[2] / "examples" / "kinds" / f"{kind}.yaml"))
     problems = Problems()
     entries = root.get("probes")
     assert entries is not None

@@ -1,0 +1,34 @@
+"""How does a test run one probe of a kind once, without a declaration around it?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sre.core.clock import Deadline, SystemClock
+from sre.journey.guard import Guard
+from sre.journey.shop import Shop
+from sre.probes.kinds import KINDS
+from sre.probes.model import ProbeContext, Reading
+
+__all__ = ["look", "values"]
+
+LOCAL = ("127.0.0.1:*", "localhost:*")
+
+
+def look(
+    kind: str, /, *, allow: tuple[str, ...] = LOCAL, seconds: float = 10.0, **config: Any
+) -> Reading:
+    """One run; `host` is 127.0.0.1 unless told."""
+    shop = Shop("test", "http://127.0.0.1:1")
+    guard = Guard(allow, shop.base_url)
+    context = ProbeContext(Deadline.after(seconds), guard, shop, SystemClock())
+    return KINDS.load(kind)(**{"host": "127.0.0.1", **config}).check(context)
+
+
+def values(reading: Reading, kind: str) -> dict[Any, float]:
+    """Its numbers by name without the prefix; those with labels by (name, value of each label)."""
+    found: dict[Any, float] = {}
+    for gauge in reading.gauges:
+        name = gauge.name.removeprefix(f"sre_probe_{kind}_")
+        found[(name, *(value for _, value in gauge.labels)) if gauge.labels else name] = gauge.value
+    return found
