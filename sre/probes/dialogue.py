@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from socket import socket
+from typing import TypeVar
 
 from sre.journey.result import Reason
-from sre.probes.conversation import Hear, Say, Talk
+from sre.probes.conversation import Hear, Say, Secure
 from sre.probes.dial import Attempt, Trouble
 
 __all__ = ["hold"]
 
+T = TypeVar("T")
+
 
 def hold(
     attempt: Attempt,
-    talk: Talk,
+    talk: Generator[Say | Hear | Secure, bytes, T],
     connection: socket,
     secure: Callable[[socket], socket],
-) -> tuple[socket, dict[str, str]]:
-    """Drive the talk to its end; the connection it ended on, TLS if it began TLS, and its labels.
+) -> tuple[socket, T]:
+    """Drive the talk to its end; the connection that it ended on (TLS may have begun), its result.
 
     Whoever opened `connection` closes it; what `secure` made of it is closed here on failure.
 
