@@ -97,10 +97,8 @@ def _preferring(wanted: int, fallback: bool, host: str, port: int) -> list[str]:
 
 
 def ip_hash(address: str) -> int:
-    """FNV-1a, 32 bits, over the address' bytes as Go keeps them: IPv4 in its 16-byte form."""
-    ip = ipaddress.ip_address(address)
-    raw = ip.packed if ip.version == 6 else b"\0" * 10 + b"\xff\xff" + ip.packed
+    """FNV-1a, 32 bits, over the bytes of the address, as blackbox_exporter's."""
     value = 0x811C9DC5
-    for byte in raw:
+    for byte in ipaddress.ip_address(address).packed:
         value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
     return value
