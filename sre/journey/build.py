@@ -59,6 +59,13 @@ class Draft:
         if key in self.credentials:
             self.secrets += [value, *(word for word in value.split() if len(word) >= 8)]
 
+    def copy(self) -> Draft:
+        """Another one that begins as this one stands."""
+        made = Draft(self.method, self.url)
+        made.headers, made.credentials = dict(self.headers), set(self.credentials)
+        made.secrets, made.body = list(self.secrets), self.body
+        return made
+
     def sent_to(self, shop: Shop) -> tuple[tuple[str, str], ...]:
         """The headers for this draft's address: credentials go to the shop's own origins alone."""
         own = origin_of(self.url) in shop.trusted_origins
@@ -212,10 +219,10 @@ def follow(draft: Draft, status: int, location: str) -> Draft:
     url = clean(_as_sent(location), draft.url)
     changes = status == 303 or (status in (301, 302) and draft.method == "POST")
     keep = not changes or draft.method in ("GET", "HEAD")
-    hop = Draft(draft.method if keep else "GET", url)
-    hop.credentials = set(draft.credentials)
-    hop.headers = dict(draft.headers)
-    hop.body = draft.body if keep else None
+    hop = draft.copy()
+    hop.url, hop.secrets = url, []
+    if not keep:
+        hop.method, hop.body = "GET", None
     if not keep:
         for name in ("content-type", "content-encoding", "content-language"):
             hop.headers.pop(name, None)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from sre.core.config import Node, join_path
 from sre.core.units import Duration, Size
-from sre.journey.expect import Bounds, CssRule, Expectation, JsonRule, StatusRule
-from sre.journey.template import Template
+from sre.journey.expect import (
+    Bounds,
+    CssRule,
+    Expectation,
+    HeaderRule,
+    JsonRule,
+    StatusRule,
+)
 from sre.journey.texts import Texts
 
 __all__ = ["check_selector", "expectation"]
+
+T = TypeVar("T")
 
 _OPERATORS = frozenset({"min", "max", "exists", "count"})
 
@@ -23,12 +32,16 @@ def expectation(node: Node | None, path: str, texts: Texts) -> Expectation | Non
     below, slow = node.get("below"), node.get("slow")
     return Expectation(
         status=_status(node.get("status"), join_path(path, "status"), texts),
-        header=tuple(
-            (name, texts.pattern(entry.value, join_path(path, "header", name)))
-            for name, entry in _entries(node.get("header"))
+        header=(
+            *_header_rules(node.get("header"), join_path(path, "header"), texts),
+            *_header_rules(node.get("not_header"), join_path(path, "not_header"), texts, no=True),
         ),
         contains=_several(node.get("contains"), join_path(path, "contains"), texts.template),
+        not_contains=_several(
+            node.get("not_contains"), join_path(path, "not_contains"), texts.template
+        ),
         matches=_several(node.get("matches"), join_path(path, "matches"), texts.regex),
+        not_matches=_several(node.get("not_matches"), join_path(path, "not_matches"), texts.regex),
         json=tuple(
             _json_rule(name, entry.value, node, join_path(path, "json", name), texts)
             for name, entry in _entries(node.get("json"))
@@ -40,6 +53,27 @@ def expectation(node: Node | None, path: str, texts: Texts) -> Expectation | Non
     )
 
 
+def _header_rules(
+    node: Node | None, path: str, texts: Texts, *, no: bool = False
+) -> list[HeaderRule]:
+    """A text or several for each name; `{value: TEXT, required: false}` for one that may lack."""
+    rules: list[HeaderRule] = []
+    for name, entry in _entries(node):
+        value, where, required = entry.value, join_path(path, name), True
+        if value.kind == "mapping":
+            flag = value.get("required")
+            if set(value.entries) - {"value", "required"} or value.get("value") is None:
+                texts.problems.add(value, where, "expected a text, or {value: TEXT, required: …}")
+                continue
+            if flag is not None and not isinstance(flag.scalar, bool):
+                texts.problems.add(flag, join_path(where, "required"), "expected true or false")
+            required = flag is None or flag.scalar is not False
+            value = cast("Node", value.get("value"))
+        patterns = _several(value, where, texts.pattern)
+        rules += [HeaderRule(name, one, required and not no, no) for one in patterns]
+    return rules
+
+
 def _seconds(node: Node | None) -> float | None:
     return None if node is None or node.scalar is None else float(Duration.parse(node.scalar))
 
@@ -48,7 +82,7 @@ def _entries(node: Node | None) -> Any:
     return node.entries.items() if node is not None else ()
 
 
-def _several(node: Node | None, path: str, parse: Any) -> tuple[Template, ...]:
+def _several(node: Node | None, path: str, parse: Callable[[Node, str], T]) -> tuple[T, ...]:
     if node is None or (node.kind == "scalar" and node.scalar is None):
         return ()
     if node.kind == "sequence":

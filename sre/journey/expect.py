@@ -5,18 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-from sre.journey.page import NOT_JSON, Page, Unusable, compile_query, select
+from sre.journey.page import NOT_JSON, Page
 from sre.journey.result import Reason
+from sre.journey.rules import (
+    Bounds,
+    CssRule,
+    HeaderRule,
+    JsonRule,
+    Miss,
+    Pattern,
+    StatusRule,
+    TemplateTree,
+    regex_of,
+)
 from sre.journey.template import Scope, Template
-from sre.journey.values import as_text, quoted
+from sre.journey.values import quoted
 
 __all__ = [
     "Bounds",
     "CssRule",
     "Expectation",
+    "HeaderRule",
     "JsonRule",
     "Miss",
     "Pattern",
@@ -25,190 +35,6 @@ __all__ = [
 ]
 
 DEFAULT_STATUS = ((200, 399),)
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """One expectation that is not met. The message is for people and may quote the page."""
-
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """`{min, max}`, both inclusive; either may be absent."""
-
-    low: float | None = None
-    high: float | None = None
-
-    def holds(self, value: float) -> bool:
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
-
-    def __str__(self) -> str:
-        if self.low == self.high and self.low is not None:
-            return f"{self.low:g}"
-        low = "" if self.low is None else f"at least {self.low:g}"
-        high = "" if self.high is None else f"at most {self.high:g}"
-        return " and ".join(part for part in (low, high) if part)
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """A text to match: exactly, or as a regular expression where it began with `~`.
-
-    Values that references stand for are escaped inside a regular expression.
-    """
-
-    template: Template
-    regex: bool
-
-    def matches(self, text: str, scope: Scope, *, within: bool = False) -> bool:
-        """`within`: a plain text need only be contained."""
-        if self.regex:
-            return bool(_regex(self.template.render(scope, re.escape)).search(text))
-        wanted = self.template.render(scope)
-        return wanted in text if within else wanted == text
-
-    def describe(self, scope: Scope) -> str:
-        return ("~" if self.regex else "") + self.template.render(scope)
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateTree:
-    """A JSON value with templates at its leaves."""
-
-    value: Any
-
-    def fill(self, scope: Scope) -> Any:
-        """The value; a leaf that is exactly `${x}` keeps x's JSON type."""
-        return _fill(self.value, scope)
-
-
-def _fill(value: Any, scope: Scope) -> Any:
-    if isinstance(value, Template):
-        return value.typed(scope)
-    if isinstance(value, dict):
-        return {
-            _fill_key(key, scope): _fill(item, scope)
-            for key, item in value.items()
-            if not (isinstance(item, Template) and item.left_out(scope.values))
-        }
-    if isinstance(value, list):
-        return [_fill(item, scope) for item in value]
-    return value
-
-
-def _fill_key(key: Any, scope: Scope) -> str:
-    return key.render(scope) if isinstance(key, Template) else key
-
-
-@lru_cache(maxsize=1024)
-def _regex(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text, re.DOTALL)
-    except re.error as error:
-        raise Unusable(
-            f"with the values of this run it is no regular expression: {error.msg}"
-        ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class StatusRule:
-    """Status codes as inclusive ranges."""
-
-    ranges: tuple[tuple[int, int], ...]
-
-    def admits(self, status: int) -> bool:
-        return any(low <= status <= high for low, high in self.ranges)
-
-    def __str__(self) -> str:
-        return ", ".join(str(a) if a == b else f"{a}..{b}" for a, b in self.ranges)
-
-
-@dataclass(frozen=True, slots=True)
-class JsonRule:
-    """What a JMESPath expression must give: a value, a pattern, bounds, existence, a count."""
-
-    query: Template
-    equals: TemplateTree | None = None
-    pattern: Pattern | None = None
-    bounds: Bounds | None = None
-    exists: bool | None = None
-    count: Bounds | None = None
-
-    def miss(self, data: Any, scope: Scope) -> str | None:
-        """None when met, else what was expected and found."""
-        query = self.query.render(scope)
-        try:
-            found = compile_query(query).search(data)
-        except ValueError as error:
-            return f"{query}: {error}"
-        expected = self._unmet(found, scope)
-        if expected is None:
-            return None
-        return f"{query}: expected {expected}, got {quoted(found, scope.mask)}"
-
-    def _unmet(self, found: Any, scope: Scope) -> str | None:
-        if self.exists is not None and self.exists != (found is not None):
-            return "a value" if self.exists else "none"
-        if self.equals is not None:
-            wanted = self.equals.fill(scope)
-            if not _equal(found, wanted, loose=isinstance(self.equals.value, Template)):
-                return quoted(wanted, scope.mask)
-        if self.pattern is not None and (
-            found is None or not self.pattern.matches(as_text(found), scope)
-        ):
-            return self.pattern.describe(scope)
-        if self.bounds is not None and not _within(found, self.bounds):
-            return f"a number of {self.bounds}"
-        if self.count is not None and not (
-            isinstance(found, (list, dict)) and self.count.holds(len(found))
-        ):
-            return f"a list of {self.count}"
-        return None
-
-
-def _equal(found: Any, wanted: Any, *, loose: bool) -> bool:
-    if isinstance(found, bool) or isinstance(wanted, bool):
-        return found is wanted or (loose and as_text(found) == wanted)
-    if loose and isinstance(wanted, str) and isinstance(found, (int, float)):
-        return as_text(found) == wanted
-    return bool(found == wanted)
-
-
-def _within(found: Any, bounds: Bounds) -> bool:
-    if isinstance(found, str):
-        try:
-            found = float(found)
-        except ValueError:
-            return False
-    return isinstance(found, (int, float)) and not isinstance(found, bool) and bounds.holds(found)
-
-
-@dataclass(frozen=True, slots=True)
-class CssRule:
-    """How many elements a selector must find, and what the text of one of them must contain."""
-
-    selector: Template
-    count: Bounds = Bounds(1, None)
-    text: Pattern | None = None
-
-    def miss(self, page: Page, scope: Scope) -> str | None:
-        """None when met, else what was expected and found."""
-        selector = self.selector.render(scope)
-        nodes = select(page, selector)
-        if self.text is not None:
-            texts = [" ".join(node.text(separator=" ").split()) for node in nodes]
-            nodes = [
-                node
-                for node, text in zip(nodes, texts, strict=True)
-                if self.text.matches(text, scope, within=True)
-            ]
-        if self.count.holds(len(nodes)):
-            return None
-        what = f" with text {self.text.describe(scope)!r}" if self.text else ""
-        return f"{selector}{what}: expected {self.count} elements, found {len(nodes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,14 +47,22 @@ class Expectation:
     """
 
     status: StatusRule | None = None
-    header: tuple[tuple[str, Pattern], ...] = ()
+    header: tuple[HeaderRule, ...] = ()
     contains: tuple[Template, ...] = ()
+    not_contains: tuple[Template, ...] = ()
     matches: tuple[Template, ...] = ()
+    not_matches: tuple[Template, ...] = ()
     json: tuple[JsonRule, ...] = ()
     css: tuple[CssRule, ...] = ()
     size: Bounds | None = None
     below: float | None = None
     slow: float | None = None
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the body itself is asked about."""
+        texts = self.contains or self.not_contains or self.matches or self.not_matches
+        return bool(texts or self.json or self.css or self.size)
 
     def first_miss(self, page: Page, scope: Scope) -> Miss | None:
         """The first part that is not met, cheapest first; status 200 to 399 unless told."""
@@ -252,23 +86,10 @@ class Expectation:
         return None
 
     def _parts(self, page: Page, scope: Scope) -> Iterator[Miss | None]:
-        for name, pattern in self.header:
-            yield _header(page, name, pattern, scope)
-        for template in self.contains:
-            wanted = template.render(scope)
-            yield (
-                None
-                if wanted in page.text
-                else Miss(Reason.BODY, f"the body does not contain {quoted(wanted, scope.mask)}")
-            )
-        for template in self.matches:
-            regex = template.render(scope, re.escape)
-            shown = template.render(scope)
-            yield (
-                None
-                if _regex(regex).search(page.text)
-                else Miss(Reason.BODY, f"the body does not match {quoted(shown, scope.mask)}")
-            )
+        for header_rule in self.header:
+            found = header_rule.miss(page, scope)
+            yield None if found is None else Miss(Reason.HEADER, found)
+        yield from self._texts(page, scope)
         for json_rule in self.json:
             yield _json(page, json_rule, scope)
         for css_rule in self.css:
@@ -277,13 +98,31 @@ class Expectation:
         if self.size is not None:
             yield _size(page, self.size)
 
+    def _texts(self, page: Page, scope: Scope) -> Iterator[Miss | None]:
+        for template in self.contains:
+            yield _contains(page, template, scope, wanted=True)
+        for template in self.not_contains:
+            yield _contains(page, template, scope, wanted=False)
+        for template in self.matches:
+            yield _matches(page, template, scope, wanted=True)
+        for template in self.not_matches:
+            yield _matches(page, template, scope, wanted=False)
 
-def _header(page: Page, name: str, pattern: Pattern, scope: Scope) -> Miss | None:
-    values = page.response.header_values(name)
-    if any(pattern.matches(value, scope) for value in values):
+
+def _contains(page: Page, template: Template, scope: Scope, *, wanted: bool) -> Miss | None:
+    text = template.render(scope)
+    if (text in page.text) == wanted:
         return None
-    found = quoted(values[0], scope.mask) if values else "none"
-    return Miss(Reason.HEADER, f"{name}: expected {pattern.describe(scope)!r}, got {found}")
+    verb = "does not contain" if wanted else "contains"
+    return Miss(Reason.BODY, f"the body {verb} {quoted(text, scope.mask)}")
+
+
+def _matches(page: Page, template: Template, scope: Scope, *, wanted: bool) -> Miss | None:
+    regex = regex_of(template.render(scope, re.escape))
+    if (regex.search(page.text) is not None) == wanted:
+        return None
+    verb = "does not match" if wanted else "matches"
+    return Miss(Reason.BODY, f"the body {verb} {quoted(template.render(scope), scope.mask)}")
 
 
 def _json(page: Page, rule: JsonRule, scope: Scope) -> Miss | None:

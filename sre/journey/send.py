@@ -15,10 +15,10 @@ from sre.journey.result import Outcome, Reason
 from sre.journey.shop import Shop, origin_of
 from sre.journey.template import MissingVariable, Scope
 
-__all__ = ["MAX_HOPS", "Exchange", "Sent", "send"]
+__all__ = ["MAX_HOPS", "REDIRECTS", "Exchange", "Sent", "send"]
 
 MAX_HOPS = 10
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(slots=True)
@@ -146,7 +146,7 @@ def _hops(
         if origin_of(draft.url) in exchange.shop.trusted_origins:
             _keep_cookies(exchange, response)
         location = response.header("location")
-        if not step.follow or response.status not in _REDIRECTS or not location:
+        if not step.follow or response.status not in REDIRECTS or not location:
             return
         if hop == MAX_HOPS:
             break

@@ -34,8 +34,11 @@ class ExpectSpec:
     __pydantic_config__: ClassVar = _STRICT
     status: int | str | list[int | str] | None = None
     header: dict[str, Any] | None = None
+    not_header: dict[str, Any] | None = None
     contains: Any = None
+    not_contains: Any = None
     matches: Any = None
+    not_matches: Any = None
     json: dict[str, Any] | None = None
     css: dict[str, Any] | str | None = None
     size: Any = None

@@ -1,0 +1,207 @@
+"""What does one `http` probe mean for one shop, once it has been compiled?"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from sre.core.errors import UsageError
+from sre.core.secrets import Secret
+from sre.journey.build import USER_AGENT, Draft, build
+from sre.journey.exchange import Request
+from sre.journey.expect import TemplateTree
+from sre.journey.model import Body, Field, Step
+from sre.journey.shop import Shop, origin_of
+from sre.journey.template import Scope, Template
+from sre.probes.httpoptions import HttpOptions
+
+__all__ = ["Auth", "BasicAuth", "OAuth2", "Script", "instant"]
+
+
+@dataclass(frozen=True)
+class BasicAuth:
+    """A user's name and password."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True)
+class OAuth2:
+    """A token from an authorization server, asked for in each run (client credentials).
+
+    Attributes:
+        token_url: absolute; its host must be on the allow-list too.
+        parameters: further fields of the request for the token, an audience, say.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    token_url: str
+    client_id: str
+    client_secret: Secret
+    scopes: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            origin_of(self.token_url)
+        except ValueError as error:
+            raise ValueError(f"token_url: {error}") from error
+
+    def request(self, timeout: float) -> Request:
+        """The request for a token. Raises UsageError: the secret cannot be read."""
+        fields = {"grant_type": "client_credentials", **self.parameters}
+        if self.scopes:
+            fields["scope"] = " ".join(self.scopes)
+        return Request(
+            method="POST",
+            url=self.token_url,
+            headers=(
+                ("User-Agent", USER_AGENT),
+                ("Accept", "application/json"),
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Authorization", _basic(self.client_id, self.client_secret.reveal())),
+            ),
+            body=urlencode(fields).encode(),
+            timeout=timeout,
+            body_limit=2**20,
+            credentials=False,
+            keep_alive=False,
+        )
+
+
+@dataclass(frozen=True)
+class Auth:
+    """How the probe identifies itself at the origin of its own URL, and at no other."""
+
+    basic: BasicAuth | None = None
+    bearer: Secret | None = None
+    oauth2: OAuth2 | None = None
+
+    @property
+    def instant(self) -> bool:
+        """Whether its secrets are read without waiting for a disk or a program."""
+        found = [self.bearer] if self.bearer is not None else []
+        found += [self.basic.password] if self.basic is not None else []
+        found += [self.oauth2.client_secret] if self.oauth2 is not None else []
+        return all(instant(secret) for secret in found)
+
+    def header(self, token: str | None) -> str | None:
+        """The value of `Authorization`; `token` is the one that was asked for."""
+        if self.basic is not None:
+            return _basic(self.basic.username, self.basic.password.reveal())
+        if self.bearer is not None:
+            return f"Bearer {self.bearer.reveal()}"
+        return None if token is None else f"Bearer {token}"
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def instant(secret: Secret) -> bool:
+    """Whether reading it takes no time: no file, no program."""
+    return not secret.reference.startswith(("${file:", "${cmd:"))
+
+
+class Script:
+    """A compiled probe. What does not change from run to run is built once.
+
+    Attributes:
+        step: the request and what is expected of its answer, as in a journey.
+        versions: of HTTP, one of which the answer must have; empty when any will do.
+        must_be_tls: whether the last answer must have come over TLS, or must not; None: either.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        shop: Shop,
+        options: HttpOptions,
+        auth: Auth,
+        *,
+        versions: tuple[str, ...] = (),
+        must_be_tls: bool | None = None,
+        body_file: str | None = None,
+    ) -> None:
+        self.step, self.shop, self.options, self.auth = step, shop, options, auth
+        self.versions, self.must_be_tls = versions, must_be_tls
+        self._body_file = body_file
+        self.keep_body = step.expect.needs_body
+        self.token_options = replace(options, tls=replace(options.tls, server_name=None))
+        varying = tuple(one for one in step.headers if not _constant_field(one))
+        self._varying = varying
+        rest = replace(step, headers=tuple(one for one in step.headers if one not in varying))
+        self._fixed = rest if all(part.constant for part in _texts(rest)) else None
+        self._built: Draft | None = None
+
+    @property
+    def instant(self) -> bool:
+        """Whether a run waits for nothing but the network: no secret file, program or proxy."""
+        tls_key = self.options.tls.key
+        quick = (tls_key is None or instant(tls_key)) and self._body_file is None
+        return quick and self.auth.instant and self.options.proxy is None and not self._reads()
+
+    def draft(self, scope: Scope, key: str) -> Draft:
+        """The first request of a run.
+
+        Raises:
+            BadRequest, MissingVariable, UsageError: as `build` does.
+        """
+        draft = self._draft(scope, key)
+        if self._body_file is not None:
+            try:
+                draft.body = Path(self._body_file).read_bytes()
+            except OSError as error:
+                raise UsageError(f"cannot read {self._body_file}: {error.strerror}") from error
+        return draft
+
+    def _draft(self, scope: Scope, key: str) -> Draft:
+        if self._fixed is None:
+            return build(self.step, scope, self.shop.base_url, self.shop, key)
+        if self._built is None:
+            self._built = build(self._fixed, scope, self.shop.base_url, self.shop, key)
+        draft = self._built.copy()
+        for one in self._varying:
+            values = [value.render(scope) for value in one.values]
+            draft.set(one.name, ", ".join(values), credential=one.secret)
+        return draft
+
+    def _reads(self) -> bool:
+        """A header is a secret that is read from a file or from a program."""
+        texts = (part for one in self.step.headers for value in one.values for part in value.parts)
+        found = (getattr(part, "secret", None) for part in texts)
+        return any(secret is not None and not instant(secret) for secret in found)
+
+
+def _constant_field(one: Field) -> bool:
+    return all(value.constant for value in one.values)
+
+
+def _texts(step: Step) -> Iterator[Template]:
+    """Every template of the request."""
+    body: Body = step.body
+    yield step.url
+    for one in (*step.headers, *step.query, *(body.form or ())):
+        yield from one.values
+    if body.text is not None:
+        yield body.text
+    if isinstance(body.json, TemplateTree):
+        yield from _leaves(body.json.value)
+
+
+def _leaves(value: Any) -> Iterator[Template]:
+    if isinstance(value, Template):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(key)
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)

@@ -1,0 +1,241 @@
+"""In which order does an `http` probe send, follow, judge and tell? (sans-I/O)
+
+A generator, as the journey engine is one: it yields hops and is sent answers, so that one thread
+carries a single probe and one loop carries hundreds. It means what a journey of one step means;
+a test holds the two to each other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from random import Random
+
+import orjson
+
+from sre.core.errors import UsageError
+from sre.core.secrets import Redactor, redactor
+from sre.journey.build import BadRequest, Draft, follow
+from sre.journey.exchange import Request, Response
+from sre.journey.judge import Judged, cookie_changes, judge
+from sre.journey.page import Page
+from sre.journey.result import Outcome, Reason, Row, StepResult
+from sre.journey.send import MAX_HOPS, REDIRECTS
+from sre.journey.shop import origin_of
+from sre.journey.template import MissingVariable, Scope
+from sre.probes.httpfacts import gauges_of
+from sre.probes.httphop import Answer, Hop, Talk
+from sre.probes.httpscript import Script
+from sre.probes.model import ProbeContext, Reading
+
+__all__ = ["talk"]
+
+_RANDOM = Random()
+_NAME = "http"
+_GOOD = Judged(Outcome.OK)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run as it goes."""
+
+    script: Script
+    context: ProbeContext
+    masks: Redactor
+    begun: float
+    run_id: str
+    url: str = ""
+    own: tuple[str, str, int] | None = None
+    answers: list[Answer] = field(default_factory=list)
+    error: Judged | None = None
+    uncertain: bool = False
+
+
+def talk(script: Script, context: ProbeContext) -> Talk:
+    """One run. What the target does, and a secret that cannot be read, is part of the reading."""
+    masks = Redactor(redactor)
+    run = _Run(script, context, masks, context.clock.now(), secrets.token_hex(8))
+    scope = Scope({}, _RANDOM, run.run_id, 0, mask=masks.mask)
+    try:
+        token = yield from _token(run)
+        if run.error is None:
+            run.begun = context.clock.now()
+            authorization = script.auth.header(token)
+            draft = script.draft(scope, run.run_id)
+            for secret in draft.secrets if authorization is None else (*draft.secrets, token or ""):
+                masks.add(secret)
+            yield from _hops(run, draft, authorization)
+    except MissingVariable as error:
+        run.error = Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
+    except BadRequest as error:
+        run.error = _bad(error)
+    except UsageError as error:
+        run.error = Judged(Outcome.FAILED, Reason.PROBER, str(error))
+    return _reading(run, scope)
+
+
+def _bad(error: BadRequest) -> Judged:
+    if error.blocked:
+        return Judged(Outcome.BLOCKED, Reason.NONE, f"{error}; nothing was sent")
+    return Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
+
+
+def _hops(run: _Run, draft: Draft, authorization: str | None) -> Generator[Hop, Answer, None]:
+    """Send the request and follow its redirects; all of it before the deadline."""
+    script, context = run.script, run.context
+    run.own = origin_of(draft.url)
+    for hop in range(MAX_HOPS + 1):
+        left = context.deadline.at - context.clock.now()
+        if left <= 0:
+            run.error = Judged(Outcome.FAILED, Reason.TIMEOUT, "no time was left to send it")
+            return
+        run.url = draft.url
+        request = _request(run, draft, authorization, left)
+        answer = yield Hop(request, script.options, script.keep_body)
+        run.answers.append(answer)
+        response = answer.response
+        if response.failure is not None:
+            failure = response.failure
+            run.error = Judged(failure.outcome, failure.reason, failure.message)
+            run.uncertain = failure.sent
+            return
+        if request.credentials:
+            _mask_cookies(run, response)
+        location = response.header("location") if response.status in REDIRECTS else None
+        if not script.step.follow or not location:
+            return
+        if hop == MAX_HOPS:
+            break
+        draft = follow(draft, response.status, location)
+    run.error = Judged(Outcome.FAILED, Reason.PROTOCOL, f"more than {MAX_HOPS} redirects")
+
+
+def _request(run: _Run, draft: Draft, authorization: str | None, left: float) -> Request:
+    script = run.script
+    headers, origin = draft.sent_to(script.shop), origin_of(draft.url)
+    own = origin == run.own
+    if authorization is not None and own:
+        headers = (*headers, ("Authorization", authorization))
+    return Request(
+        method=draft.method,
+        url=draft.url,
+        headers=headers,
+        body=draft.body,
+        timeout=left,
+        body_limit=script.step.body_limit,
+        credentials=own or origin in script.shop.trusted_origins,
+        keep_alive=script.options.keep_alive,
+    )
+
+
+def _mask_cookies(run: _Run, response: Response) -> None:
+    for _, value in cookie_changes(response):
+        if value is not None and len(value) >= 8:
+            run.masks.add(value)
+
+
+def _token(run: _Run) -> Generator[Hop, Answer, str | None]:
+    """The token of an authorization server; its time is not the target's."""
+    wanted = run.script.auth.oauth2
+    if wanted is None:
+        return None
+    left = run.context.deadline.at - run.context.clock.now()
+    response = (yield Hop(wanted.request(left), run.script.token_options)).response
+    failure = response.failure
+    if failure is not None:
+        run.error = Judged(failure.outcome, failure.reason, f"the token: {failure.message}")
+        return None
+    if response.status != 200:
+        message = f"the token: expected status 200, got {response.status}"
+        run.error = Judged(Outcome.FAILED, Reason.STATUS, message)
+        return None
+    token = _access_token(response.body)
+    if token is None:
+        message = "the token: the answer has no access_token"
+        run.error = Judged(Outcome.FAILED, Reason.BODY, message)
+        return None
+    run.masks.add(token)
+    return token
+
+
+def _access_token(body: bytes) -> str | None:
+    """The token of an answer, where it has one that may stand in a header."""
+    try:
+        token = orjson.loads(body)["access_token"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        return None
+    good = isinstance(token, str) and token.isascii() and token.isprintable()
+    return token if good and token else None
+
+
+def _reading(run: _Run, scope: Scope) -> Reading:
+    judged = run.error or _judged(run, scope)
+    message = run.masks.mask(judged.message) if judged.message else ""
+    rows = _rows(run, judged, message)
+    seconds = rows[-1].started + rows[-1].seconds - rows[0].started
+    step = StepResult(
+        name=_NAME,
+        outcome=judged.outcome,
+        reason=judged.reason,
+        status=rows[-1].status if run.answers else None,
+        seconds=seconds,
+        due=rows[0].started,
+        started=rows[0].started,
+        rows=rows,
+        retry_after=judged.retry_after,
+        message=message,
+    )
+    return Reading(
+        outcome=judged.outcome,
+        seconds=seconds,
+        reason=judged.reason,
+        message=message,
+        steps=(step,),
+        gauges=gauges_of(run.answers[-1], len(run.answers) - 1) if run.answers else (),
+        run_id=run.run_id,
+        ambiguous=run.uncertain and not run.script.step.safe,
+    )
+
+
+def _judged(run: _Run, scope: Scope) -> Judged:
+    script, answer = run.script, run.answers[-1]
+    found = answer.told
+    if script.versions and found.version not in script.versions:
+        wanted = ", ".join(script.versions)
+        message = f"expected HTTP {wanted}, got {found.version or 'another protocol'}"
+        return Judged(Outcome.FAILED, Reason.PROTOCOL, message)
+    if script.must_be_tls is not None and found.tls != script.must_be_tls:
+        message = f"the answer came {'without' if script.must_be_tls else 'over'} TLS"
+        return Judged(Outcome.FAILED, Reason.TLS, message)
+    seconds = answer.response.ended - run.answers[0].response.started
+    try:
+        return judge(script.step, Page(answer.response, run.url, {}, seconds), scope, {})
+    except UsageError as error:
+        return Judged(Outcome.FAILED, Reason.PROBER, str(error))
+
+
+def _rows(run: _Run, judged: Judged, message: str) -> tuple[Row, ...]:
+    """A row for each hop; one without a status where nothing could be sent."""
+    answers = run.answers or [Answer(Response(started=run.begun, ended=run.begun))]
+    last = len(answers) - 1
+    return tuple(
+        _row(run, answer, judged if hop == last else _GOOD, hop, message if hop == last else "")
+        for hop, answer in enumerate(answers)
+    )
+
+
+def _row(run: _Run, answer: Answer, judged: Judged, hop: int, message: str) -> Row:
+    response = answer.response
+    return Row(
+        step=_NAME,
+        outcome=judged.outcome,
+        reason=judged.reason,
+        status=response.status or None,
+        seconds=response.ended - response.started,
+        phases=response.phases,
+        hop=hop,
+        started=response.started - run.begun,
+        received_bytes=answer.size,
+        message=message,
+    )
