@@ -11,6 +11,7 @@ from sre.probes.model import Gauge
 __all__ = ["FACTS", "Seen", "parse_info", "read_cluster", "read_info", "read_sentinel"]
 
 _MOST = 50
+_MOST_MASTERS = 30
 
 _COUNTERS = {
     "commands_total": ("total_commands_processed", "Commands that were carried out."),
@@ -234,7 +235,7 @@ def read_sentinel(
     masters: Iterable[Mapping[str, str]], quorum: Mapping[str, str | None], seen: Seen
 ) -> None:
     """What `SENTINEL MASTERS` says; `quorum` is why a failover cannot be agreed on, or None."""
-    for master in list(masters)[:_MOST]:
+    for master in list(masters)[:_MOST_MASTERS]:
         name = master.get("name", "")
         flags = master.get("flags", "").split(",")
         up = not {"s_down", "o_down", "disconnected"} & set(flags)

@@ -10,11 +10,14 @@ __all__ = ["KINDS"]
 KINDS: Kinds[Probe] = Kinds(
     "probe",
     {
+        "dns": "sre.probes.kinds.dns:DnsProbe",
         "haproxy": "sre.probes.kinds.haproxy:HaproxyProbe",
         "host": "sre.probes.kinds.host:HostProbe",
         "http": "sre.probes.kinds.http:HttpProbe",
         "journey": "sre.probes.kinds.journey:JourneyProbe",
+        "memcached": "sre.probes.kinds.memcached:MemcachedProbe",
         "nginx": "sre.probes.kinds.nginx:NginxProbe",
+        "postgres": "sre.probes.kinds.postgres:PostgresProbe",
         "redis": "sre.probes.kinds.redis:RedisProbe",
         "tcp": "sre.probes.kinds.tcp:TcpProbe",
         "tls": "sre.probes.kinds.tls:TlsProbe",

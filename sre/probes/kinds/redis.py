@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisLimits", "RedisProbe"]
 
-_MOST_QUORUMS = 20
+_MOST_QUORUMS = 30
 
 
 @dataclass(frozen=True)
