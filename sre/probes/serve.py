@@ -23,7 +23,7 @@ from sre.core.masking import masked
 from sre.core.secrets import redactor
 from sre.probes.webconfig import Gate
 
-__all__ = ["Answer", "HttpServer", "Pages"]
+__all__ = ["Answer", "Asked", "HttpServer", "Pages"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,24 @@ class Answer:
         return cls(status, f"{redactor.mask(words)}\n".encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One GET beyond its path.
+
+    Attributes:
+        headers: by lower-case name.
+        known: whether the client named itself, which only a web configuration with users asks.
+    """
+
+    query: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    known: bool = False
+
+    def header(self, name: str) -> str:
+        """The value of a header, empty when it is not there."""
+        return self.headers.get(name.lower(), "")
+
+
 @dataclass(frozen=True)
 class Pages:
     """What the server can show and do.
@@ -57,6 +75,7 @@ class Pages:
         reload: reads the declaration again; gives what is wrong with it, or None.
         results: JSON-ready last results.
         routes: pages of others by path, before our own.
+        questions: the same for pages that depend on more than their path.
     """
 
     registry: CollectorRegistry
@@ -64,11 +83,13 @@ class Pages:
     reload: Callable[[], str | None]
     results: Callable[[], list[dict[str, Any]]]
     routes: Mapping[str, Callable[[], Answer]] = field(default_factory=dict)
+    questions: Mapping[str, Callable[[Asked], Answer]] = field(default_factory=dict)
 
-    def get(self, path: str, accept: str) -> Answer:
+    def get(self, path: str, accept: str, asked: Asked | None = None) -> Answer:
         """The answer to GET or HEAD."""
-        if path in self.routes:
-            return self.routes[path]()
+        theirs = self._of_others(path, asked or Asked(""))
+        if theirs is not None:
+            return theirs
         match path:
             case "/metrics":
                 encode, kind = choose_encoder(accept)
@@ -88,10 +109,16 @@ class Pages:
             case _:
                 return Answer.text(404, "not found")
 
+    def _of_others(self, path: str, asked: Asked) -> Answer | None:
+        if path in self.questions:
+            return self.questions[path](asked)
+        return self.routes[path]() if path in self.routes else None
+
     def post(self, path: str) -> Answer:
         """The answer to POST."""
         if path != "/-/reload":
-            known = self.get(path, "").status != 404
+            theirs = path in self.questions or path in self.routes
+            known = theirs or self.get(path, "").status != 404
             return Answer.text(405 if known else 404, "use GET" if known else "not found")
         wrong = self.reload()
         if wrong is None:
@@ -196,7 +223,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.request.close()
 
     def do_GET(self) -> None:
-        self._answer(lambda path: self.server.pages.get(path, self.headers.get("Accept", "")))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        asked = Asked(urlsplit(self.path).query, headers, known=self.server.gate is not None)
+        accept = headers.get("accept", "")
+        self._answer(lambda path: self.server.pages.get(path, accept, asked))
 
     do_HEAD = do_GET  # noqa: N815  the base's naming
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from prometheus_client.registry import Collector
 
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import SreError, UsageError
@@ -17,7 +19,7 @@ from sre.probes.record import Record
 from sre.probes.render import as_data
 from sre.probes.runner import Result
 from sre.probes.scheduler import Scheduler
-from sre.probes.serve import Answer, HttpServer, Pages
+from sre.probes.serve import Answer, Asked, HttpServer, Pages
 from sre.probes.webconfig import load_web_config
 
 __all__ = ["Watch", "parse_address"]
@@ -45,6 +47,8 @@ class Watch:
         listen: where to serve; port 0 takes any free one.
         listener: told of each finished run, in the run's own thread.
         routes: further pages by path; one of them may be `/`.
+        questions: further pages that depend on more than their path.
+        collectors: further metrics.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Watch:
         *,
         listener: Callable[[Result], None] = lambda _result: None,
         routes: Mapping[str, Callable[[], Answer]] | None = None,
+        questions: Mapping[str, Callable[[Asked], Answer]] | None = None,
+        collectors: Iterable[Collector] = (),
     ) -> None:
         self._load = load
         self._listener = listener
@@ -65,7 +71,11 @@ class Watch:
         self._scheduler: Scheduler | None = None
         self._stopping = False
         registry = registry_of(self._record, self._clock)
-        pages = Pages(registry, self._ready, self.reload, self._results, routes or {})
+        for collector in collectors:
+            registry.register(collector)
+        pages = Pages(
+            registry, self._ready, self.reload, self._results, routes or {}, questions or {}
+        )
         tls, gate = load_web_config(web_config) if web_config else (None, None)
         try:
             self._http = HttpServer(listen, pages, tls, gate)
@@ -115,5 +125,4 @@ class Watch:
         return self._scheduler is not None and not self._stopping
 
     def _results(self) -> list[dict[str, Any]]:
-        with self._record.reading() as (probes, _):
-            return [as_data(series.result) for series in probes.values() if series.result]
+        return [as_data(result) for result in self._record.results()]

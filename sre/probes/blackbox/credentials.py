@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -23,13 +22,7 @@ from sre.probes.blackbox.model import BlackboxContext
 from sre.probes.blackbox.modules import HttpOptions
 from sre.probes.blackbox.resolve import admit
 
-__all__ = ["NAMES_A_SECRET", "authorization", "extra_headers", "of_file"]
-
-NAMES_A_SECRET = re.compile(
-    r"auth|cookie|token|secret|password|passwd|api[-_]?key|credential|signature|session",
-    re.IGNORECASE,
-)
-"""Names of headers, parameters and the like whose values are nobody's business."""
+__all__ = ["authorization", "extra_headers", "of_file"]
 
 _LARGEST_TOKEN = 2**16
 

@@ -1,11 +1,29 @@
 """What are blackbox_exporter's metrics called, and what does it say about each?
 
-The names and their meaning are its interface; all of them are gauges.
+The names and their meaning are its interface; all of them are gauges. `OWN` is ours.
 """
 
 from __future__ import annotations
 
-__all__ = ["HELP"]
+from sre.core.metrics import MetricInfo
+
+__all__ = ["HELP", "OWN"]
+
+OWN = (
+    MetricInfo(
+        "sre_probe_target_requests_total",
+        "counter",
+        "Probes by request (/probe), by module: success, failure, or blocked by the allow-list.",
+        ("module", "result"),
+    ),
+    MetricInfo(
+        "sre_probe_target_refused_total",
+        "counter",
+        "Requests for a probe (/probe) of which none was made: bad_request, unknown_module, busy.",
+        ("reason",),
+    ),
+)
+"""What the service of /probe tells about itself, on /metrics."""
 
 HELP = {
     "probe_dns_additional_rrs": (

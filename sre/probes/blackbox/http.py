@@ -20,7 +20,7 @@ from sre import __version__
 from sre.core.errors import MissingExtra, UsageError
 from sre.journey.guard import Admission, Blocked, Unresolved
 from sre.journey.host import Inadmissible, origin_of
-from sre.probes.blackbox.credentials import NAMES_A_SECRET, authorization, extra_headers
+from sre.probes.blackbox.credentials import authorization, extra_headers
 from sre.probes.blackbox.httpbody import Body
 from sre.probes.blackbox.httpclient import connection, name_only, proxied, proxy_url
 from sre.probes.blackbox.httphop import Answer, Hop, Proxied, perform
@@ -28,6 +28,7 @@ from sre.probes.blackbox.httpverdict import content_length, judge, last_modified
 from sre.probes.blackbox.model import BlackboxContext, Module
 from sre.probes.blackbox.modules import HttpOptions
 from sre.probes.blackbox.resolve import admit, choose
+from sre.probes.blackbox.show import NAMES_A_SECRET
 from sre.probes.blackbox.tlsfacts import record
 from sre.probes.httpoptions import HttpOptions as Connection
 
