@@ -14,6 +14,7 @@ KINDS: Kinds[Probe] = Kinds(
         "haproxy": "sre.probes.kinds.haproxy:HaproxyProbe",
         "host": "sre.probes.kinds.host:HostProbe",
         "http": "sre.probes.kinds.http:HttpProbe",
+        "icmp": "sre.probes.kinds.icmp:IcmpProbe",
         "journey": "sre.probes.kinds.journey:JourneyProbe",
         "memcached": "sre.probes.kinds.memcached:MemcachedProbe",
         "nginx": "sre.probes.kinds.nginx:NginxProbe",
