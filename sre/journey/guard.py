@@ -217,9 +217,9 @@ class Guard:
         return any(entry.for_port(port) and entry.covers(address) for entry in self._entries)
 
     def _blocked(self, host: str, port: int, address: str | None) -> Blocked:
-        where = f"{_bracketed(host)}:{port}"
+        where = f"{_bracketed(host)}:{port}" if port else host  # ICMP has no port
         where += f" ({address})" if address and address != host else ""
-        cure = f"{_bracketed(address or host)}:{port}"
+        cure = f"{_bracketed(address or host)}:{port or '*'}"
         return Blocked(
             f"{where} is not on the allow-list; nothing was sent. "
             f"If it is meant, add {cure!r} to targets.allow"
