@@ -57,7 +57,13 @@ _PROBES = (
     ),
     MetricInfo(
         "sre_probe_up", "gauge",
-        "1 if the last run with a verdict was ok or degraded, 0 if failed.", ("probe",),
+        "1 if the last run with a verdict was ok or degraded, 0 if failed (with retry: confirmed).",
+        ("probe",),
+    ),
+    MetricInfo(
+        "sre_probe_confirmations_total", "counter",
+        "Failures that further attempts confirmed (down) or did not (recovered).",
+        ("probe", "result"),
     ),
     MetricInfo(
         "sre_probe_last_run_timestamp_seconds", "gauge",
@@ -74,7 +80,22 @@ _PROBES = (
     ),
     MetricInfo(
         "sre_probe_series_dropped_total", "counter",
-        "Samples that probes found beyond the limit of one run.",
+        "Samples of a probe beyond the limits of one run or of all probes.", ("probe",),
+    ),
+    MetricInfo(
+        "sre_probe_maintenance", "gauge",
+        "Whether a maintenance window is open for a probe.", ("probe",),
+    ),
+    MetricInfo(
+        "sre_probe_maintenance_info", "gauge",
+        "Which maintenance windows are open for a probe; always 1.", ("probe", "window"),
+    ),
+    MetricInfo(
+        "sre_probe_gate_up", "gauge",
+        "Whether an address of the gate answered when it was last asked; 0: our own network fails.",
+    ),
+    MetricInfo(
+        "sre_probe_location_info", "gauge", "Where this instance stands; always 1.", ("location",)
     ),
 )  # fmt: skip
 
@@ -89,6 +110,26 @@ _PROCESS = (
     MetricInfo(
         "sre_config_last_reload_success_timestamp_seconds", "gauge",
         "When sre.yaml was last read successfully.",
+    ),
+    MetricInfo(
+        "sre_web_config_last_reload_successful", "gauge",
+        "Whether the last reading of the web configuration succeeded.",
+    ),
+)  # fmt: skip
+
+_FEEDS = (
+    MetricInfo(
+        "sre_feed_results_total", "counter", "Runs that a feed handed to another monitor.",
+        ("feed",),
+    ),
+    MetricInfo("sre_feed_failures_total", "counter", "Sendings that failed.", ("feed",)),
+    MetricInfo(
+        "sre_feed_dropped_results_total", "counter",
+        "Runs that were never handed over: refused, or too many waited.", ("feed",),
+    ),
+    MetricInfo(
+        "sre_feed_last_success_timestamp_seconds", "gauge",
+        "When a feed last handed something over.", ("feed",),
     ),
 )  # fmt: skip
 
@@ -149,7 +190,7 @@ _BACKUP = (
 )  # fmt: skip
 
 CATALOGUE: dict[str, MetricInfo] = {
-    metric.name: metric for metric in (*_PROBES, *_PROCESS, *_BACKUP)
+    metric.name: metric for metric in (*_PROBES, *_PROCESS, *_FEEDS, *_BACKUP)
 }
 """By name, every metric but those that a kind of probe declares beside its code."""
 

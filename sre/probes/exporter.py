@@ -1,7 +1,8 @@
 """Which metrics do the scheduled probes export, and under which names?
 
-A collector of its own, read at each scrape from the Record: what is not there any more is not
-exported any more.
+Collectors of our own, read at each scrape: what is not there any more is not exported any more.
+`exposition` writes the text that Prometheus usually gets, cheaply; a scraper that takes nothing
+but OpenMetrics gets the same families from here, written by prometheus_client.
 """
 
 from __future__ import annotations
@@ -19,21 +20,33 @@ from sre import __version__
 from sre.core.clock import Clock, SystemClock
 from sre.core.metrics import describe
 from sre.probes.model import Gauge
-from sre.probes.record import Attempts, Histogram, JourneySeries, ProbeSeries, Record
+from sre.probes.record import Record
+from sre.probes.series import (
+    KNOWN_ATTEMPTS,
+    Attempts,
+    Histogram,
+    JourneySeries,
+    ProbeSeries,
+    confirmations_of,
+    skips_of,
+)
+from sre.probes.shown import families_of, found_of, phases_of
+from sre.probes.watching import opened
 
-__all__ = ["ProbeCollector", "registry_of"]
-
-_MAX_LABEL = 128
-_SKIPS = ("overrun", "late", "budget")
+__all__ = ["ProbeCollector", "ServiceCollector", "registry_of"]
 
 Probes = dict[str, ProbeSeries]
 Journeys = dict[str, JourneySeries]
 
 
-def registry_of(record: Record, clock: Clock | None = None) -> CollectorRegistry:
+def registry_of(
+    record: Record, clock: Clock | None = None, *, probes: bool = True
+) -> CollectorRegistry:
     """A registry with the probes of `record`, this process and this build; nothing global."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ProbeCollector(record, clock or SystemClock()))
+    if probes:
+        registry.register(ProbeCollector(record, clock or SystemClock()))
+    registry.register(ServiceCollector(record))
     ProcessCollector(registry=registry)
     return registry
 
@@ -52,17 +65,47 @@ class ProbeCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """All families as they are now."""
         now = self._clock.wall()
-        with self._record.reading() as (probes, journeys):
-            parts = [
-                _runs(probes),
-                _schedule(probes, now),
-                _probe_phases(probes, now),
-                _steps(journeys),
-                _step_phases(probes, journeys, now),
-                _found(probes, now),
-                _about(self._record),
-            ]
-            return list(itertools.chain.from_iterable(parts))
+        live, walked = self._record.now()
+        probes = {name: self._record.probe(series) for name, series in live.items()}
+        journeys = {name: self._record.journey(series) for name, series in walked.items()}
+        parts = [
+            _runs(probes),
+            _schedule(probes, now),
+            _limits(probes),
+            _probe_phases(probes, now),
+            _steps(journeys),
+            _step_phases(probes, journeys, now),
+            _found(probes, now),
+            _maintenance(self._record, probes, now),
+        ]
+        return itertools.chain.from_iterable(parts)
+
+
+class ServiceCollector(Collector):
+    """What is known of the service itself."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: it depends on the declaration."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """All families as they are now."""
+        record = self._record
+        python = platform.python_version()
+        yield _single("sre_build_info", 1, {"version": __version__, "python": python})
+        good, at = record.reloaded
+        yield _single("sre_config_last_reload_successful", float(good))
+        if at is not None:
+            yield _single("sre_config_last_reload_success_timestamp_seconds", at)
+        if record.web_config is not None:
+            yield _single("sre_web_config_last_reload_successful", float(record.web_config))
+        if record.gate_up is not None:
+            yield _single("sre_probe_gate_up", float(record.gate_up))
+        if record.plan is not None and record.plan.watch.location is not None:
+            yield _single("sre_probe_location_info", 1, {"location": record.plan.watch.location})
 
 
 def _runs(probes: Probes) -> Iterator[Metric]:
@@ -86,21 +129,28 @@ def _schedule(probes: Probes, now: float) -> Iterator[Metric]:
             last.add_sample(last.name, labels, series.last_run)
         if series.lag is not None and series.fresh(series.last_run, now):
             lag.add_sample(lag.name, labels, series.lag)
-        for reason in _SKIPS:
-            if reason != "budget" or series.check.orders:
-                count = series.skipped[reason]
-                skipped.add_sample(f"{skipped.name}_total", {**labels, "reason": reason}, count)
+        for reason in dict.fromkeys([*skips_of(series.check), *series.skipped]):
+            count = series.skipped[reason]
+            skipped.add_sample(f"{skipped.name}_total", {**labels, "reason": reason}, count)
     yield from (up, last, lag, skipped)
+
+
+def _limits(probes: Probes) -> Iterator[Metric]:
+    dropped = _family("sre_probe_series_dropped_total")
+    confirmed = _family("sre_probe_confirmations_total")
+    for name, series in probes.items():
+        dropped.add_sample(f"{dropped.name}_total", {"probe": name}, series.dropped)
+        for result in dict.fromkeys([*confirmations_of(series.check), *series.confirmed]):
+            labels = {"probe": name, "result": result}
+            confirmed.add_sample(f"{confirmed.name}_total", labels, series.confirmed[result])
+    yield from (dropped, confirmed)
 
 
 def _probe_phases(probes: Probes, now: float) -> Iterator[Metric]:
     family = _family("sre_probe_phase_seconds")
     for name, series in probes.items():
-        reading = series.result.reading if series.result else None
-        if reading is None or reading.journey is not None or not series.fresh(series.last_run, now):
-            continue
-        for step in reading.steps:
-            for phase, seconds in step.phases.items():
+        if series.fresh(series.last_run, now):
+            for phase, seconds in phases_of(series).items():
                 family.add_sample(family.name, {"probe": name, "phase": phase}, seconds)
     yield family
 
@@ -131,32 +181,37 @@ def _step_phases(probes: Probes, journeys: Journeys, now: float) -> Iterator[Met
 
 
 def _found(probes: Probes, now: float) -> Iterator[Metric]:
-    families: dict[str, Metric] = {}
+    fresh = {name: series for name, series in probes.items() if series.fresh(series.last_run, now)}
+    families = families_of(series.gauges for series in fresh.values())
+    made = {
+        name: Metric(
+            name.removesuffix("_total"), first.help, "counter" if first.counter else "gauge"
+        )
+        for name, first in families.items()
+    }
+    for probe, series in fresh.items():
+        for (name, labels), value in found_of(series.gauges, families).items():
+            made[name].add_sample(name, {**dict(labels), "probe": probe}, value)
+    yield from made.values()
+
+
+def _made(name: str, first: Gauge) -> Metric:
+    kind = "counter" if first.counter else "gauge"
+    return Metric(name.removesuffix("_total"), first.help, kind)
+
+
+def _maintenance(record: Record, probes: Probes, now: float) -> Iterator[Metric]:
+    windows = record.plan.maintenance if record.plan is not None else ()
+    if not windows:
+        return
+    state, info = _family("sre_probe_maintenance"), _family("sre_probe_maintenance_info")
+    open_now = opened(windows, now)
     for name, series in probes.items():
-        if series.fresh(series.last_run, now):
-            unique = {(gauge.name, gauge.labels): gauge for gauge in series.gauges}
-            for gauge in unique.values():
-                _add_gauge(families, name, gauge)
-    yield from families.values()
-
-
-def _add_gauge(families: dict[str, Metric], probe: str, gauge: Gauge) -> None:
-    kind = "counter" if gauge.counter else "gauge"
-    base = gauge.name.removesuffix("_total") if gauge.counter else gauge.name
-    family = families.setdefault(base, Metric(base, gauge.help, kind))
-    if family.type == kind:
-        labels = {key: value[:_MAX_LABEL] for key, value in gauge.labels}
-        family.add_sample(gauge.name, {"probe": probe, **labels}, gauge.value)
-
-
-def _about(record: Record) -> Iterator[Metric]:
-    yield _single("sre_probe_series_dropped_total", record.dropped)
-    python = platform.python_version()
-    yield _single("sre_build_info", 1, {"version": __version__, "python": python})
-    good, at = record.reloaded
-    yield _single("sre_config_last_reload_successful", float(good))
-    if at is not None:
-        yield _single("sre_config_last_reload_success_timestamp_seconds", at)
+        names = dict.fromkeys(each.name for each in open_now if each.about(series.check))
+        state.add_sample(state.name, {"probe": name}, float(bool(names)))
+        for window in names:
+            info.add_sample(info.name, {"probe": name, "window": window}, 1.0)
+    yield from (state, info)
 
 
 def _family(name: str) -> Metric:
@@ -171,9 +226,9 @@ def _single(name: str, value: float, labels: dict[str, str] | None = None) -> Me
 
 
 def _add_attempts(family: Metric, labels: dict[str, str], attempts: Attempts) -> None:
-    for (outcome, reason), count in attempts.items():
+    for outcome, reason in dict.fromkeys([*KNOWN_ATTEMPTS, *attempts]):
         ended = {**labels, "outcome": outcome, "reason": reason}
-        family.add_sample(f"{family.name}_total", ended, count)
+        family.add_sample(f"{family.name}_total", ended, attempts[outcome, reason])
 
 
 def _add_histogram(family: Metric, labels: dict[str, str], source: Histogram) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "Probe",
     "ProbeContext",
     "Reading",
+    "Retry",
     "check_from",
     "check_name",
 ]
@@ -35,6 +36,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 _EVERY = Duration(60.0)
 _TIMEOUT = Duration(5.0)
+_WAIT = Duration(1.0)
 
 GOOD = (Outcome.OK, Outcome.DEGRADED)
 """Outcomes that an objective counts as good."""
@@ -85,6 +87,11 @@ class Reading:
     def is_prober(self) -> bool:
         """Whether the failure is our own, and so no event of an objective."""
         return self.outcome is Outcome.FAILED and self.reason is Reason.PROBER
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it says that the target does not work."""
+        return self.outcome is Outcome.FAILED and not self.is_prober
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,33 @@ def check_name(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """Further attempts after a failure, to confirm it; never for what places orders.
+
+    The failure counts in every objective all the same. `sre_probe_up` becomes 0 only when all
+    further attempts fail too.
+
+    Attributes:
+        times: how many.
+        wait: seconds before each.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    times: int = 1
+    wait: Duration = _WAIT
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.times <= 10:
+            raise ValueError("times must be 1 to 10")
+        if self.wait < 0:
+            raise ValueError("wait must be at least 0")
+
+    def seconds(self, timeout: float) -> float:
+        """The longest that a run and all further attempts take."""
+        return (self.times + 1) * timeout + self.times * float(self.wait)
+
+
+@dataclass(frozen=True)
 class CheckFields:
     """What every entry of `probes:` may say beside the fields of its kind.
 
@@ -153,6 +187,7 @@ class CheckFields:
         every: seconds between the starts of two runs, at least 1.
         timeout: seconds that one run may take; a journey brings its own.
         slow: seconds; a good run that took longer is degraded.
+        retry: further attempts that confirm a failure; all must fit into `every`.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -160,6 +195,7 @@ class CheckFields:
     every: Duration = _EVERY
     timeout: Duration = _TIMEOUT
     slow: Duration | None = None
+    retry: Retry | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -169,6 +205,10 @@ class CheckFields:
             raise ValueError("timeout must be longer than 0")
         if self.slow is not None and self.slow <= 0:
             raise ValueError("slow must be longer than 0")
+        if self.retry is not None and self.retry.seconds(self.timeout) > self.every:
+            raise ValueError(
+                "retry does not fit: (times + 1) x timeout + times x wait must be at most every"
+            )
 
 
 @dataclass(frozen=True)
@@ -179,6 +219,7 @@ class Check:
         timeout: seconds for the whole run, cleanup steps of a journey included.
         budget: runs per second that its side effects allow; None is no limit.
         journey: the name of the journey that it runs.
+        retry: how a failure is confirmed; None is not at all.
     """
 
     name: str
@@ -189,6 +230,7 @@ class Check:
     slow: float | None = None
     budget: float | None = None
     journey: str | None = None
+    retry: Retry | None = None
 
     @property
     def orders(self) -> bool:
@@ -206,4 +248,5 @@ def check_from(fields: CheckFields, kind: str, probe: Any) -> Check:
         timeout=float(fields.timeout),
         slow=None if fields.slow is None else float(fields.slow),
         journey=probe.journey if kind == "journey" else None,
+        retry=fields.retry,
     )

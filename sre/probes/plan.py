@@ -13,6 +13,7 @@ from sre.core.errors import Refused, UsageError
 from sre.journey.shop import Shop
 from sre.probes.kinds.journey import JourneyProbe
 from sre.probes.model import Check, ProbeContext
+from sre.probes.watching import WatchOptions, Window
 
 if TYPE_CHECKING:
     from sre.core.secrets import Secret
@@ -33,6 +34,8 @@ class Plan:
         edges: histogram edges in seconds beyond the default ones, by probe name.
         step_edges: the same for steps, by `JOURNEY/STEP`.
         dsns: how to reach the databases of the declaration, by name.
+        watch: how the service watches.
+        maintenance: when work is planned.
     """
 
     checks: tuple[Check, ...]
@@ -42,6 +45,8 @@ class Plan:
     edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     step_edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     dsns: Mapping[str, Secret] = field(default_factory=dict)
+    watch: WatchOptions = field(default_factory=WatchOptions)
+    maintenance: tuple[Window, ...] = ()
 
     def context(
         self, check: Check, clock: Clock, cancelled: threading.Event, sequence: int = 0

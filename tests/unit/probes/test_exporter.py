@@ -14,8 +14,9 @@ from sre.journey.compile import single_step
 from sre.journey.result import Outcome, Reason, Row, StepResult
 from sre.probes.exporter import registry_of
 from sre.probes.model import Check, Gauge, Reading
-from sre.probes.record import MAX_GAUGES, Record
+from sre.probes.record import Record
 from sre.probes.runner import Result
+from sre.probes.watching import WatchOptions
 from tests.unit.probes.stubs import SHOP, check, plan, reading
 
 
@@ -175,14 +176,21 @@ def test_a_reload_forgets_what_is_gone_and_keeps_the_rest():
 
 
 def test_what_a_probe_may_export_is_bounded():
-    exported = Exported(check("home"))
+    limits = WatchOptions(max_series=150, max_series_per_probe=100)
+    exported = Exported(check("home"), check("next"), watch=limits)
     gauges = tuple(
         Gauge("sre_probe_host_load", n, "Help.", (("window", f"{n}" + "x" * 500),))
-        for n in range(MAX_GAUGES + 7)
+        for n in range(107)
     )
     exported.add("home", Reading(Outcome.OK, 0.1, gauges=gauges))
-    assert len(exported.values("sre_probe_host_load")) == MAX_GAUGES
-    assert exported.value("sre_probe_series_dropped_total") == 7
+    assert len(exported.values("sre_probe_host_load", probe="home")) == 100
+    exported.add("next", Reading(Outcome.OK, 0.1, gauges=gauges))
+    assert len(exported.values("sre_probe_host_load", probe="next")) == 50, "of all together"
+    exported.add("home", Reading(Outcome.OK, 0.1, gauges=gauges[:10]))
+    exported.add("next", Reading(Outcome.OK, 0.1, gauges=gauges))
+    assert len(exported.values("sre_probe_host_load", probe="next")) == 100
+    assert exported.value("sre_probe_series_dropped_total", probe="home") == 7
+    assert exported.value("sre_probe_series_dropped_total", probe="next") == 57 + 7
     assert max(map(len, exported.text().splitlines())) < 300
 
 
