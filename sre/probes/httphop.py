@@ -7,7 +7,7 @@ finds the same on both ways.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -69,6 +69,12 @@ class Way:
         found = self.proxy or self.target
         assert found is not None  # noqa: S101  one of them is always there
         return found
+
+    def later(self) -> Way:
+        """The same for the next hop of a run: its name is not resolved again."""
+        if self.target is None or self.target.seconds is None:
+            return self
+        return Way(replace(self.target, seconds=None), self.proxy)
 
 
 def find_way(hop: Hop, guard: Guard, seconds: float | None) -> Way:
@@ -133,7 +139,6 @@ class Line:
         self.started, self._way = started, way
         self._sink = sink = _Gathered(request.body_limit, keep=hop.keep_body)
         self._session = Session() if request.url.startswith("https:") else None
-        handle.reset()
         self._cookies(own=request.credentials)
         setopt = handle.setopt
         setopt(pycurl.NOSIGNAL, 1)
@@ -173,7 +178,12 @@ class Line:
             address=admission.address,
             http_version=found.version,
         )
+        handle.reset()  # lets go of the body
         return Answer(response, found, sink.size)
+
+    def forget(self) -> None:
+        """The handle is for another run now: no cookie stays."""
+        self.handle.setopt(pycurl.COOKIELIST, "ALL")
 
     def _cookies(self, *, own: bool) -> None:
         """Change over between our own cookies and none at all."""
@@ -230,11 +240,11 @@ def _proxy(setopt: Any, proxy: Proxy, via: Admission) -> None:
 
 def converse(talk: Talk, context: ProbeContext) -> Reading | None:
     """Carry a run in this thread, connections closed at its end; None when it was cancelled."""
-    line = Line(pycurl.Curl(), context.clock)
+    line, pins = Line(pycurl.Curl(), context.clock), dict[tuple[str, str, int], Way]()
     try:
         hop = next(talk)
         while not context.cancelled.is_set():
-            hop = talk.send(_perform(line, hop, context))
+            hop = talk.send(_perform(line, hop, context, pins))
         talk.close()
         return None
     except StopIteration as end:
@@ -244,13 +254,17 @@ def converse(talk: Talk, context: ProbeContext) -> Reading | None:
         line.handle.close()
 
 
-def _perform(line: Line, hop: Hop, context: ProbeContext) -> Answer:
-    clock, ends = context.clock, context.clock.now() + hop.request.timeout
+def _perform(
+    line: Line, hop: Hop, context: ProbeContext, pins: dict[tuple[str, str, int], Way]
+) -> Answer:
+    clock, origin = context.clock, origin_of(hop.request.url)
     started = clock.now()
+    ends = started + hop.request.timeout
     try:
-        way = find_way(hop, context.guard, hop.request.timeout)
+        way = pins.get(origin) or find_way(hop, context.guard, hop.request.timeout)
     except (Blocked, Unresolved) as error:
         return Answer(refusal(error, started))
+    pins[origin] = way.later()
     line.begin(hop, way, started, max(0.001, ends - clock.now()))
     try:
         line.handle.perform()

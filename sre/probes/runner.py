@@ -9,6 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sre.core.clock import Clock, Deadline, SystemClock
 from sre.core.errors import SreError
@@ -17,6 +18,10 @@ from sre.journey.result import Outcome, Reason
 from sre.probes.crew import Crew
 from sre.probes.model import Check, ProbeContext, Reading
 from sre.probes.plan import Plan
+
+if TYPE_CHECKING:
+    from sre.probes.httphop import Talk
+    from sre.probes.multi import Loop
 
 __all__ = ["GRACE", "STOPPING", "Flight", "Result", "look", "run_once"]
 
@@ -47,16 +52,27 @@ def look(check: Check, context: ProbeContext) -> Reading:
     started = time.monotonic()
     try:
         reading = check.probe.check(context)
-    except SreError as error:
+    except Exception as error:  # noqa: BLE001  a kind's bug must not end the loop
+        return _crashed(check, error, time.monotonic() - started)
+    return _finished(check, reading)
+
+
+def _finished(check: Check, reading: Reading) -> Reading:
+    message = redactor.mask(reading.message) if reading.message else ""
+    if message != reading.message:
+        reading = replace(reading, message=message)
+    return _slow(check, reading)
+
+
+def _crashed(check: Check, error: Exception, seconds: float) -> Reading:
+    if isinstance(error, SreError):
         message = redactor.mask(str(error))
         log.error("probe %s cannot run: %s", check.name, message)
-        return Reading(Outcome.FAILED, time.monotonic() - started, Reason.PROBER, message)
-    except Exception as error:  # noqa: BLE001  a kind's bug must not end the loop
+    else:
         detail = redactor.mask("".join(traceback.format_exception(error)))
         log.error("probe %s (%s) crashed, a bug of ours:\n%s", check.name, check.kind, detail)
         message = f"the probe itself crashed: {type(error).__name__}"
-        return Reading(Outcome.FAILED, time.monotonic() - started, Reason.PROBER, message)
-    return _slow(check, replace(reading, message=redactor.mask(reading.message)))
+    return Reading(Outcome.FAILED, seconds, Reason.PROBER, message)
 
 
 def _slow(check: Check, reading: Reading) -> Reading:
@@ -100,6 +116,28 @@ class Flight:
             self._tell(look(self.check, self._context))
         finally:
             self.alive = False
+
+    def board(self, loop: Loop) -> bool:
+        """Run on the loop, in whose thread this is called; False where it needs a thread."""
+        offer = getattr(self.check.probe, "talk", None)
+        try:
+            talk: Talk | None = None if offer is None else offer(self._context)
+        except Exception:  # noqa: BLE001  in a thread it is told as what it is
+            return False
+        if talk is None:
+            return False
+        loop.carry(talk, self._context, self._arrive)
+        return True
+
+    def _arrive(self, outcome: Reading | Exception | None) -> None:
+        self.alive = False
+        seconds = self._context.clock.wall() - self.started
+        if outcome is None:
+            self._tell(Reading(Outcome.FAILED, seconds, Reason.PROBER, "cancelled"))
+        elif isinstance(outcome, Exception):
+            self._tell(_crashed(self.check, outcome, seconds))
+        else:
+            self._tell(_finished(self.check, outcome))
 
     def cancel(self) -> None:
         """Ask the run to end early; its cleanup still happens."""

@@ -1,7 +1,8 @@
 """How do probes run for months: on time, never twice at once, none of them holding up another?
 
-One thread keeps the timetable; each run has a thread to itself, `workers` at most. What
-to do with a slot is decided in `timetable`, which knows no clock.
+One thread keeps the timetable and carries the plain HTTP probes on a loop of its own; each other
+run has a thread to itself, `workers` at most. What to do with a slot is decided in `timetable`,
+which knows no clock.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from sre.core.clock import Clock, SystemClock
 from sre.core.secrets import redactor
 from sre.probes.crew import Crew
+from sre.probes.model import Check
+from sre.probes.multi import Loop
 from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.runner import GRACE, STOPPING, Flight, Result
@@ -32,8 +35,8 @@ class Scheduler:
     """Runs the checks of a plan on their timetable until it is stopped.
 
     Args:
-        workers: runs at the same time; when all are busy a slot waits, and is skipped as late
-            after half an interval.
+        workers: runs in threads at the same time; when all are busy a slot waits, and is skipped
+            as late after half an interval.
         grace: seconds beyond its timeout after which a run is given up.
         listener: told of each finished run, in the run's own thread; it must not take long.
     """
@@ -58,6 +61,8 @@ class Scheduler:
         self._stopping = False
         self._waiting: deque[Due] = deque()
         self._flights: dict[str, Flight] = {}
+        self._aloft: dict[str, Flight] = {}
+        self._loop: Loop | None = None
         self._hung: dict[str, Flight] = {}
         self._crew = Crew()
         self._launched: Counter[str] = Counter()
@@ -70,7 +75,7 @@ class Scheduler:
         with self._changed:
             known = frozenset(check.name for check in self._plan.checks)
             self._take_over(plan, known)
-            self._changed.notify_all()
+            self._wake()
 
     def _take_over(self, plan: Plan, known: frozenset[str]) -> None:
         self._plan = plan
@@ -81,6 +86,7 @@ class Scheduler:
 
     def run(self) -> None:
         """Work until `stop` is called, in this thread."""
+        loop = self._loop = Loop(self._crew)
         while not self._stopping:
             with self._changed:
                 try:
@@ -88,7 +94,9 @@ class Scheduler:
                 except Exception as error:  # noqa: BLE001  a bug of ours must not end the watch
                     detail = "".join(traceback.format_exception(error))
                     log.error("the scheduler stumbled, a bug of ours:\n%s", redactor.mask(detail))
-                self._changed.wait(self._pause())
+                pause = self._pause()
+            loop.work(pause)
+        loop.close()
 
     def stop(self, grace: float = STOPPING) -> None:
         """Start nothing more; cancel what runs and wait for cleanup steps, `grace` seconds."""
@@ -96,13 +104,19 @@ class Scheduler:
             self._stopping = True
             for flight in self._flights.values():
                 flight.cancel()
-            self._changed.notify_all()
+            self._wake()
             until = time.monotonic() + grace
-            while self._flights and (left := until - time.monotonic()) > 0:
+            while (self._flights or self._aloft) and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
         self._crew.dismiss()
         if self._flights:
             log.warning("still running after %g s: %s", grace, ", ".join(self._flights))
+
+    def _wake(self) -> None:
+        """Something changed; to be called with the lock held."""
+        self._changed.notify_all()
+        if self._loop is not None:
+            self._loop.wake()
 
     def _now(self) -> float:
         """Seconds since the epoch at the start, and from there without any jump."""
@@ -125,26 +139,40 @@ class Scheduler:
     def _settle(self, due: Due, now: float) -> None:
         name = due.check.name
         hung = self._hung.get(name)
-        running = name in self._flights or (hung is not None and hung.alive)
+        running = name in self._flights or name in self._aloft or (hung is not None and hung.alive)
         affordable = self._budgets.affords(name, now)
         skip = decide(due, now, running=running, affordable=affordable)
         if skip is not None:
             self._record.skip(name, skip)
             log.info("probe %s not run: %s", name, skip)
-        elif len(self._flights) >= self._workers:
+        elif not self._room(due.check):
             self._waiting.append(due)
         else:
             self._launch(due, now)
 
+    def _room(self, check: Check) -> bool:
+        if self._loop is not None and hasattr(check.probe, "talk"):
+            return not self._loop.full
+        return len(self._flights) < self._workers
+
     def _launch(self, due: Due, now: float) -> None:
-        self._budgets.spend(due.check.name, now)
-        self._hung.pop(due.check.name, None)
-        self._record.lag(due.check.name, max(0.0, now - due.at))
-        number = self._launched[due.check.name]
-        self._launched[due.check.name] += 1
-        flight = Flight(due.check, self._plan, self._clock, self._land, number, self._grace)
-        self._flights[due.check.name] = flight
-        self._crew.do(flight.run)
+        name = due.check.name
+        flight = Flight(
+            due.check, self._plan, self._clock, self._land, self._launched[name], self._grace
+        )
+        aloft = self._loop is not None and flight.board(self._loop)
+        if not aloft and len(self._flights) >= self._workers:
+            self._waiting.append(due)
+            return
+        self._budgets.spend(name, now)
+        self._hung.pop(name, None)
+        self._record.lag(name, max(0.0, now - due.at))
+        self._launched[name] += 1
+        if aloft:
+            self._aloft[name] = flight
+        else:
+            self._flights[name] = flight
+            self._crew.do(flight.run)
 
     def _land(self, flight: Flight, result: Result) -> None:
         self._record.add(result, self._clock.wall())
@@ -153,10 +181,11 @@ class Scheduler:
         except Exception:
             log.exception("a listener stumbled over %s, a bug of ours", result.probe)
         with self._changed:
-            if self._flights.get(flight.check.name) is flight:
-                del self._flights[flight.check.name]
+            for flights in (self._flights, self._aloft):
+                if flights.get(flight.check.name) is flight:
+                    del flights[flight.check.name]
             if self._waiting or self._stopping:
-                self._changed.notify_all()
+                self._wake()
 
     def _pause(self) -> float:
         wakes = [flight.deadline.left() for flight in self._flights.values()]

@@ -1,0 +1,272 @@
+"""How does one thread carry hundreds of HTTP probes at the same time, none waiting for another?
+
+Nothing in it blocks: DNS and the judging of large bodies happen in threads of a crew. A probe is a
+`Talk`: it asks for hops and gets answers.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import resource
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pycurl
+
+from sre.core.errors import UsageError
+from sre.journey.guard import Admission, Blocked, Guard, Unresolved
+from sre.journey.resolve import unanswered
+from sre.journey.shop import origin_of
+from sre.journey.transport import refusal
+from sre.probes.crew import Crew
+from sre.probes.httphop import Answer, Hop, Line, Talk, Way
+from sre.probes.model import ProbeContext, Reading
+from sre.probes.multinames import Found, Names, Place
+from sre.probes.multipoll import Transfers
+
+__all__ = ["Landed", "Loop"]
+
+Landed = Callable[[Reading | Exception | None], None]
+"""Told what came of a run: its reading, a bug, or None when it was cancelled."""
+
+_MOST = 1000
+_SPARE_FILES = 200
+_HEAVY = 64 * 2**10
+"""Bytes of a body above which judging it is left to a thread."""
+
+_JUDGING = 2.0
+"""Seconds beyond the deadline that judging may take."""
+
+_IDLE_HANDLES = 256
+_MANY_WAYS = 20_000
+
+
+@dataclass(slots=True, eq=False)
+class _Carried:
+    """One run on its way.
+
+    Attributes:
+        asked: when the hop began; `ends`: when its time is up.
+        ticket: which wait for a thread it is in; 0 when it is in none.
+    """
+
+    talk: Talk
+    context: ProbeContext
+    landed: Landed
+    line: Line | None = None
+    hop: Hop | None = None
+    asked: float = 0.0
+    ends: float = 0.0
+    ticket: int = 0
+    pins: dict[Place, Way] = field(default_factory=dict)
+
+
+class Loop:
+    """Runs talks. All methods but `wake` belong to the thread that `work`s."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._transfers = Transfers()
+        self._carried: set[_Carried] = set()
+        self._idle: list[Any] = []
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._limits: list[tuple[float, int, _Carried]] = []
+        self._tickets = itertools.count(1)
+        self._names = Names(crew, self._deliver)
+        self._known: dict[Place, Way] = {}
+        self._guard: Guard | None = None
+        self._attention = False
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.capacity = max(16, min(_MOST, soft - _SPARE_FILES))
+
+    def __len__(self) -> int:
+        return len(self._carried)
+
+    @property
+    def full(self) -> bool:
+        """No further run can be carried now."""
+        return len(self._carried) >= self.capacity
+
+    def carry(self, talk: Talk, context: ProbeContext, landed: Landed) -> None:
+        """Begin a run; `landed` is told in `work`, never from inside this call."""
+        carried = _Carried(talk, context, landed)
+        self._carried.add(carried)
+        self._inbox.append(lambda: self._go_on(carried, None))
+
+    def work(self, seconds: float) -> None:
+        """Carry on for so long, or until `wake`."""
+        until = time.monotonic() + seconds
+        self._deliveries()
+        self._once(0.0)
+        while not self._attention and (left := until - time.monotonic()) > 0:
+            self._once(left)
+        self._attention = False
+
+    def wake(self) -> None:
+        """Let `work` return, from any thread."""
+        self._attention = True
+        self._transfers.wake()
+
+    def close(self) -> None:
+        """Cancel what runs and close all connections."""
+        for carried in list(self._carried):
+            self._land(carried, None)
+        for handle in self._idle:
+            handle.close()
+        self._transfers.close()
+
+    def _once(self, seconds: float) -> None:
+        if self._limits:
+            seconds = min(seconds, self._limits[0][0] - time.monotonic())
+        for handle, error in self._transfers.wait(0.0 if self._inbox else seconds):
+            carried: _Carried = handle.carried
+            if carried.line is not None:
+                self._answered(carried, carried.line.end(error))
+        self._deliveries()
+        if self._limits:
+            self._overdue()
+
+    def _deliver(self, what: Callable[[], None]) -> None:
+        """From a thread of the crew: do this in the loop's own."""
+        self._inbox.append(what)
+        self._transfers.wake()
+
+    def _deliveries(self) -> None:
+        while self._inbox:
+            self._inbox.popleft()()
+
+    def _answered(self, carried: _Carried, answer: Answer) -> None:
+        heavy = answer.size > _HEAVY and carried.hop is not None and carried.hop.keep_body
+        if heavy:
+            self._aside(carried, answer)
+        else:
+            self._go_on(carried, answer)
+
+    def _go_on(self, carried: _Carried, answer: Answer | None) -> None:
+        self._took(carried, _step(carried.talk, answer))
+
+    def _took(self, carried: _Carried, step: Hop | Reading | Exception) -> None:
+        if isinstance(step, Hop):
+            self._send(carried, step)
+        else:
+            self._land(carried, step)
+
+    def _aside(self, carried: _Carried, answer: Answer) -> None:
+        """Judge in a thread: a large body may take its time."""
+        ticket = self._await(carried, carried.context.deadline.at + _JUDGING)
+
+        def judge() -> None:
+            step = _step(carried.talk, answer)
+            self._deliver(lambda: back(step))
+
+        def back(step: Hop | Reading | Exception) -> None:
+            if carried.ticket == ticket:
+                carried.ticket = 0
+                self._took(carried, step)
+
+        self._crew.do(judge)
+
+    def _send(self, carried: _Carried, hop: Hop) -> None:
+        guard, now = carried.context.guard, carried.context.clock.now()
+        _, host, port = origin_of(hop.request.url)
+        place = (host, port, hop.options.families)
+        carried.hop, carried.asked, carried.ends = hop, now, now + hop.request.timeout
+        try:
+            way = carried.pins.get(place) or self._at_once(guard, place, now)
+        except (Blocked, Unresolved) as error:
+            self._answered(carried, Answer(refusal(error, now)))
+            return
+        if way is not None:
+            self._fly(carried, way)
+            return
+        ticket = self._await(carried, carried.ends)
+        self._names.ask(guard, place, lambda found, at: self._found(carried, ticket, found, at))
+
+    def _at_once(self, guard: Guard, place: Place, now: float) -> Way | None:
+        """The way to an address that needs no DNS; None where it has to be asked."""
+        if guard is not self._guard or len(self._known) > _MANY_WAYS:
+            self._guard, self._known = guard, {}
+        way = self._known.get(place)
+        if way is None and not guard.asks(place[0], place[1]):
+            admission = guard.admit(place[0], place[1], None, place[2])
+            way = self._known[place] = Way(replace(admission, seconds=None))
+        if way is None:
+            fresh = self._names.fresh(guard, place, now)
+            way = Way(fresh) if fresh is not None else None
+        return way
+
+    def _found(self, carried: _Carried, ticket: int, found: Found, at: float) -> None:
+        if carried.ticket != ticket:
+            return
+        carried.ticket = 0
+        if not isinstance(found, Admission):
+            self._answered(carried, Answer(refusal(found, carried.asked)))
+            return
+        took = max(0.0, min(found.seconds or 0.0, at - carried.asked))
+        self._fly(carried, Way(replace(found, seconds=took)))
+
+    def _fly(self, carried: _Carried, way: Way) -> None:
+        hop, context, line = carried.hop, carried.context, carried.line
+        if hop is None:
+            return
+        if line is None:
+            handle: Any = self._idle.pop() if self._idle else pycurl.Curl()
+            handle.carried = carried
+            line = carried.line = Line(handle, context.clock)
+        place = (*origin_of(hop.request.url)[1:], hop.options.families)
+        carried.pins[place] = way.later()
+        try:
+            line.begin(hop, way, carried.asked, max(0.001, carried.ends - context.clock.now()))
+        except UsageError as error:
+            self._land(carried, error)
+            return
+        self._transfers.start(line.handle)
+
+    def _await(self, carried: _Carried, until: float) -> int:
+        """The run now waits for a thread, at most so long."""
+        carried.ticket = next(self._tickets)
+        heapq.heappush(self._limits, (until, carried.ticket, carried))
+        return carried.ticket
+
+    def _overdue(self) -> None:
+        now = time.monotonic()
+        while self._limits and self._limits[0][0] <= now:
+            _, ticket, carried = heapq.heappop(self._limits)
+            if carried.ticket != ticket or carried.hop is None:
+                continue
+            carried.ticket = 0
+            if now < carried.context.deadline.at + _JUDGING:  # it waited for DNS
+                _, host, _ = origin_of(carried.hop.request.url)
+                error = unanswered(host, carried.hop.request.timeout)
+                self._go_on(carried, Answer(refusal(error, carried.asked)))
+            else:
+                self._land(carried, TimeoutError("the answer took too long to be judged"))
+
+    def _land(self, carried: _Carried, outcome: Reading | Exception | None) -> None:
+        self._carried.discard(carried)
+        carried.ticket = 0
+        line = carried.line
+        if line is not None:
+            carried.line = None
+            line.handle.carried = None
+            if outcome is None or len(self._idle) >= _IDLE_HANDLES:
+                line.handle.close()
+            else:
+                line.forget()
+                self._idle.append(line.handle)
+        carried.landed(outcome)
+
+
+def _step(talk: Talk, answer: Answer | None) -> Hop | Reading | Exception:
+    """The next hop of a talk, its end, or the bug in it."""
+    try:
+        return next(talk) if answer is None else talk.send(answer)
+    except StopIteration as end:
+        reading: Reading = end.value
+        return reading
+    except Exception as error:  # noqa: BLE001  a probe's bug must not end the loop
+        return error
