@@ -33,6 +33,7 @@ from sre.journey.shop import Links, Shop, Targets
 from sre.journey.spec import DefaultsSpec, JourneySpec
 from sre.loadtest.model import LoadTest
 from sre.loadtest.thresholds import Names, parse_threshold
+from sre.probes.blackbox.modules import Module
 from sre.probes.declare import SECTIONS as WATCH_SECTIONS
 from sre.probes.declare import Shape as WatchShape
 from sre.probes.declare import declare as declare_watching
@@ -41,7 +42,7 @@ from sre.slo.model import Objective
 
 __all__ = ["Settings", "load_settings", "schema"]
 
-_TEMPLATES = ("journeys", "fragments", "defaults", "shop.synthetic", "probes")
+_TEMPLATES = ("journeys", "fragments", "defaults", "shop.synthetic", "probes", "modules")
 _SECTIONS = (
     "version", "include", "shop", "targets", "links", "defaults", "fragments", "journeys",
     *WATCH_SECTIONS, "objectives", "loadtests", *BACKUP_SECTIONS,
@@ -59,6 +60,7 @@ class Settings:
     links: Links = field(default_factory=Links)
     journeys: dict[str, Journey] = field(default_factory=dict)
     probes: tuple[Check, ...] = ()
+    modules: Mapping[str, Module] = field(default_factory=dict)
     objectives: tuple[Objective, ...] = ()
     loadtests: dict[str, LoadTest] = field(default_factory=dict)
     stores: Mapping[str, Store] = field(default_factory=dict)
@@ -87,7 +89,8 @@ def load_settings(path: Path | str) -> Settings:
     known = shop or Shop("unknown", "http://shop.invalid", "staging")  # to find the other problems
     journeys = compile_journeys(root, known, path.parent, problems)
     backups = declare(root, problems)
-    probes = declare_watching(root, journeys, backups.databases, problems).probes
+    watching = declare_watching(root, journeys, backups.databases, problems)
+    probes = watching.probes
     objectives = _objectives(root.get("objectives"), journeys, probes, problems)
     loadtests = _loadtests(root.get("loadtests"), journeys, problems)
     problems.raise_if_any()
@@ -100,6 +103,7 @@ def load_settings(path: Path | str) -> Settings:
         links=links,
         journeys=journeys,
         probes=probes,
+        modules=watching.modules,
         objectives=objectives,
         loadtests=loadtests,
         stores=backups.stores,

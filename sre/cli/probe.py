@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sre.cli.options import Run, common_options
+from sre.cli.probe_blackbox import ServeFlags, blackbox_options, import_blackbox
 
 if TYPE_CHECKING:
     from sre.page.model import Declared
@@ -23,6 +24,8 @@ __all__ = ["declared_of", "plan_of", "probe"]
 def probe() -> None:
     """Watch the shop: run probes once, or serve metrics."""
 
+
+probe.add_command(import_blackbox)
 
 _production = click.option(
     "--i-know-this-is-production",
@@ -73,11 +76,15 @@ def run_command(names: tuple[str, ...], production: bool, run: Run) -> int:
     help="TLS and basic auth, in the format of exporter-toolkit.",
 )
 @_production
+@blackbox_options
 @common_options
-def serve_command(listen: str, web_config: Path | None, production: bool, run: Run) -> int:
+def serve_command(
+    listen: str, web_config: Path | None, production: bool, flags: ServeFlags, run: Run
+) -> int:
     """Run the probes on their schedule; serve their metrics and a status page.
 
     The page is at /, its data at /-/status.json; its history is kept in $SRE_STATE or ./.sre.
+    /probe?target=&module= looks at any target of the allow-list, as blackbox_exporter does.
     POST /-/reload and SIGHUP read sre.yaml again: a bad one changes nothing. SIGTERM lets cleanup
     steps of running journeys finish, then ends with 143.
     """
@@ -85,17 +92,23 @@ def serve_command(listen: str, web_config: Path | None, production: bool, run: R
     from sre.probes.watch import Watch, parse_address  # noqa: PLC0415
 
     status = LiveStatus()
+    blackbox = flags.service()
 
     def plan() -> Plan:
         settings = run.settings()
+        modules = flags.modules(settings)
         found = plan_of(settings)
         if not production:
             found.refuse_orders(found.checks)
+        blackbox.adopt(modules, found.guard)
         status.adopt(declared_of(settings, found))
         return found
 
     where = parse_address(listen)
-    watch = Watch(plan, where, web_config, listener=status.hear, routes=status.routes)
+    watch = Watch(
+        plan, where, web_config, listener=status.hear, routes=status.routes,
+        questions={"/probe": blackbox.probe, "/config": blackbox.config}, collectors=(blackbox,),
+    )  # fmt: skip
     asked: SimpleQueue[None] = SimpleQueue()  # its put() may be called from a signal handler
     signal.signal(signal.SIGHUP, lambda _signal, _frame: asked.put(None))
     with status:

@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 
 from sre.core.config import Node, Problems, decode_kind, resolve
 from sre.journey.model import Journey
+from sre.probes.blackbox.declare import declare_modules
+from sre.probes.blackbox.modules import Module
 from sre.probes.kinds import KINDS
 from sre.probes.model import Check, CheckFields, check_from
 
 __all__ = ["SECTIONS", "Shape", "Watching", "declare"]
 
-SECTIONS = ("probes",)
+SECTIONS = ("probes", "modules")
 """The keys of sre.yaml that `declare` reads."""
 
 _HTTP_TEMPLATES = ("url", "headers", "query", "body", "form", "json", "expect")
@@ -26,6 +28,7 @@ class Watching:
     """Everything that the sections say, names resolved."""
 
     probes: tuple[Check, ...] = ()
+    modules: Mapping[str, Module] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ class Shape:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     probes: list[dict[str, Any]] = field(default_factory=list)
+    modules: dict[str, Module] = field(default_factory=dict)
 
 
 def declare(
@@ -41,7 +45,8 @@ def declare(
 ) -> Watching:
     """The sections of a root, every problem at its line. Contacts nothing."""
     probes = _list(root, "probes", problems)
-    return Watching(_probes(probes, journeys, tuple(databases), problems))
+    modules = declare_modules(root.get("modules"), problems)
+    return Watching(_probes(probes, journeys, tuple(databases), problems), modules)
 
 
 def _list(root: Node, section: str, problems: Problems) -> Node | None:

@@ -25,7 +25,7 @@ def as_text(metrics: Metrics) -> str:
             inside = ",".join(f'{key}="{_label(text)}"' for key, text in labels)
             lines.append(f"{name}{{{inside}}}" if inside else name)
             lines[-1] += f" {_number(value)}"
-    return redactor.mask("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def as_log(lines: Iterable[LogLine], module: str, target: str) -> str:
@@ -42,7 +42,7 @@ def as_log(lines: Iterable[LogLine], module: str, target: str) -> str:
 
 
 def _number(value: float) -> str:
-    whole = value == int(value) and abs(value) < 2**53
+    whole = value.is_integer() and abs(value) < 2**53
     return str(int(value)) if whole else repr(value)
 
 
@@ -58,5 +58,5 @@ def _line(text: str) -> str:
 
 def _label(text: str) -> str:
     """A label's value; what a stranger's certificate says is kept short and valid."""
-    text = text[:_MAX_LABEL].encode("utf-8", "replace").decode("utf-8")
+    text = redactor.mask(text[:_MAX_LABEL]).encode("utf-8", "replace").decode("utf-8")
     return _line(text).replace('"', r"\"")

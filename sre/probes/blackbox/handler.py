@@ -15,7 +15,6 @@ from prometheus_client.registry import Collector
 
 from sre.core.clock import Clock, Deadline, SystemClock
 from sre.core.errors import MissingExtra, UsageError
-from sre.core.secrets import redactor
 from sre.journey.guard import Guard
 from sre.probes.blackbox.exposition import CONTENT_TYPE, as_log, as_text
 from sre.probes.blackbox.families import OWN
@@ -280,7 +279,7 @@ def _probe(request: _Request, context: BlackboxContext) -> bool:
 def _debug_output(request: _Request, context: BlackboxContext, text: str) -> str:
     said = as_log(context.lines, request.name, request.target)
     shown = as_yaml(module_data(request.module))
-    return redactor.mask(
+    return (
         f"Logs for the probe:\n{said}\n\n\n\nMetrics that would have been returned:\n{text}\n\n\n"
         f"Module configuration:\n{shown}"
     )

@@ -103,6 +103,7 @@ class HttpOptions:
     proxy_connect_header: dict[str, tuple[Secret, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _check_encoding(self.headers, self.compression)
         if self.body and self.body_file:
             raise ValueError("setting body and body_file both is not allowed")
         if self.enable_http3 and self.enable_http2 and self.valid_http_versions == ("HTTP/3.0",):
@@ -120,6 +121,20 @@ class HttpOptions:
         if self.no_follow_redirects is not None:
             return not self.no_follow_redirects
         return self.follow_redirects
+
+
+def _check_encoding(headers: dict[str, str], compression: str) -> None:
+    """Raises ValueError when the answer may not come in the compression that is expected."""
+    said = next((v for n, v in headers.items() if n.lower() == "accept-encoding"), None)
+    if said is None or not compression:
+        return
+    good: dict[str, bool] = {}
+    for part in said.lower().split(","):
+        name, _, quality = part.partition(";")
+        good[name.strip()] = quality.strip() not in ("q=0", "q=0.0")
+    wanted = compression.lower()
+    if not good.get(wanted, good.get("*", wanted == "identity")):
+        raise ValueError(f"Accept-Encoding: {said} does not admit compression: {compression}")
 
 
 @dataclass(frozen=True)

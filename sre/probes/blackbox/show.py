@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from sre.core.secrets import MASK, Secret, redactor
-from sre.core.units import Duration, format_duration
+from sre.core.units import Duration
 from sre.probes.blackbox.modules import Module
 
 __all__ = ["NAMES_A_SECRET", "as_yaml", "module_data", "modules_yaml"]
@@ -55,7 +55,7 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_shown(name, each) for each in value]
     if isinstance(value, Duration):
-        return format_duration(value).replace(" ", "")
+        return f"{value:g}s"
     if isinstance(value, str):
         return _text(name, value)
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
