@@ -15,12 +15,10 @@ from socket import AF_INET6, socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-
 from sre import __version__
 from sre.core.masking import masked
 from sre.core.secrets import redactor
+from sre.probes.coding import coded
 from sre.probes.webconfig import Gate
 
 __all__ = ["Answer", "Asked", "HttpServer", "Pages"]
@@ -71,6 +69,7 @@ class Pages:
     """What the server can show and do.
 
     Attributes:
+        metrics: text and content type of /metrics, for an `Accept` header.
         ready: whether a plan is loaded and its timetable runs.
         reload: reads the declaration again; gives what is wrong with it, or None.
         results: JSON-ready last results.
@@ -78,7 +77,7 @@ class Pages:
         questions: the same for pages that depend on more than their path.
     """
 
-    registry: CollectorRegistry
+    metrics: Callable[[str], tuple[bytes, str]]
     ready: Callable[[], bool]
     reload: Callable[[], str | None]
     results: Callable[[], list[dict[str, Any]]]
@@ -92,8 +91,7 @@ class Pages:
             return theirs
         match path:
             case "/metrics":
-                encode, kind = choose_encoder(accept)
-                return Answer(200, encode(self.registry), kind)
+                return Answer(200, *self.metrics(accept))
             case "/-/healthy":
                 return Answer.text(200, "Healthy")
             case "/-/ready":
@@ -261,15 +259,19 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _send(self, answer: Answer) -> None:
+        body, coding = coded(answer.body, self.headers.get("Accept-Encoding", ""))
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.type)
-        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Vary", "Accept-Encoding")
+        if coding:
+            self.send_header("Content-Encoding", coding)
         self.send_header("X-Content-Type-Options", "nosniff")
         for name, value in answer.headers:
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base's name
         log.debug("%s %s", self.address_string(), format % args)

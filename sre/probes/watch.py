@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import SreError, UsageError
 from sre.core.secrets import redactor
-from sre.probes.exporter import registry_of
 from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.render import as_data
 from sre.probes.runner import Result
 from sre.probes.scheduler import Scheduler
+from sre.probes.scrape import Scrape
 from sre.probes.serve import Answer, Asked, HttpServer, Pages
 from sre.probes.webconfig import load_web_config
 
@@ -70,11 +70,9 @@ class Watch:
         self._reloading = threading.Lock()
         self._scheduler: Scheduler | None = None
         self._stopping = False
-        registry = registry_of(self._record, self._clock)
-        for collector in collectors:
-            registry.register(collector)
+        scrape = Scrape(self._record, self._clock, collectors)
         pages = Pages(
-            registry, self._ready, self.reload, self._results, routes or {}, questions or {}
+            scrape.answer, self._ready, self.reload, self._results, routes or {}, questions or {}
         )
         tls, gate = load_web_config(web_config) if web_config else (None, None)
         try:
