@@ -10,6 +10,8 @@ __all__ = ["KINDS"]
 KINDS: Kinds[Probe] = Kinds(
     "probe",
     {
+        "accesslog": "sre.probes.kinds.accesslog:AccesslogProbe",
+        "browser": "sre.probes.kinds.browser:BrowserProbe",
         "dns": "sre.probes.kinds.dns:DnsProbe",
         "haproxy": "sre.probes.kinds.haproxy:HaproxyProbe",
         "host": "sre.probes.kinds.host:HostProbe",
@@ -17,8 +19,10 @@ KINDS: Kinds[Probe] = Kinds(
         "icmp": "sre.probes.kinds.icmp:IcmpProbe",
         "journey": "sre.probes.kinds.journey:JourneyProbe",
         "memcached": "sre.probes.kinds.memcached:MemcachedProbe",
+        "mysql": "sre.probes.kinds.mysql:MysqlProbe",
         "nginx": "sre.probes.kinds.nginx:NginxProbe",
         "postgres": "sre.probes.kinds.postgres:PostgresProbe",
+        "rabbitmq": "sre.probes.kinds.rabbitmq:RabbitmqProbe",
         "redis": "sre.probes.kinds.redis:RedisProbe",
         "tcp": "sre.probes.kinds.tcp:TcpProbe",
         "tls": "sre.probes.kinds.tls:TlsProbe",
