@@ -44,6 +44,7 @@ class Hop:
         url: what libcurl is given; its host is the name that TLS asks for.
         admission: where it connects; None leaves that to the proxy.
         headers: (name, value) as they go out; an empty value sends an empty header.
+        http2_at_once: speak HTTP/2 without TLS and without asking, as gRPC does.
     """
 
     url: str
@@ -53,6 +54,7 @@ class Hop:
     body: bytes | None = None
     options: HttpOptions = field(default_factory=HttpOptions)
     proxy: Proxied | None = None
+    http2_at_once: bool = False
 
     @property
     def tls(self) -> bool:
@@ -156,6 +158,8 @@ def _prepare(curl: Any, hop: Hop, session: Session | None) -> None:
     curl.reset()
     setopt = curl.setopt
     apply(curl, hop.options, session)
+    if hop.http2_at_once:
+        setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
     setopt(pycurl.URL, hop.url)
     setopt(pycurl.NOSIGNAL, 1)
     setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)

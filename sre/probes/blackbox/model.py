@@ -78,6 +78,10 @@ class Metrics:
         """The value so far, None when it is not there."""
         return self._values.get(name, {}).get(tuple(sorted(labels.items())))
 
+    def drop(self, name: str) -> None:
+        """Take a family away again."""
+        self._values.pop(name, None)
+
     def families(self) -> Iterator[tuple[str, str, Iterable[tuple[Labels, float]]]]:
         """(name, help, ((labels, value), …)) sorted by name, as they are exposed."""
         for name in sorted(self._values):
