@@ -336,7 +336,7 @@ def test_the_example(pages: Pages, tmp_path: Path) -> None:
     assert "script errors 2 (limit 0)" in data["results"][0]["message"]
     at = {"http://127.0.0.1:18080": pages.url, "url: /": "url: /good", "every: 5m": "every: 10s"}
     with serve_example("browser", tmp_path, at) as metrics:
-        assert 'sre_probe_up{probe="home_on_a_phone"} 1.0' in metrics
+        assert 'sre_probe_up{probe="home_on_a_phone"} 1' in metrics
         assert "sre_probe_browser_largest_contentful_paint_seconds{" in metrics
     assert ended(set())
 
@@ -355,4 +355,4 @@ def test_nothing_is_left_when_we_are_killed(pages: Pages, tmp_path: Path) -> Non
     process.wait(5)
     wait_until(lambda: ended(set()), 10, "the end of all processes")
     for home in set(folder.glob("sre-browser-*")) - before:
-        shutil.rmtree(home)  # a later run of ours would, in an hour
+        shutil.rmtree(home, ignore_errors=True)  # a later run of ours would, in an hour

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_expectations(page: dict[str, Any], words: str) -> None:
         ({"wait": " "}, "wait must be"),
         ({"username": "a"}, "go together"),
         ({"keep": -1}, "keep"),
-        ({"url": "ftp://x/"}, "http"),
+        ({"url": "/${nope}"}, "nope"),
     ],
 )
 def test_a_wrong_declaration_is_refused(words: dict[str, Any], match: str) -> None:
@@ -213,6 +214,7 @@ def test_the_door_closes_on_too_much_and_on_rubbish(hostile: Hostile) -> None:
         assert door.overflowed
         rubbish = socket.create_connection(("127.0.0.1", door.port), 5)
         rubbish.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        assert rubbish.recv(10) == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert rubbish.recv(10) == b""
         rubbish.close()
         client.close()
