@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 __all__ = [
     "Exchange",
@@ -37,7 +37,15 @@ class Pattern(Protocol):
 
 
 class Unmatched(Exception):  # noqa: N818  an answer on its way out, not a fault
-    """The other side closed, refused or went on too long without saying what was expected."""
+    """The other side closed, refused or went on too long without saying what was expected.
+
+    Attributes:
+        wanted: what it did not say, where it had the time to.
+    """
+
+    def __init__(self, message: str, wanted: Literal["line", "bytes", ""] = "") -> None:
+        super().__init__(message)
+        self.wanted = wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,7 @@ class Secure:
     """Begin TLS."""
 
 
-Talk = Generator[Say | Hear | Secure, bytes, dict[str, str]]
-"""What it returns in the end: labels that were filled from what was heard."""
+Talk = Generator[Say | Hear | Secure, bytes, None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Exchange:
     Attributes:
         expect: the line (without its end) that is waited for; others are skipped.
         refuse: a line that ends the talk at once.
-        expect_bytes: bytes to wait for, wherever they stand.
+        expect_bytes: bytes to wait for, wherever they stand; `exact`: the very next ones.
         send: what to say, with `$1`, `${1}` and `${name}` from the line that matched.
         end: added behind `send`.
         secret: what `${secret}` in `send` stands for.
@@ -80,6 +87,7 @@ class Exchange:
     expect: Pattern | None = None
     refuse: Pattern | None = None
     expect_bytes: bytes = b""
+    exact: bool = False
     send: str = ""
     end: str = "\n"
     secret: str | None = None
@@ -88,25 +96,29 @@ class Exchange:
 
 
 def converse(
-    exchanges: Sequence[Exchange], *, limit: int | None = None, strict: bool = True
+    exchanges: Sequence[Exchange],
+    labels: list[dict[str, str]],
+    *,
+    limit: int | None = None,
+    strict: bool = True,
 ) -> Talk:
     """The whole talk, turn by turn.
 
     Args:
+        labels: takes those of each turn that has some, as soon as its line has come.
         limit: bytes that may be heard in all.
         strict: refuse plain text behind the answer to STARTTLS: it was slipped in by somebody.
 
     Raises:
         Unmatched: see there; out of the generator.
     """
-    heard, labels = Heard(limit), {}
+    heard = Heard(limit)
     for turn in exchanges:
-        match: Any = None
+        match = None if turn.expect is None else (yield from _line(heard, turn))
+        if turn.labels:
+            labels.append({name: expand(value, match) for name, value in turn.labels})
         if turn.expect_bytes:
-            yield from heard.until(turn.expect_bytes)
-        if turn.expect is not None:
-            match = yield from _line(heard, turn)
-        labels.update({name: expand(value, match) for name, value in turn.labels})
+            yield from _bytes(heard, turn)
         text = expand(turn.send, match, turn.secret)
         if text:
             yield Say((text + turn.end).encode())
@@ -115,7 +127,6 @@ def converse(
                 raise Unmatched("sent plain text behind its answer, where TLS should begin")
             heard.waiting = b""
             yield Secure()
-    return labels
 
 
 def expand(template: str, match: Any = None, secret: str | None = None) -> str:
@@ -142,12 +153,22 @@ def expand(template: str, match: Any = None, secret: str | None = None) -> str:
 
 def _line(heard: Heard, turn: Exchange) -> Generator[Hear, bytes, Any]:
     while True:
-        text = (yield from heard.line()).decode(errors="replace")
+        try:
+            text = (yield from heard.line()).decode(errors="replace")
+        except Unmatched as error:
+            raise Unmatched(str(error), "line" if heard.closed else "") from None
         match = turn.expect.search(text) if turn.expect is not None else None
         if match is not None:
             return match
         if turn.refuse is not None and turn.refuse.search(text) is not None:
-            raise Unmatched("the server refused")
+            raise Unmatched("the server refused", "line")
+
+
+def _bytes(heard: Heard, turn: Exchange) -> Generator[Hear, bytes, None]:
+    if not turn.exact:
+        yield from heard.until(turn.expect_bytes)
+    elif (yield from heard.take(len(turn.expect_bytes))) != turn.expect_bytes:
+        raise Unmatched("other bytes than the expected ones", "bytes")
 
 
 @dataclass

@@ -21,6 +21,12 @@ SECTIONS = ("probes", "modules")
 """The keys of sre.yaml that `declare` reads."""
 
 _HTTP_TEMPLATES = ("url", "headers", "query", "body", "form", "json", "expect")
+_TALKS = ("conversation.*.send", "conversation.*.labels")
+_TEMPLATES = {
+    "http": _HTTP_TEMPLATES,
+    "tcp": (*_TALKS, *(talk.replace("conversation", "query_response") for talk in _TALKS)),
+}
+"""What stays as it is written, by kind: `${1}` there is no reference of ours."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,7 @@ def _probes(
     for index, raw in enumerate(node.elements if node else ()):
         where = f"probes[{index}]"
         kind = raw.get("kind")
-        http = kind is not None and kind.scalar == "http"
-        item = resolve(raw, keep=_HTTP_TEMPLATES if http else ())
+        item = resolve(raw, keep=_TEMPLATES.get(kind.text if kind is not None else "", ()))
         made = decode_kind(KINDS, item, where=where, problems=problems, common=CheckFields)
         if made is None:
             continue

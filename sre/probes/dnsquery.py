@@ -22,7 +22,7 @@ from sre.probes.drivers import needs
 if TYPE_CHECKING:
     from dns.message import Message
 
-__all__ = ["Answer", "Question", "Record", "ask"]
+__all__ = ["Answer", "Question", "Record", "ask", "known"]
 
 _PAYLOAD = 1232
 """Bytes of an answer over UDP that fit into every usual packet (the resolvers' common choice)."""
@@ -115,6 +115,20 @@ def ask(
         return answer
     full = _read(_over_stream(attempt, lambda: connect(attempt, admission), query))
     return Answer(**{**vars(full), "truncated": True})
+
+
+def known(question: Question) -> bool:
+    """Whether DNS has such a class and such a type. Raises MissingExtra."""
+    with needs("dns", "network"):
+        import dns.exception  # noqa: PLC0415  an extra
+        import dns.rdataclass  # noqa: PLC0415
+        import dns.rdatatype  # noqa: PLC0415
+    try:
+        dns.rdataclass.from_text(question.kind)
+        dns.rdatatype.from_text(question.type)
+    except (dns.exception.DNSException, ValueError):
+        return False
+    return True
 
 
 def _query(question: Question) -> Message:

@@ -12,7 +12,7 @@ from typing import Any
 from sre.probes.wire import tls_context
 from sre.probes.x509 import Certificate, read_certificate
 
-__all__ = ["Trust", "lax", "sent_chain", "trusting", "verified_chain"]
+__all__ = ["Trust", "lax", "sent_chain", "sent_der", "trusting", "verified_chain"]
 
 _DER = 2
 """What Python 3.11 and 3.12 call the DER form in `_ssl`."""
@@ -31,15 +31,24 @@ def verified_chain(connection: ssl.SSLSocket) -> list[Certificate]:
     return _read(connection, "get_verified_chain")
 
 
-def _read(connection: Any, method: str) -> list[Certificate]:
-    """Python 3.13 has the method on the socket; the finished versions before it, one below."""
-    owner = connection if hasattr(connection, method) else connection._sslobj
+def sent_der(connection: ssl.SSLSocket) -> list[bytes]:
+    """The same as `sent_chain`, not read yet."""
+    return _der(connection, "get_unverified_chain")
+
+
+def _read(connection: ssl.SSLSocket, method: str) -> list[Certificate]:
     found = []
-    for one in (getattr(owner, method)() or ())[:_MOST]:
-        der = one if isinstance(one, bytes) else one.public_bytes(_DER)
+    for der in _der(connection, method):
         with contextlib.suppress(ValueError):
             found.append(read_certificate(der))
     return found
+
+
+def _der(connection: Any, method: str) -> list[bytes]:
+    """Python 3.13 has the method on the socket; the finished versions before it, one below."""
+    owner = connection if hasattr(connection, method) else connection._sslobj
+    chain = (getattr(owner, method)() or ())[:_MOST]
+    return [one if isinstance(one, bytes) else one.public_bytes(_DER) for one in chain]
 
 
 @dataclass(frozen=True)

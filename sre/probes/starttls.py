@@ -60,11 +60,10 @@ def _postgres() -> Talk:
     if answer != b"S" or heard.waiting:
         raise Unmatched("the server refused" if answer == b"N" else "no server of PostgreSQL")
     yield Secure()
-    return {}
 
 
 def _text(protocol: str) -> Callable[[], Talk]:
-    return lambda: converse(_TEXT[protocol], limit=_LIMIT)
+    return lambda: converse(_TEXT[protocol], [], limit=_LIMIT)
 
 
 STARTTLS: dict[str, Callable[[], Talk]] = {

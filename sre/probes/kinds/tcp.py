@@ -78,6 +78,8 @@ class Turn:
         _expression("refuse", self.refuse)
         if self.refuse and not self.expect:
             raise ValueError("refuse needs an expect to wait for")
+        if re.search(r"\$\{(env|file|cmd):", self.send):
+            raise ValueError("put the reference into secret, and ${secret} into send")
         if self.secret and not re.search(r"\$secret\b|\$\{secret\}", self.send):
             raise ValueError("secret is used nowhere; put ${secret} into send")
         if len(self.labels) > _MOST_LABELS or (self.labels and not self.expect):
@@ -141,21 +143,30 @@ class TcpProbe:
 
     def _talk(self, attempt: Attempt, raw: socket) -> None:
         connection = self._secured(attempt, raw) if self.tls else raw
+        labels: list[dict[str, str]] = []
         with closing(connection):
             try:
-                last, labels = hold(
-                    attempt, self._script(), connection, lambda plain: self._secured(attempt, plain)
+                last, _ = hold(
+                    attempt,
+                    self._script(labels),
+                    connection,
+                    lambda plain: self._secured(attempt, plain),
                 )
             except Unmatched as error:
                 raise Trouble(Reason.BODY, str(error)) from error
+            finally:
+                pairs = {name: value for turn in labels for name, value in turn.items()}
+                infos = [
+                    FACTS("expect_info", 1, name=name, value=printable(value))
+                    for name, value in list(pairs.items())[:_MOST_LABELS]
+                ]
+                attempt.gauges.extend(infos)
             last.close()
-        for name, value in labels.items():
-            attempt.gauges.append(FACTS("expect_info", 1, name=name, value=printable(value)))
 
-    def _script(self) -> Talk:
+    def _script(self, labels: list[dict[str, str]]) -> Talk:
         if not self._turns:
             return _once(self.send, self.expect)
-        return converse([_exchange(turn) for turn in self._turns], limit=2**20)
+        return converse([_exchange(turn) for turn in self._turns], labels, limit=2**20)
 
     def _secured(self, attempt: Attempt, raw: socket) -> SSLSocket:
         trust = Trust(self.ca_file, self.cert_file, self.key_file)
@@ -175,7 +186,6 @@ def _once(send: str | None, expect: str | None) -> Talk:
         heard, pattern = Heard(_LIMIT), re.compile(expect)
         while not pattern.search(heard.waiting.decode(errors="replace")):
             yield from heard.more()
-    return {}
 
 
 def _exchange(turn: Turn) -> Exchange:
