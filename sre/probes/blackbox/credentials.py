@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
-
-import pycurl
 
 from sre.core.errors import UsageError
 from sre.core.secrets import Secret, redactor
@@ -17,7 +14,7 @@ from sre.journey.host import origin_of
 from sre.probes.blackbox.clientoptions import OAuth2
 from sre.probes.blackbox.httpbody import Body
 from sre.probes.blackbox.httpclient import connection
-from sre.probes.blackbox.httphop import Hop, perform
+from sre.probes.blackbox.httphop import Hop, handle, perform
 from sre.probes.blackbox.model import BlackboxContext
 from sre.probes.blackbox.modules import HttpOptions
 from sre.probes.blackbox.resolve import admit
@@ -103,7 +100,7 @@ def _post(
     body = urlencode(form).encode()
     hop = Hop(oauth.token_url, admission, "POST", all_headers, body, connection(oauth.tls_config))
     taken = Body("", _LARGEST_TOKEN, keep=True)
-    with closing(pycurl.Curl()) as curl:
+    with handle() as curl:
         answer = perform(curl, hop, context.deadline.left(), taken, lambda _answer: False)
     if answer.error:
         raise UsageError(f"oauth2: {host}: {answer.error}")

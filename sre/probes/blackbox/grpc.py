@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from urllib.parse import unquote
-
-import pycurl
 
 from sre.core.errors import UsageError
 from sre.journey.guard import Admission
 from sre.journey.host import Inadmissible, origin_of
 from sre.probes.blackbox.httpbody import Body
 from sre.probes.blackbox.httpclient import connection
-from sre.probes.blackbox.httphop import Answer, Hop, perform
+from sre.probes.blackbox.httphop import Answer, Hop, handle, perform
 from sre.probes.blackbox.model import BlackboxContext, GrpcOptions, Module
 from sre.probes.blackbox.resolve import choose
 from sre.probes.blackbox.tlsfacts import record
@@ -68,7 +65,7 @@ def _check(host: str, admission: Admission, options: GrpcOptions, context: Black
         metrics.zero("probe_grpc_healthcheck_response", serving_status=name)
     body = Body("", _LARGEST, keep=True)
     hop = _hop(host, admission, options)
-    with closing(pycurl.Curl()) as curl:
+    with handle() as curl:
         answer = perform(curl, hop, context.deadline.left(), body, lambda _answer: False)
     code = status_of(answer, timed_out=context.deadline.passed())
     metrics.set("probe_grpc_status_code", code)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
-
-import pycurl
 
 from sre import __version__
 from sre.core.errors import MissingExtra, UsageError
@@ -23,7 +20,7 @@ from sre.journey.host import Inadmissible, origin_of
 from sre.probes.blackbox.credentials import authorization, extra_headers
 from sre.probes.blackbox.httpbody import Body
 from sre.probes.blackbox.httpclient import connection, name_only, proxied, proxy_url
-from sre.probes.blackbox.httphop import Answer, Hop, Proxied, perform
+from sre.probes.blackbox.httphop import Answer, Hop, Proxied, handle, perform
 from sre.probes.blackbox.httpverdict import content_length, judge, last_modified, needs_text
 from sre.probes.blackbox.model import BlackboxContext, Module
 from sre.probes.blackbox.modules import HttpOptions
@@ -92,7 +89,7 @@ class HttpProber:
         try:
             url = _address(target)
             admission, proxy = _reach(url, options, context)
-            with closing(pycurl.Curl()) as curl:
+            with handle() as curl:
                 trip = _begin(curl, url, options, context)
                 answer = _travel(trip, admission, proxy)
             return _conclude(trip, answer)
@@ -179,6 +176,7 @@ def _travel(trip: _Trip, admission: Admission | None, proxy: Proxied | None) -> 
         if not trip.leaves(answer):
             return answer
         trip.redirects += 1
+        trip.context.metrics.set("probe_http_redirects", trip.redirects)
         trip.context.log("info", "Received redirect", location=answer.header("location"))
         if trip.redirects > _REDIRECTS or not trip.options.follows:
             trip.context.log("info", "Not following redirect")
@@ -276,7 +274,6 @@ def _conclude(trip: _Trip, answer: Answer) -> bool:
     metrics.set("probe_http_version", float(answer.protocol.removeprefix("HTTP/") or 0))
     metrics.set("probe_http_content_length", content_length(answer, trip.method))
     metrics.set("probe_http_uncompressed_body_length", 0 if trip.abandoned else answer.body.size)
-    metrics.set("probe_http_redirects", trip.redirects)
     metrics.set("probe_http_ssl", answer.tls)
     modified = last_modified(answer)
     if modified is not None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,10 @@ from sre.probes.blackbox.httpbody import Body, Unreadable
 from sre.probes.blackbox.tlsfacts import sent_chain
 from sre.probes.httpoptions import HttpOptions, Session, apply
 
-__all__ = ["Answer", "Hop", "Proxied", "perform"]
+__all__ = ["Answer", "Hop", "Proxied", "handle", "perform"]
+
+_IDLE: deque[Any] = deque(maxlen=64)
+"""Handles between two probes: libcurl keeps the parsed authorities, 5 ms of work, in a handle."""
 
 _STATUS = re.compile(rb"HTTP/(\d(?:\.\d)?) (\d{3})")
 _PROTOCOLS = {1: "HTTP/1.0", 2: "HTTP/1.1", 3: "HTTP/2.0", 30: "HTTP/3.0"}
@@ -125,6 +129,21 @@ class _Receiver:
             self.trouble = str(error)
             return -1
         return None
+
+
+@contextlib.contextmanager
+def handle() -> Iterator[Any]:
+    """A libcurl handle without cookies and connections of whoever had it before."""
+    try:
+        curl = _IDLE.pop()
+    except IndexError:
+        curl = pycurl.Curl()
+    try:
+        yield curl
+    finally:
+        curl.reset()
+        curl.setopt(pycurl.COOKIELIST, "ALL")
+        _IDLE.append(curl)
 
 
 def perform(
