@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from sre.core.clock import Deadline, SystemClock
 from sre.journey.guard import Guard
 from sre.journey.shop import Shop
 from sre.probes.kinds import KINDS
 from sre.probes.model import ProbeContext, Reading
 
-__all__ = ["look", "values"]
+__all__ = ["look", "sample", "values"]
 
 LOCAL = ("127.0.0.1:*", "localhost:*")
 
@@ -32,3 +34,12 @@ def values(reading: Reading, kind: str) -> dict[Any, float]:
         name = gauge.name.removeprefix(f"sre_probe_{kind}_")
         found[(name, *(value for _, value in gauge.labels)) if gauge.labels else name] = gauge.value
     return found
+
+
+def sample(metrics: str, name: str, **labels: str) -> float | None:
+    """The value of one series of a /metrics text; None when it is not there."""
+    for family in text_string_to_metric_families(metrics):
+        for one in family.samples:
+            if one.name == name and one.labels == labels:
+                return float(one.value)
+    return None

@@ -17,7 +17,7 @@ from sre.core.units import Duration, Share, Size
 from sre.journey.result import Outcome, Reason
 from sre.probes.kinds.redis import RedisLimits, RedisProbe
 from tests.servers.examples import run_example, serve_example
-from tests.servers.looks import look, values
+from tests.servers.looks import look, sample, values
 from tests.servers.net import wait_until
 from tests.servers.redis import PASSWORD, Redis, RedisFamily, running_redis
 from tests.servers.tls import TlsServers
@@ -40,8 +40,8 @@ def test_the_example(redis_family: RedisFamily, tmp_path: Path) -> None:
     assert (code, [one["outcome"] for one in data["results"]]) == (0, ["ok"])
     soon = {"kind: redis,": "kind: redis, every: 1s,"}
     with serve_example("redis", tmp_path, ports(redis_family.master) | soon, env) as metrics:
-        assert 'sre_probe_up{probe="sessions"} 1.0' in metrics
-        assert 'sre_probe_redis_role_info{probe="sessions",role="master"} 1.0' in metrics
+        assert sample(metrics, "sre_probe_up", probe="sessions") == 1
+        assert sample(metrics, "sre_probe_redis_role_info", probe="sessions", role="master") == 1
 
 
 def test_the_numbers_are_the_server_s_own(redis_family: RedisFamily) -> None:
@@ -98,7 +98,7 @@ def test_who_may_not_log_in_is_told_why(redis_family: RedisFamily) -> None:
         reading = look("redis", port=port, **config)
         assert told(reading)[:2] == (Outcome.FAILED, Reason.STATUS)
         assert words in reading.message
-        assert "4712" not in reading.message
+        assert "completely" not in reading.message
 
 
 def test_a_password_that_the_server_does_not_have(redis_family: RedisFamily) -> None:
