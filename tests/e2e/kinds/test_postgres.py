@@ -99,8 +99,8 @@ def test_the_example(pg_pair: PgPair, tmp_path: Path) -> None:
     assert (code, [one["outcome"] for one in data["results"]]) == (0, ["ok"])
     soon = at | {"kind: postgres,": "kind: postgres, every: 1s,"}
     with serve_example("postgres", tmp_path, soon, env) as metrics:
-        assert 'sre_probe_up{probe="orders_db"} 1.0' in metrics
-        assert 'sre_probe_postgres_standby_streaming{probe="orders_db",standby="standby"} 1.0' in (
+        assert 'sre_probe_up{probe="orders_db"} 1' in metrics
+        assert 'sre_probe_postgres_standby_streaming{probe="orders_db",standby="standby"} 1' in (
             metrics
         )
 
