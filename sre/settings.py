@@ -36,6 +36,7 @@ from sre.loadtest.thresholds import Names, parse_threshold
 from sre.probes.blackbox.modules import Module
 from sre.probes.declare import SECTIONS as WATCH_SECTIONS
 from sre.probes.declare import Shape as WatchShape
+from sre.probes.declare import Watching
 from sre.probes.declare import declare as declare_watching
 from sre.probes.model import Check
 from sre.slo.model import Objective
@@ -61,6 +62,7 @@ class Settings:
     journeys: dict[str, Journey] = field(default_factory=dict)
     probes: tuple[Check, ...] = ()
     modules: Mapping[str, Module] = field(default_factory=dict)
+    watching: Watching = field(default_factory=Watching)
     objectives: tuple[Objective, ...] = ()
     loadtests: dict[str, LoadTest] = field(default_factory=dict)
     stores: Mapping[str, Store] = field(default_factory=dict)
@@ -104,6 +106,7 @@ def load_settings(path: Path | str) -> Settings:
         journeys=journeys,
         probes=probes,
         modules=watching.modules,
+        watching=watching,
         objectives=objectives,
         loadtests=loadtests,
         stores=backups.stores,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ def probe() -> None:
 
 
 probe.add_command(import_blackbox)
+
+_DAY = 86400.0
 
 _production = click.option(
     "--i-know-this-is-production",
@@ -75,11 +78,23 @@ def run_command(names: tuple[str, ...], production: bool, run: Run) -> int:
     metavar="FILE",
     help="TLS and basic auth, in the format of exporter-toolkit.",
 )
+@click.option(
+    "--shard",
+    default="1/1",
+    show_default=True,
+    metavar="I/N",
+    help="Run the I-th of N parts of the probes; N machines with the same sre.yaml run them all.",
+)
 @_production
 @blackbox_options
 @common_options
 def serve_command(
-    listen: str, web_config: Path | None, production: bool, flags: ServeFlags, run: Run
+    listen: str,
+    web_config: Path | None,
+    shard: str,
+    production: bool,
+    flags: ServeFlags,
+    run: Run,
 ) -> int:
     """Run the probes on their schedule; serve their metrics and a status page.
 
@@ -89,15 +104,18 @@ def serve_command(
     steps of running journeys finish, then ends with 143.
     """
     from sre.page.live import LiveStatus  # noqa: PLC0415  only when it runs
+    from sre.probes.shard import parse_shard  # noqa: PLC0415
     from sre.probes.watch import Watch, parse_address  # noqa: PLC0415
 
     status = LiveStatus()
     blackbox = flags.service()
+    mine = parse_shard(shard)
 
     def plan() -> Plan:
         settings = run.settings()
         modules = flags.modules(settings)
         found = plan_of(settings)
+        found = replace(found, checks=mine.of(found.checks))
         if not production:
             found.refuse_orders(found.checks)
         blackbox.adopt(modules, found.guard)
@@ -124,9 +142,15 @@ def serve_command(
 
 def declared_of(settings: Settings, plan: Plan) -> Declared:
     """What the declaration means to the status page."""
-    from sre.page.model import Declared  # noqa: PLC0415  only when it runs
+    from sre.page.model import Declared, Maintenance  # noqa: PLC0415  only when it runs
+    from sre.probes.watching import spans  # noqa: PLC0415
 
-    return Declared(settings.shop, plan.checks, settings.objectives, tuple(settings.databases))
+    def plans(now: float) -> list[Maintenance]:
+        found = spans(plan.maintenance, plan.checks, now - _DAY, now + 7 * _DAY)
+        return [Maintenance(each.name, each.begin, each.end, each.probes) for each in found]
+
+    databases = tuple(settings.databases)
+    return Declared(settings.shop, plan.checks, settings.objectives, databases, plans)
 
 
 def plan_of(settings: Settings) -> Plan:
@@ -153,4 +177,7 @@ def plan_of(settings: Settings) -> Plan:
         for name, each in settings.databases.items()
         if isinstance(dsn := getattr(each.database, "dsn", None), Secret)
     }
-    return Plan(checks, settings.shop, guard, settings.journeys, edges, step_edges, dsns)
+    return Plan(
+        checks, settings.shop, guard, settings.journeys, edges, step_edges, dsns,
+        settings.watching.options, settings.watching.maintenance,
+    )  # fmt: skip

@@ -5,19 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import filter as filter_names
 from functools import partial
 from typing import Any, ClassVar
 
-from sre.core.config import Node, Problems, decode_kind, resolve
+from sre.core.config import Node, Problems, decode, decode_kind, resolve
 from sre.journey.model import Journey
 from sre.probes.blackbox.declare import declare_modules
 from sre.probes.blackbox.modules import Module
 from sre.probes.kinds import KINDS
 from sre.probes.model import Check, CheckFields, check_from
+from sre.probes.plan import all_checks
+from sre.probes.watching import WatchOptions, Window
 
 __all__ = ["SECTIONS", "Shape", "Watching", "declare"]
 
-SECTIONS = ("probes", "modules")
+SECTIONS = ("probes", "modules", "watch", "maintenance")
 """The keys of sre.yaml that `declare` reads."""
 
 _HTTP_TEMPLATES = ("url", "headers", "query", "body", "form", "json", "expect")
@@ -35,6 +38,8 @@ class Watching:
 
     probes: tuple[Check, ...] = ()
     modules: Mapping[str, Module] = field(default_factory=dict)
+    options: WatchOptions = field(default_factory=WatchOptions)
+    maintenance: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +49,23 @@ class Shape:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     probes: list[dict[str, Any]] = field(default_factory=list)
     modules: dict[str, Module] = field(default_factory=dict)
+    watch: WatchOptions | None = None
+    maintenance: list[Window] = field(default_factory=list)
 
 
 def declare(
     root: Node, journeys: Mapping[str, Journey], databases: Iterable[str], problems: Problems
 ) -> Watching:
     """The sections of a root, every problem at its line. Contacts nothing."""
-    probes = _list(root, "probes", problems)
+    node = _list(root, "probes", problems)
     modules = declare_modules(root.get("modules"), problems)
-    return Watching(_probes(probes, journeys, tuple(databases), problems), modules)
+    probes = _probes(node, journeys, tuple(databases), problems)
+    watch = root.get("watch")
+    options = None
+    if watch is not None:
+        options = decode(WatchOptions, watch, where="watch", problems=problems)
+    windows = _windows(_list(root, "maintenance", problems), probes, journeys, problems)
+    return Watching(probes, modules, options or WatchOptions(), windows)
 
 
 def _list(root: Node, section: str, problems: Problems) -> Node | None:
@@ -87,8 +100,44 @@ def _probes(
         if database is not None and database not in databases:
             at = item.get("database") or item
             problems.add(at, f"{where}.database", _unknown("database", database, databases))
+        if check.retry is not None and check.journey in journeys:
+            _retried(check, journeys, item.get("retry") or item, f"{where}.retry", problems)
         checks[check.name] = check
     return tuple(checks.values())
+
+
+def _retried(
+    check: Check, journeys: Mapping[str, Journey], at: Node, where: str, problems: Problems
+) -> None:
+    """A journey brings its own time limits, and may change something at the shop."""
+    (real,) = (c for c in all_checks([check], journeys) if c.name == check.name)
+    if real.orders:
+        problems.add(at, where, f"{check.journey} places orders, so it is never tried again")
+    elif check.retry is not None and check.retry.seconds(real.timeout) > check.every:
+        longest = f"{real.timeout:g} s each"
+        problems.add(at, where, f"runs of {check.journey} ({longest}) do not fit into every")
+
+
+def _windows(
+    node: Node | None, probes: Iterable[Check], journeys: Mapping[str, Journey], problems: Problems
+) -> tuple[Window, ...]:
+    made: dict[str, Window] = {}
+    known = {"probes": {check.name for check in probes} | set(journeys), "journeys": set(journeys)}
+    for index, item in enumerate(node.elements if node else ()):
+        where = f"maintenance[{index}]"
+        window = decode(Window, item, where=where, problems=problems)
+        if window is None:
+            continue
+        if window.name in made:
+            at = item.get("name") or item
+            problems.add(at, f"{where}.name", f"two windows are named {window.name!r}; rename one")
+        for key, names in known.items():
+            for pattern in getattr(window, key):
+                if not filter_names(names, pattern):
+                    at = item.get(key) or item
+                    problems.add(at, f"{where}.{key}", _unknown(key[:-1], pattern, names))
+        made[window.name] = window
+    return tuple(made.values())
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -7,21 +7,25 @@ which knows no clock.
 
 from __future__ import annotations
 
+import heapq
 import logging
 import threading
 import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 
 from sre.core.clock import Clock, SystemClock
 from sre.core.secrets import redactor
 from sre.probes.crew import Crew
+from sre.probes.landing import Landing
 from sre.probes.model import Check
 from sre.probes.multi import Loop
 from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.runner import GRACE, STOPPING, Flight, Result
+from sre.probes.spending import Ledger
 from sre.probes.timetable import Budgets, Due, Skip, Timetable, decide
 
 __all__ = ["Scheduler"]
@@ -39,6 +43,7 @@ class Scheduler:
             as late after half an interval.
         grace: seconds beyond its timeout after which a run is given up.
         listener: told of each finished run, in the run's own thread; it must not take long.
+        ledger: where runs with side effects are written down; None forgets them with the process.
     """
 
     def __init__(
@@ -50,8 +55,8 @@ class Scheduler:
         workers: int = 32,
         grace: float = GRACE,
         listener: Callable[[Result], None] = lambda _result: None,
+        ledger: Ledger | None = None,
     ) -> None:
-        self._listener = listener
         self._clock = clock or SystemClock()
         self._shift = self._clock.wall() - self._clock.now()
         self._record = record
@@ -66,7 +71,10 @@ class Scheduler:
         self._hung: dict[str, Flight] = {}
         self._crew = Crew()
         self._launched: Counter[str] = Counter()
-        self._budgets = Budgets()
+        self._budgets = Budgets(ledger)
+        self._landing = Landing(record, self._clock, listener, self._again)
+        self._further: list[tuple[float, str]] = []
+        self._confirming: set[Flight] = set()
         self._plan = plan
         self._take_over(plan, known=frozenset())
 
@@ -81,8 +89,11 @@ class Scheduler:
         self._plan = plan
         self._record.adopt(plan)
         self._timetable = Timetable(plan.checks, self._now(), known)
-        self._waiting = deque(due for due in self._waiting if due.check in plan.checks)
+        self._checks = {check.name: check for check in plan.checks}
+        kept = (due for due in self._waiting if self._checks.get(due.check.name) == due.check)
+        self._waiting = deque(kept)
         self._budgets.adopt(plan.checks)
+        self._landing.adopt(plan)
 
     def run(self) -> None:
         """Work until `stop` is called, in this thread."""
@@ -109,6 +120,7 @@ class Scheduler:
             while (self._flights or self._aloft) and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
         self._crew.dismiss()
+        self._landing.close()
         if self._flights:
             log.warning("still running after %g s: %s", grace, ", ".join(self._flights))
 
@@ -132,6 +144,10 @@ class Scheduler:
             if due.missed:
                 self._record.skip(due.check.name, Skip.LATE, due.missed)
             self._waiting.append(due)
+        while self._further and self._further[0][0] <= now:
+            at, name = heapq.heappop(self._further)
+            if name in self._checks:
+                self._waiting.append(Due(self._checks[name], at, further=True))
         ready, self._waiting = self._waiting, deque()
         for due in ready:
             self._settle(due, now)
@@ -142,6 +158,8 @@ class Scheduler:
         running = name in self._flights or name in self._aloft or (hung is not None and hung.alive)
         affordable = self._budgets.affords(name, now)
         skip = decide(due, now, running=running, affordable=affordable)
+        if skip is not None and due.further:
+            return  # the run of the schedule that is in its way says as much
         if skip is not None:
             self._record.skip(name, skip)
             log.info("probe %s not run: %s", name, skip)
@@ -164,32 +182,54 @@ class Scheduler:
         if not aloft and len(self._flights) >= self._workers:
             self._waiting.append(due)
             return
-        self._budgets.spend(name, now)
         self._hung.pop(name, None)
-        self._record.lag(name, max(0.0, now - due.at))
         self._launched[name] += 1
+        if due.further:
+            self._confirming.add(flight)
+        else:
+            self._record.lag(name, max(0.0, now - due.at))
         if aloft:
             self._aloft[name] = flight
         else:
             self._flights[name] = flight
-            self._crew.do(flight.run)
+            self._crew.do(partial(self._fly, flight))
+
+    def _fly(self, flight: Flight) -> None:
+        """In a thread of the crew: writing down what a run spends may take its time."""
+        if self._budgets.spend(flight.check.name, self._now()):
+            flight.run()
+            return
+        self._record.skip(flight.check.name, Skip.BUDGET)
+        with self._changed:
+            flight.alive = False
+            self._gone(flight)
+
+    def _again(self, check: Check, seconds: float) -> None:
+        """A further attempt is wanted."""
+        with self._changed:
+            heapq.heappush(self._further, (self._now() + seconds, check.name))
+            self._wake()
 
     def _land(self, flight: Flight, result: Result) -> None:
-        self._record.add(result, self._clock.wall())
-        try:
-            self._listener(result)
-        except Exception:
-            log.exception("a listener stumbled over %s, a bug of ours", result.probe)
+        further = flight in self._confirming
+        self._confirming.discard(flight)
+        self._landing.take(flight.check, result, further=further)
         with self._changed:
-            for flights in (self._flights, self._aloft):
-                if flights.get(flight.check.name) is flight:
-                    del flights[flight.check.name]
-            if self._waiting or self._stopping:
-                self._wake()
+            self._gone(flight)
+
+    def _gone(self, flight: Flight) -> None:
+        """To be called with the lock held."""
+        for flights in (self._flights, self._aloft):
+            if flights.get(flight.check.name) is flight:
+                del flights[flight.check.name]
+        if self._waiting or self._stopping:
+            self._wake()
 
     def _pause(self) -> float:
         wakes = [flight.deadline.left() for flight in self._flights.values()]
         wake = self._timetable.next_wake()
         if wake is not None:
             wakes.append(wake - self._now())
+        if self._further:
+            wakes.append(self._further[0][0] - self._now())
         return max(0.0, min([_TICK, *wakes]))

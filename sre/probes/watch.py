@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import SreError, UsageError
+from sre.core.files import state_folder
 from sre.core.secrets import redactor
 from sre.probes.plan import Plan
 from sre.probes.record import Record
@@ -20,6 +21,7 @@ from sre.probes.runner import Result
 from sre.probes.scheduler import Scheduler
 from sre.probes.scrape import Scrape
 from sre.probes.serve import Answer, Asked, HttpServer, Pages
+from sre.probes.spending import Ledger
 from sre.probes.webconfig import load_web_config
 
 __all__ = ["Watch", "parse_address"]
@@ -92,7 +94,13 @@ class Watch:
         plan = self._load()
         if not plan.checks:
             log.warning("nothing to watch: the declaration has no probes and no journeys")
-        self._scheduler = Scheduler(plan, self._record, clock=self._clock, listener=self._listener)
+        self._scheduler = Scheduler(
+            plan,
+            self._record,
+            clock=self._clock,
+            listener=self._listener,
+            ledger=Ledger(state_folder() / "probes", self._clock),
+        )
         self._record.reloaded = (True, self._clock.wall())
         threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
 

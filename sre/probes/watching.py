@@ -17,6 +17,9 @@ from sre.probes.model import Check
 
 __all__ = ["Span", "WatchOptions", "Window", "in_maintenance", "opened", "spans"]
 
+MOST_SPANS = 100
+"""Windows in time of one declared window that are told; a page needs no more."""
+
 _LONGEST = 31 * 86400.0
 _TWO_SECONDS = Duration(2.0)
 
@@ -179,10 +182,9 @@ def spans(
     windows: Iterable[Window], checks: Iterable[Check], after: float, before: float
 ) -> list[Span]:
     """Every window that overlaps a time, oldest first, with the names of the probes it is about."""
-    all_of_them = tuple(checks)
-    found = [
-        Span(each.name, begin, end, tuple(c.name for c in all_of_them if each.about(c)))
-        for each in windows
-        for begin, end in each.times(after, before)
-    ]
+    all_of_them, found = tuple(checks), []
+    for each in windows:
+        names = tuple(check.name for check in all_of_them if each.about(check))
+        times = each.times(after, before)[:MOST_SPANS]
+        found += [Span(each.name, begin, end, names) for begin, end in times]
     return sorted(found, key=lambda span: (span.begin, span.name))

@@ -1,0 +1,106 @@
+"""What becomes of a finished run before it counts?
+
+Is it the own network's fault? Must a failure be confirmed first? Then it is recorded, and told.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from sre.core.clock import Clock
+from sre.probes.confirm import Confirmations, Verdict
+from sre.probes.gate import Gate, could_be_ours, ours
+from sre.probes.model import Check
+from sre.probes.plan import Plan
+from sre.probes.record import Record
+from sre.probes.runner import Result
+
+__all__ = ["Landing"]
+
+log = logging.getLogger(__name__)
+
+
+class Landing:
+    """Takes results from any thread.
+
+    Args:
+        listener: told of each run of the schedule, as it was recorded.
+        again: told of a further attempt that is wanted, and in how many seconds.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        clock: Clock,
+        listener: Callable[[Result], None],
+        again: Callable[[Check, float], None],
+    ) -> None:
+        self._record = record
+        self._clock = clock
+        self._listener = listener
+        self._again = again
+        self._lock = threading.Lock()
+        self._confirmations = Confirmations()
+        self._asked: tuple[tuple[str, ...], float] = ((), 0.0)
+        self._gate: Gate | None = None
+
+    def adopt(self, plan: Plan) -> None:
+        """Take over a declaration."""
+        with self._lock:
+            self._confirmations.adopt(plan.checks)
+        asked = (plan.watch.gate, float(plan.watch.gate_timeout))
+        if asked != self._asked:
+            self.close()
+            self._asked = asked
+            self._record.gate_up = None
+            if plan.watch.gate:
+                self._gate = Gate(*asked, clock=self._clock, changed=self._gate_is)
+
+    def close(self) -> None:
+        """Let go of the gate."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.close()
+
+    def take(self, check: Check, result: Result, *, further: bool) -> None:
+        """A run has ended; `further` says that it was to confirm a failure."""
+        gate = self._gate
+        if gate is None or not could_be_ours(result.reading):
+            self._conclude(check, result, further=further)
+            return
+        gate.ask(result.started, partial(self._judged, check, result, further=further))
+
+    def _judged(self, check: Check, result: Result, up: bool, *, further: bool) -> None:  # noqa: FBT001  partial
+        if not up:
+            result = replace(result, reading=ours(result.reading))
+        self._conclude(check, result, further=further)
+
+    def _conclude(self, check: Check, result: Result, *, further: bool) -> None:
+        now = self._clock.wall()
+        with self._lock:
+            heard = self._confirmations.further if further else self._confirmations.first
+            verdict = heard(check, result.reading)
+        if not further:
+            self._record.add(result, now, decides=verdict.decides)
+            self._tell(result)
+        self._follow(check, verdict, now)
+
+    def _follow(self, check: Check, verdict: Verdict, now: float) -> None:
+        if verdict.down is not None:
+            self._record.confirm(check.name, now, down=verdict.down)
+        if verdict.again is not None:
+            self._again(check, verdict.again)
+
+    def _tell(self, result: Result) -> None:
+        try:
+            self._listener(result)
+        except Exception:
+            log.exception("a listener stumbled over %s, a bug of ours", result.probe)
+
+    def _gate_is(self, up: bool) -> None:  # noqa: FBT001  a callback
+        if self._gate is not None:
+            self._record.gate_up = up
