@@ -34,7 +34,7 @@ __all__ = [
     "TemplateTree",
 ]
 
-DEFAULT_STATUS = ((200, 399),)
+_DEFAULT = StatusRule(((200, 399),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,16 @@ class Expectation:
         texts = self.contains or self.not_contains or self.matches or self.not_matches
         return bool(texts or self.json or self.css or self.size)
 
+    @property
+    def status_only(self) -> StatusRule | None:
+        """The rule for the status, where nothing else is asked."""
+        if self.needs_body or self.header or (self.below, self.slow) != (None, None):
+            return None
+        return self.status or _DEFAULT
+
     def first_miss(self, page: Page, scope: Scope) -> Miss | None:
         """The first part that is not met, cheapest first; status 200 to 399 unless told."""
-        rule = self.status or StatusRule(DEFAULT_STATUS)
+        rule = self.status or _DEFAULT
         if not rule.admits(page.response.status):
             return Miss(Reason.STATUS, f"expected status {rule}, got {page.response.status}")
         return next((miss for miss in self._parts(page, scope) if miss is not None), None)

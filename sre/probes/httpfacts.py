@@ -5,10 +5,8 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-from sre.journey.exchange import Response
 from sre.probes.facts import Facts
 from sre.probes.httphop import Answer
-from sre.probes.httpoptions import Told
 from sre.probes.model import Gauge
 
 __all__ = ["FACTS", "gauges_of"]
@@ -40,58 +38,57 @@ FACTS = Facts(
 def gauges_of(answer: Answer, redirects: int) -> tuple[Gauge, ...]:
     """What the last answer of a run tells; what it does not tell is left out."""
     response, found = answer.response, answer.told
-    gauges = [_fact("redirects", redirects), _fact("tls", found.tls)]
-    if response.status:
-        gauges.append(_fact("status_code", response.status))
-        gauges.append(_fact("connection_reused", found.reused))
-        gauges.append(_fact("body_bytes", answer.size))
-        gauges += _of_head(response)
-    if found.version:
-        gauges.append(_fact("version", float(found.version)))
-    if found.tls:
-        gauges += _of_tls(found)
+    length, modified = response.header("content-length"), response.header("last-modified")
+    counts = (response.status, redirects, answer.size)
+    gauges = _plain(counts, found.version, found.reused, length, modified)
+    if not found.tls:
+        return (*gauges, _NOT_TLS)
+    return (*gauges, *_of_tls(found.expiries, found.tls_version, found.cipher))
+
+
+@lru_cache(maxsize=8192)
+def _plain(
+    counts: tuple[int, int, int],
+    version: str,
+    reused: bool,  # noqa: FBT001  a part of the cache's key
+    length: str | None,
+    modified: str | None,
+) -> tuple[Gauge, ...]:
+    """Runs of a probe mostly tell the same: it is made once and shared by all of them."""
+    status, redirects, size = counts
+    gauges = [FACTS("redirects", redirects)]
+    if status:
+        gauges.append(FACTS("status_code", status))
+        gauges.append(FACTS("connection_reused", reused))
+        gauges.append(FACTS("body_bytes", size))
+    if version:
+        gauges.append(FACTS("version", float(version)))
+    digits = (length or "").strip()
+    if digits.isascii() and digits.isdigit() and len(digits) < 16:
+        gauges.append(FACTS("content_length_bytes", int(digits)))
+    seconds = _moment(modified) if modified else None
+    if seconds is not None:
+        gauges.append(FACTS("last_modified_timestamp_seconds", seconds))
     return tuple(gauges)
 
 
-def _of_head(response: Response) -> list[Gauge]:
-    gauges = []
-    length = (response.header("content-length") or "").strip()
-    if length.isascii() and length.isdigit() and len(length) < 16:
-        gauges.append(_fact("content_length_bytes", int(length)))
-    modified = response.header("last-modified")
-    seconds = _moment(modified) if modified else None
-    if seconds is not None:
-        gauges.append(_fact("last_modified_timestamp_seconds", seconds))
-    return gauges
+@lru_cache(maxsize=2048)
+def _of_tls(expiries: tuple[float, ...], version: str, cipher: str) -> tuple[Gauge, ...]:
+    gauges = [FACTS("tls", 1)]
+    for position, end in enumerate(expiries):
+        gauges.append(FACTS("certificate_expiry_timestamp_seconds", end, position=str(position)))
+    if expiries:
+        gauges.append(FACTS("certificate_earliest_expiry_timestamp_seconds", min(expiries)))
+    if version:
+        gauges.append(FACTS("tls_version_info", 1, version=version))
+    if cipher:
+        gauges.append(FACTS("tls_cipher_info", 1, cipher=cipher))
+    return tuple(gauges)
 
 
-def _of_tls(found: Told) -> list[Gauge]:
-    gauges = [_at_position(end, position) for position, end in enumerate(found.expiries)]
-    if found.earliest_expiry is not None:
-        gauges.append(_fact("certificate_earliest_expiry_timestamp_seconds", found.earliest_expiry))
-    if found.tls_version:
-        gauges.append(_info("tls_version_info", "version", found.tls_version))
-    if found.cipher:
-        gauges.append(_info("tls_cipher_info", "cipher", found.cipher))
-    return gauges
+_NOT_TLS = FACTS("tls", 0)
 
 
-@lru_cache(maxsize=4096)
-def _fact(name: str, value: float) -> Gauge:
-    return FACTS(name, value)
-
-
-@lru_cache(maxsize=4096)
-def _at_position(end: float, position: int) -> Gauge:
-    return FACTS("certificate_expiry_timestamp_seconds", end, position=str(position))
-
-
-@lru_cache(maxsize=256)
-def _info(name: str, label: str, value: str) -> Gauge:
-    return FACTS(name, 1, **{label: value})
-
-
-@lru_cache(maxsize=1024)
 def _moment(text: str) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp()

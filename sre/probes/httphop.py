@@ -6,7 +6,7 @@ finds the same on both ways.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -33,11 +33,35 @@ class Hop:
 
     Attributes:
         keep_body: whether the body is wanted; otherwise it is read, counted and let go.
+        lines: the request's headers for libcurl, where they are made already.
     """
 
     request: Request
     options: HttpOptions
     keep_body: bool = True
+    lines: list[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Headed(Response):
+    """A Response whose headers are looked for in its head as it came, and only when asked for."""
+
+    head: str = ""
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by any case of its name."""
+        return next(self._values(name), None)
+
+    def header_values(self, name: str) -> list[str]:
+        """All values of a header, in order."""
+        return list(self._values(name))
+
+    def _values(self, name: str) -> Iterator[str]:
+        lower, wanted, at = self.head.lower(), f"\n{name.lower()}:", 0
+        while (at := lower.find(wanted, at)) >= 0:
+            at += len(wanted)
+            yield self.head[at : lower.find("\n", at)].strip()
+            at -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +130,14 @@ class _Gathered(Sink):
             self.chunks.append(chunk)
         return None
 
-    def last_head(self) -> None:
-        """Forget the heads of interim answers (100-continue) and of a proxy's."""
-        starts = [at for at, line in enumerate(self.lines) if line.startswith(b"HTTP/")]
-        if starts and starts[-1]:
-            del self.lines[: starts[-1]]
+    def last_head(self) -> str:
+        """The last answer's head, those of interim answers (100-continue) and of a proxy left out.
+
+        Its lines end in a line break, also where an answer was cut off.
+        """
+        head = b"".join(self.lines)
+        start = head.rfind(b"\nHTTP/") + 1
+        return head[start:].decode("latin-1") + "\n"
 
 
 @dataclass(slots=True)
@@ -158,7 +185,6 @@ class Line:
     def end(self, error: tuple[int, str] | None) -> Answer:
         """The answer of the finished transfer; `error` is libcurl's code and text."""
         handle, sink, info = self.handle, self._sink, self.handle.getinfo
-        sink.last_head()
         found = told(handle, self._session)
         admission = self._way.target or self._way.admission
         resolve = admission.seconds or 0.0
@@ -167,9 +193,9 @@ class Line:
             sink.overflow = sink.overflow or error[0] == pycurl.E_FILESIZE_EXCEEDED
             failure = failure_of(handle, sink, error)
         took = info(pycurl.TOTAL_TIME) - info(pycurl.QUEUE_TIME_T) / 1e6
-        response = Response(
+        response = Headed(
             status=info(pycurl.RESPONSE_CODE),
-            headers=sink.headers(),
+            head=sink.last_head(),
             body=b"".join(sink.chunks),
             phases=phases_of(handle, admission, answered=bool(sink.lines)),
             started=self.started,
@@ -203,16 +229,16 @@ class Line:
 def _address(setopt: Any, hop: Hop, way: Way) -> None:
     """URL, proxy and where to connect. The URL's host is what TLS asks for and verifies."""
     request, options, target = hop.request, hop.options, way.target
-    url, headers = request.url, header_lines(request)
+    url, headers = request.url, hop.lines or header_lines(request)
     parts = urlsplit(url) if options.tls.server_name or way.proxy else None
     if parts is not None and parts.scheme == "https" and options.tls.server_name:
         url = _with_host(url, options.tls.server_name)
-        headers.append(f"Host: {parts.netloc}".encode())
+        headers = [*headers, f"Host: {parts.netloc}".encode()]
     elif parts is not None and parts.scheme == "http" and way.proxy and target is not None:
         url = _with_host(url, target.address)
-        headers.append(f"Host: {parts.netloc}".encode())
+        headers = [*headers, f"Host: {parts.netloc}".encode()]
     tunnel = url.startswith("https:") or way.proxy is None
-    if target is not None and tunnel:
+    if target is not None and tunnel and target.address != target.host:
         setopt(pycurl.CONNECT_TO, [f"::{target.authority}"])
     setopt(pycurl.URL, url)
     setopt(pycurl.HTTPHEADER, headers)

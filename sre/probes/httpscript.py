@@ -11,15 +11,16 @@ from urllib.parse import urlencode
 
 from sre.core.errors import UsageError
 from sre.core.secrets import Secret
-from sre.journey.build import USER_AGENT, Draft, build
+from sre.journey.build import CREDENTIAL_HEADERS, USER_AGENT, BadRequest, Draft, build
 from sre.journey.exchange import Request
 from sre.journey.expect import TemplateTree
 from sre.journey.model import Body, Field, Step
 from sre.journey.shop import Shop, origin_of
 from sre.journey.template import Scope, Template
+from sre.journey.transport import header_lines
 from sre.probes.httpoptions import HttpOptions
 
-__all__ = ["Auth", "BasicAuth", "OAuth2", "Script", "instant"]
+__all__ = ["Auth", "BasicAuth", "OAuth2", "Opening", "Script", "instant"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,62 @@ def instant(secret: Secret) -> bool:
     return not secret.reference.startswith(("${file:", "${cmd:"))
 
 
+class Opening:
+    """The first request of a run, the part of it that never changes made once for all runs."""
+
+    __slots__ = ("_more", "_secretive", "base", "headers", "lines")
+
+    def __init__(
+        self,
+        draft: Draft,
+        headers: tuple[tuple[str, str], ...],
+        lines: list[bytes] | None = None,
+    ) -> None:
+        self.base, self._more = draft, list[tuple[str, str, bool]]()
+        self.headers, self.lines = headers, lines
+        self._secretive = bool(draft.secrets)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.base.url
+
+    @property
+    def method(self) -> str:
+        """Its method."""
+        return self.base.method
+
+    @property
+    def body(self) -> bytes | None:
+        """Its body."""
+        return self.base.body
+
+    @property
+    def secrets(self) -> list[str]:
+        """Values that no message may show."""
+        return self.draft().secrets if self._secretive else []
+
+    def add(self, name: str, value: str, *, secret: bool, own: bool) -> None:
+        """One header more; credentials only where the address is the shop's `own`."""
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise BadRequest(f"the value of header {name} has a line break")
+        self._more.append((name, value, secret))
+        secret = secret or name.lower() in CREDENTIAL_HEADERS
+        self._secretive = self._secretive or secret
+        if own or not secret:
+            self.headers = (*self.headers, (name, value))
+            if self.lines is not None:
+                line = f"{name}: {value}" if value else f"{name};"
+                self.lines = [*self.lines, line.encode()]
+
+    def draft(self) -> Draft:
+        """The whole of it, for the next hop."""
+        made = self.base.copy()
+        for name, value, secret in self._more:
+            made.set(name, value, credential=secret)
+        return made
+
+
 class Script:
     """A compiled probe. What does not change from run to run is built once.
 
@@ -116,6 +173,7 @@ class Script:
         step: the request and what is expected of its answer, as in a journey.
         versions: of HTTP, one of which the answer must have; empty when any will do.
         must_be_tls: whether the last answer must have come over TLS, or must not; None: either.
+        easy: the rule for the status, where nothing else is expected.
     """
 
     def __init__(
@@ -133,12 +191,14 @@ class Script:
         self.versions, self.must_be_tls = versions, must_be_tls
         self._body_file = body_file
         self.keep_body = step.expect.needs_body
+        self.easy = step.expect.status_only
         self.token_options = replace(options, tls=replace(options.tls, server_name=None))
         varying = tuple(one for one in step.headers if not _constant_field(one))
         self._varying = varying
         rest = replace(step, headers=tuple(one for one in step.headers if one not in varying))
         self._fixed = rest if all(part.constant for part in _texts(rest)) else None
-        self._built: Draft | None = None
+        self._prepared: Opening | None = None
+        self._trusted = False
 
     @property
     def instant(self) -> bool:
@@ -147,36 +207,50 @@ class Script:
         quick = (tls_key is None or instant(tls_key)) and self._body_file is None
         return quick and self.auth.instant and self.options.proxy is None and not self._reads()
 
-    def draft(self, scope: Scope, key: str) -> Draft:
+    def open(self, scope: Scope, key: str) -> Opening:
         """The first request of a run.
 
         Raises:
             BadRequest, MissingVariable, UsageError: as `build` does.
         """
-        draft = self._draft(scope, key)
-        if self._body_file is not None:
-            try:
-                draft.body = Path(self._body_file).read_bytes()
-            except OSError as error:
-                raise UsageError(f"cannot read {self._body_file}: {error.strerror}") from error
-        return draft
-
-    def _draft(self, scope: Scope, key: str) -> Draft:
-        if self._fixed is None:
-            return build(self.step, scope, self.shop.base_url, self.shop, key)
-        if self._built is None:
-            self._built = build(self._fixed, scope, self.shop.base_url, self.shop, key)
-        draft = self._built.copy()
+        if self._fixed is None or self._body_file is not None:
+            draft = build(self.step, scope, self.shop.base_url, self.shop, key)
+            if self._body_file is not None:
+                draft.body = _content(self._body_file)
+            return Opening(draft, draft.sent_to(self.shop))
+        fixed = self._prepared or self._prepare(self._fixed, scope, key)
+        opening = Opening(fixed.base, fixed.headers, fixed.lines)
         for one in self._varying:
-            values = [value.render(scope) for value in one.values]
-            draft.set(one.name, ", ".join(values), credential=one.secret)
-        return draft
+            values = [v.render(scope) for v in one.values if not v.left_out(scope.values)]
+            if values:
+                opening.add(one.name, ", ".join(values), secret=one.secret, own=self._trusted)
+        return opening
+
+    def _prepare(self, step: Step, scope: Scope, key: str) -> Opening:
+        draft = build(step, scope, self.shop.base_url, self.shop, key)
+        replaced = {one.name.lower() for one in self._varying}
+        headers = tuple(
+            (name, value)
+            for name, value in draft.sent_to(self.shop)
+            if name.lower() not in replaced
+        )
+        lines = header_lines(Request(draft.method, draft.url, headers))
+        self._trusted = origin_of(draft.url) in self.shop.trusted_origins
+        self._prepared = Opening(draft, headers, lines)
+        return self._prepared
 
     def _reads(self) -> bool:
         """A header is a secret that is read from a file or from a program."""
         texts = (part for one in self.step.headers for value in one.values for part in value.parts)
         found = (getattr(part, "secret", None) for part in texts)
         return any(secret is not None and not instant(secret) for secret in found)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _constant_field(one: Field) -> bool:

@@ -7,7 +7,6 @@ a test holds the two to each other.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from random import Random
@@ -26,7 +25,7 @@ from sre.journey.shop import origin_of
 from sre.journey.template import MissingVariable, Scope
 from sre.probes.httpfacts import gauges_of
 from sre.probes.httphop import Answer, Hop, Talk
-from sre.probes.httpscript import Script
+from sre.probes.httpscript import Opening, Script
 from sre.probes.model import ProbeContext, Reading
 
 __all__ = ["talk"]
@@ -55,17 +54,17 @@ class _Run:
 def talk(script: Script, context: ProbeContext) -> Talk:
     """One run. What the target does, and a secret that cannot be read, is part of the reading."""
     masks = Redactor(redactor)
-    run = _Run(script, context, masks, context.clock.now(), secrets.token_hex(8))
+    run = _Run(script, context, masks, context.clock.now(), f"{_RANDOM.getrandbits(64):016x}")
     scope = Scope({}, _RANDOM, run.run_id, 0, mask=masks.mask)
     try:
         token = yield from _token(run)
         if run.error is None:
             run.begun = context.clock.now()
             authorization = script.auth.header(token)
-            draft = script.draft(scope, run.run_id)
-            for secret in draft.secrets if authorization is None else (*draft.secrets, token or ""):
+            opening = script.open(scope, run.run_id)
+            for secret in opening.secrets:
                 masks.add(secret)
-            yield from _hops(run, draft, authorization)
+            yield from _hops(run, opening, authorization)
     except MissingVariable as error:
         run.error = Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
     except BadRequest as error:
@@ -81,18 +80,19 @@ def _bad(error: BadRequest) -> Judged:
     return Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
 
 
-def _hops(run: _Run, draft: Draft, authorization: str | None) -> Generator[Hop, Answer, None]:
+def _hops(run: _Run, opening: Opening, authorization: str | None) -> Generator[Hop, Answer, None]:
     """Send the request and follow its redirects; all of it before the deadline."""
     script, context = run.script, run.context
-    run.own = origin_of(draft.url)
+    part: Opening | Draft = opening
+    run.own = origin_of(part.url)
     for hop in range(MAX_HOPS + 1):
         left = context.deadline.at - context.clock.now()
         if left <= 0:
             run.error = Judged(Outcome.FAILED, Reason.TIMEOUT, "no time was left to send it")
             return
-        run.url = draft.url
-        request = _request(run, draft, authorization, left)
-        answer = yield Hop(request, script.options, script.keep_body)
+        run.url = part.url
+        sending = _hop(run, part, authorization, left)
+        answer = yield sending
         run.answers.append(answer)
         response = answer.response
         if response.failure is not None:
@@ -100,33 +100,39 @@ def _hops(run: _Run, draft: Draft, authorization: str | None) -> Generator[Hop, 
             run.error = Judged(failure.outcome, failure.reason, failure.message)
             run.uncertain = failure.sent
             return
-        if request.credentials:
+        if sending.request.credentials:
             _mask_cookies(run, response)
         location = response.header("location") if response.status in REDIRECTS else None
         if not script.step.follow or not location:
             return
         if hop == MAX_HOPS:
             break
-        draft = follow(draft, response.status, location)
+        draft = part.draft() if isinstance(part, Opening) else part
+        part = follow(draft, response.status, location)
     run.error = Judged(Outcome.FAILED, Reason.PROTOCOL, f"more than {MAX_HOPS} redirects")
 
 
-def _request(run: _Run, draft: Draft, authorization: str | None, left: float) -> Request:
-    script = run.script
-    headers, origin = draft.sent_to(script.shop), origin_of(draft.url)
+def _hop(run: _Run, part: Opening | Draft, authorization: str | None, left: float) -> Hop:
+    script, origin = run.script, origin_of(part.url)
     own = origin == run.own
+    lines = None
+    if isinstance(part, Opening):
+        headers, lines = part.headers, part.lines
+    else:
+        headers = part.sent_to(script.shop)
     if authorization is not None and own:
-        headers = (*headers, ("Authorization", authorization))
-    return Request(
-        method=draft.method,
-        url=draft.url,
+        headers, lines = (*headers, ("Authorization", authorization)), None
+    request = Request(
+        method=part.method,
+        url=part.url,
         headers=headers,
-        body=draft.body,
+        body=part.body,
         timeout=left,
         body_limit=script.step.body_limit,
         credentials=own or origin in script.shop.trusted_origins,
         keep_alive=script.options.keep_alive,
     )
+    return Hop(request, script.options, script.keep_body, lines)
 
 
 def _mask_cookies(run: _Run, response: Response) -> None:
@@ -208,6 +214,9 @@ def _judged(run: _Run, scope: Scope) -> Judged:
     if script.must_be_tls is not None and found.tls != script.must_be_tls:
         message = f"the answer came {'without' if script.must_be_tls else 'over'} TLS"
         return Judged(Outcome.FAILED, Reason.TLS, message)
+    status = answer.response.status
+    if script.easy is not None and status != 429 and script.easy.admits(status):
+        return _GOOD
     seconds = answer.response.ended - run.answers[0].response.started
     try:
         return judge(script.step, Page(answer.response, run.url, {}, seconds), scope, {})
