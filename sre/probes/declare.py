@@ -14,8 +14,8 @@ from sre.journey.model import Journey
 from sre.probes.blackbox.declare import declare_modules
 from sre.probes.blackbox.modules import Module
 from sre.probes.kinds import KINDS
+from sre.probes.limits import with_limits
 from sre.probes.model import Check, CheckFields, check_from
-from sre.probes.plan import all_checks
 from sre.probes.watching import WatchOptions, Window
 
 __all__ = ["SECTIONS", "Shape", "Watching", "declare"]
@@ -110,7 +110,7 @@ def _retried(
     check: Check, journeys: Mapping[str, Journey], at: Node, where: str, problems: Problems
 ) -> None:
     """A journey brings its own time limits, and may change something at the shop."""
-    (real,) = (c for c in all_checks([check], journeys) if c.name == check.name)
+    real = with_limits(check, journeys[check.journey or ""])
     if real.orders:
         problems.add(at, where, f"{check.journey} places orders, so it is never tried again")
     elif check.retry is not None and check.retry.seconds(real.timeout) > check.every:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sre.core.clock import Clock, Deadline
 from sre.core.errors import Refused, UsageError
 from sre.journey.shop import Shop
 from sre.probes.kinds.journey import JourneyProbe
+from sre.probes.limits import with_limits
 from sre.probes.model import Check, ProbeContext
 from sre.probes.watching import WatchOptions, Window
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from sre.journey.model import Journey
 
 __all__ = ["Plan", "all_checks"]
-
-_CALLING = 1.0
-"""Seconds that a journey gets beyond its own time limits before its run counts as overdue."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def all_checks(declared: Iterable[Check], journeys: Mapping[str, Journey]) -> tu
         if journey.every is not None and journey.name not in found:
             found[journey.name] = _own_check(journey)
     return tuple(
-        check if check.journey is None else _with_limits(check, journeys[check.journey])
+        check if check.journey is None else with_limits(check, journeys[check.journey])
         for check in found.values()
     )
 
@@ -112,14 +110,7 @@ def _own_check(journey: Journey) -> Check:
     every = 60.0 if journey.every is None else journey.every
     probe = JourneyProbe(journey.name)
     check = Check(journey.name, "journey", probe, every, journey=journey.name)
-    return _with_limits(check, journey)
-
-
-def _with_limits(check: Check, journey: Journey) -> Check:
-    cleanup = journey.cleanup_timeout if journey.cleanup else 0.0
-    timeout = journey.timeout * (2 if journey.setup else 1) + cleanup + _CALLING
-    orders = journey.side_effects != "none"
-    return replace(check, timeout=timeout, budget=journey.budget if orders else None)
+    return with_limits(check, journey)
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
