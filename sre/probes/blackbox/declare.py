@@ -47,6 +47,7 @@ _SECRETS = frozenset((
 _YES = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 _REFUSED = ("unix", "websocket")
 _CEL = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
+_SCHEMES = ("basic", "bearer", "digest", "negotiate", "session", "sessionid")
 _TALK = "query_response"
 _OWN = re.compile(r"\$\{(?!env:)")
 _LONG_ENOUGH = 6  # a shorter text would be masked all over the place
@@ -163,7 +164,9 @@ def _filled(value: T, secrets: Mapping[str, str]) -> T:
     made: Any = value
     if isinstance(value, Secret):
         match = _REFERENCE.fullmatch(value.reference)
-        made = Secret.literal(secrets[match[1]]) if match and match[1] in secrets else value
+        if match and match[1] in secrets:
+            made = Secret.literal(secrets[match[1]])
+            _mask(secrets[match[1]])
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {
             f.name: _filled(getattr(value, f.name), secrets) for f in dataclasses.fields(value)
@@ -179,15 +182,22 @@ def _filled(value: T, secrets: Mapping[str, str]) -> T:
 def _hide(module: Module) -> None:
     """Have the values of headers that promise a secret masked, wherever they turn up."""
     for name, value in module.http.headers.items():
-        if NAMES_A_SECRET.search(name) and len(value) >= _LONG_ENOUGH:
-            redactor.add(value)
+        if NAMES_A_SECRET.search(name):
+            for part in (value, *re.split(r"[\s;,]+|(?<=\w)=(?=\S)", value)):
+                if part.lower() not in _SCHEMES:
+                    _mask(part)
 
 
 def _hide_referenced(item: Node) -> None:
     talk = item.at("tcp", _TALK)
     for scalar in talk.scalars() if talk is not None else ():
-        if scalar.reference and not scalar.fault and len(str(scalar.scalar)) >= _LONG_ENOUGH:
-            redactor.add(str(scalar.scalar))
+        if scalar.reference and not scalar.fault:
+            _mask(str(scalar.scalar))
+
+
+def _mask(text: str) -> None:
+    if len(text) >= _LONG_ENOUGH:
+        redactor.add(text)
 
 
 def _named(node: Node, problems: Problems) -> Iterator[tuple[str, Node]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,10 @@ from sre.probes.httpoptions import HttpOptions, Session, apply
 
 __all__ = ["Answer", "Hop", "Proxied", "handle", "perform"]
 
-_IDLE: deque[Any] = deque(maxlen=64)
+_IDLE: deque[tuple[Any, float]] = deque(maxlen=64)
 """Handles between two probes: libcurl keeps the parsed authorities, 5 ms of work, in a handle."""
+
+_KEPT = 300.0  # seconds, so that a new file of authorities is seen
 
 _STATUS = re.compile(rb"HTTP/(\d(?:\.\d)?) (\d{3})")
 _PROTOCOLS = {1: "HTTP/1.0", 2: "HTTP/1.1", 3: "HTTP/2.0", 30: "HTTP/3.0"}
@@ -134,16 +137,20 @@ class _Receiver:
 @contextlib.contextmanager
 def handle() -> Iterator[Any]:
     """A libcurl handle without cookies and connections of whoever had it before."""
+    now = time.monotonic()
     try:
-        curl = _IDLE.pop()
+        curl, born = _IDLE.pop()
     except IndexError:
-        curl = pycurl.Curl()
+        curl, born = pycurl.Curl(), now
+    if now - born > _KEPT:
+        curl.close()
+        curl, born = pycurl.Curl(), now
     try:
         yield curl
     finally:
         curl.reset()
         curl.setopt(pycurl.COOKIELIST, "ALL")
-        _IDLE.append(curl)
+        _IDLE.append((curl, born))
 
 
 def perform(
