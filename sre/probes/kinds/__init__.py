@@ -24,6 +24,7 @@ KINDS: Kinds[Probe] = Kinds(
         "postgres": "sre.probes.kinds.postgres:PostgresProbe",
         "rabbitmq": "sre.probes.kinds.rabbitmq:RabbitmqProbe",
         "redis": "sre.probes.kinds.redis:RedisProbe",
+        "security": "sre.probes.kinds.security:SecurityProbe",
         "tcp": "sre.probes.kinds.tcp:TcpProbe",
         "tls": "sre.probes.kinds.tls:TlsProbe",
     },
