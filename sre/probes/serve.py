@@ -19,7 +19,7 @@ from sre import __version__
 from sre.core.masking import masked
 from sre.core.secrets import redactor
 from sre.probes.coding import coded
-from sre.probes.webconfig import Gate
+from sre.probes.webconfig import Web
 
 __all__ = ["Answer", "Asked", "HttpServer", "Pages"]
 
@@ -149,15 +149,13 @@ class HttpServer(ThreadingHTTPServer):
         self,
         address: tuple[str, int],
         pages: Pages,
-        tls: ssl.SSLContext | None = None,
-        gate: Gate | None = None,
+        web: Web | None = None,
     ) -> None:
         """Raises OSError when the address cannot be listened on."""
         if ":" in address[0]:
             self.address_family = AF_INET6
         self.pages = pages
-        self.gate = gate
-        self.tls = tls
+        self.web = web or Web()
         self._slots = threading.BoundedSemaphore(_CONNECTIONS)
         super().__init__(address, _Handler)
         self._thread = threading.Thread(
@@ -169,7 +167,7 @@ class HttpServer(ThreadingHTTPServer):
         """Where it listens, with the port that it got."""
         host, port = str(self.server_address[0]), self.server_address[1]
         name = f"[{host}]" if ":" in host else host
-        return f"{'https' if self.tls else 'http'}://{name}:{port}"
+        return f"{'https' if self.web.now().tls else 'http'}://{name}:{port}"
 
     def start(self) -> None:
         """Serve in a thread."""
@@ -208,21 +206,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         """The TLS handshake happens here, in the connection's own thread."""
-        if self.server.tls is not None:
+        access = self.server.web.now()
+        if access.tls is not None:
             raw: socket = self.request
             raw.settimeout(self.timeout)
-            self.request = self.server.tls.wrap_socket(raw, server_side=True)
+            self.request = access.tls.wrap_socket(raw, server_side=True)
+            if not access.lets_in(self.request):
+                self.request.close()
+                raise ssl.SSLError("the client's certificate has none of client_allowed_sans")
         super().setup()
 
     def finish(self) -> None:
         """The server closes the plain socket only; a TLS one is ours."""
         super().finish()
-        if self.server.tls is not None:
+        if isinstance(self.request, ssl.SSLSocket):
             self.request.close()
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(urlsplit(self.path).query, headers, known=self.server.gate is not None)
+        asked = Asked(urlsplit(self.path).query, headers, known=self.server.web.now().knows)
         accept = headers.get("accept", "")
         self._answer(lambda path: self.server.pages.get(path, accept, asked))
 
@@ -236,8 +238,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self.server.pages.post)
 
     def _answer(self, page: Callable[[str], Answer]) -> None:
-        gate = self.server.gate
-        if gate is not None and not gate.admits(self.headers.get("Authorization")):
+        access = self.server.web.now()
+        if access.pace is not None and not access.pace.allows():
+            self._send(Answer.text(429, "too many requests"))
+            return
+        users = access.users
+        if users is not None and not users.admits(self.headers.get("Authorization")):
             realm = (("WWW-Authenticate", 'Basic realm="sre"'),)
             self._send(replace(Answer.text(401, "who are you?"), headers=realm))
             return
@@ -266,8 +272,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Vary", "Accept-Encoding")
         if coding:
             self.send_header("Content-Encoding", coding)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        for name, value in answer.headers:
+        ours = (("X-Content-Type-Options", "nosniff"), *answer.headers)
+        for name, value in dict((*ours, *self.server.web.now().headers)).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,18 @@ from sre.probes.scheduler import Scheduler
 from sre.probes.scrape import Scrape
 from sre.probes.serve import Answer, Asked, HttpServer, Pages
 from sre.probes.spending import Ledger
-from sre.probes.webconfig import load_web_config
+from sre.probes.webconfig import Web
 
 __all__ = ["Watch", "parse_address"]
 
 log = logging.getLogger(__name__)
+
+
+def settle() -> None:
+    """Spare the collector of garbage what a declaration left behind: it stays, and is large."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -76,9 +85,9 @@ class Watch:
         pages = Pages(
             scrape.answer, self._ready, self.reload, self._results, routes or {}, questions or {}
         )
-        tls, gate = load_web_config(web_config) if web_config else (None, None)
+        self._web = Web(web_config, self._clock, self._web_is)
         try:
-            self._http = HttpServer(listen, pages, tls, gate)
+            self._http = HttpServer(listen, pages, self._web)
         except OSError as error:
             where = f"{listen[0]}:{listen[1]}"
             raise UsageError(f"cannot listen on {where}: {error.strerror}") from error
@@ -102,23 +111,36 @@ class Watch:
             ledger=Ledger(state_folder() / "probes", self._clock),
         )
         self._record.reloaded = (True, self._clock.wall())
+        settle()
         threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
 
     def reload(self) -> str | None:
         """Read the declaration again; what is wrong with it (the old one stays), or None."""
         with self._reloading:
             try:
+                self._web.reload()
                 plan = self._load()
             except SreError as error:
-                self._record.reloaded = (False, self._record.reloaded[1])
-                log.error("not reloaded, the old declaration stays:\n%s", error)
-                return redactor.mask(str(error))
+                return self._not_reloaded(redactor.mask(str(error)))
+            except Exception as error:  # noqa: BLE001  the watch goes on whatever a reload does
+                detail = redactor.mask("".join(traceback.format_exception(error)))
+                log.error("reading the declaration crashed, a bug of ours:\n%s", detail)
+                return self._not_reloaded(f"a bug of ours, see the log: {type(error).__name__}")
             if self._scheduler is None:
                 return "not started yet"
             self._scheduler.replace(plan)
+            settle()
             self._record.reloaded = (True, self._clock.wall())
             log.info("reloaded: %d probes", len(plan.checks))
             return None
+
+    def _not_reloaded(self, why: str) -> str:
+        self._record.reloaded = (False, self._record.reloaded[1])
+        log.error("not reloaded, the old declaration stays:\n%s", why)
+        return why
+
+    def _web_is(self, good: bool) -> None:  # noqa: FBT001  a callback
+        self._record.web_config = good
 
     def stop(self) -> None:
         """Stop probing (cleanup steps of running journeys still happen), then stop listening."""

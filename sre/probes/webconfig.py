@@ -1,57 +1,73 @@
-"""Who may talk to our HTTP server, and over which TLS? (the file format of exporter-toolkit)"""
+"""What does `--web.config.file` say, and what when it changes? (the format of exporter-toolkit)"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import logging
 import re
-import secrets
 import ssl
-from base64 import b64decode
-from binascii import Error as NotBase64
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from sre.core.clock import Clock, SystemClock
 from sre.core.config import Problems, decode, read_tree
-from sre.core.errors import MissingExtra, UsageError
+from sre.core.errors import SreError
+from sre.core.secrets import redactor
+from sre.core.units import Duration
+from sre.core.yamlread import read_text
+from sre.probes.webgate import Pace, Users
+from sre.probes.webtls import TlsServerConfig
 
-__all__ = ["Gate", "TlsServerConfig", "WebConfig", "load_web_config"]
+__all__ = ["Access", "HttpServerConfig", "RateLimit", "Web", "WebConfig", "load_web_config"]
 
-_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-_BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
-_NOBODY = "$2b$10$pb5k5p1DygKp812RREkfi.pOBODcSxm2ExDki9SSH9a6EtdbdMPEi"
-"""Checked for unknown users, so that they take as long as known ones."""
+log = logging.getLogger(__name__)
+
+_BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+_HEADERS: dict[str, tuple[str, ...]] = {
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+"""Headers that may be set, and their values where only some make sense."""
 
 
 @dataclass(frozen=True)
-class TlsServerConfig:
-    """`tls_server_config`: files are relative to the file that names them."""
+class HttpServerConfig:
+    """`http_server_config`. This server speaks HTTP/1.1 whatever `http2` says.
+
+    Attributes:
+        headers: added to every answer; an empty one is not.
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
-    cert_file: str
-    key_file: str
-    min_version: Literal["TLS12", "TLS13"] = "TLS12"
-    client_auth_type: Literal["NoClientCert", "RequireAndVerifyClientCert"] = "NoClientCert"
-    client_ca_file: str | None = None
+    http2: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.client_auth_type != "NoClientCert" and self.client_ca_file is None:
-            raise ValueError("client_ca_file must name the authority of the clients")
+        for name, value in self.headers.items():
+            if name not in _HEADERS:
+                raise ValueError(f"the header {name!r} cannot be set; known: {', '.join(_HEADERS)}")
+            if value and _HEADERS[name] and value not in _HEADERS[name]:
+                raise ValueError(f"{name} must be one of {', '.join(_HEADERS[name])}")
+            if not value.isprintable():
+                raise ValueError(f"{name} must be one line of text")
 
-    def context(self, folder: Path) -> ssl.SSLContext:
-        """What the server shakes hands with. Raises UsageError when a file is no good."""
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.minimum_version = _VERSIONS[self.min_version]
-        try:
-            made.load_cert_chain(folder / self.cert_file, folder / self.key_file)
-            if self.client_auth_type != "NoClientCert":
-                made.load_verify_locations(folder / (self.client_ca_file or ""))
-                made.verify_mode = ssl.CERT_REQUIRED
-        except OSError as error:
-            files = f"{self.cert_file}, {self.key_file}, {self.client_ca_file or '-'}"
-            raise UsageError(f"tls_server_config: cannot use {files}: {error}") from error
-        return made
+
+@dataclass(frozen=True)
+class RateLimit:
+    """`rate_limit`: one request in each `interval` (0: no limit), `burst` of them at once."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    interval: Duration = Duration(0.0)
+    burst: int = 1
+
+    def __post_init__(self) -> None:
+        if self.interval > 0 and self.burst < 1:
+            raise ValueError("burst must be at least 1, or nothing is ever answered")
 
 
 @dataclass(frozen=True)
@@ -60,60 +76,137 @@ class WebConfig:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     tls_server_config: TlsServerConfig | None = None
-    basic_auth_users: dict[str, str] = field(default_factory=dict)
+    http_server_config: HttpServerConfig | None = None
+    basic_auth_users: dict[str, str] | None = None
+    rate_limit: RateLimit | None = None
 
     def __post_init__(self) -> None:
-        for user, hashed in self.basic_auth_users.items():
+        for user, hashed in (self.basic_auth_users or {}).items():
             if not _BCRYPT.fullmatch(hashed):
                 raise ValueError(f"the password of {user!r} must be a bcrypt hash (htpasswd -nB)")
 
 
-def load_web_config(path: Path) -> tuple[ssl.SSLContext | None, Gate | None]:
-    """TLS and the gate that a web configuration asks for; None where it does not.
+@dataclass(frozen=True)
+class Access:
+    """What a web configuration comes to.
+
+    Attributes:
+        tls: None for plain HTTP.
+        users: None when everybody may come in.
+    """
+
+    config: WebConfig = field(default_factory=WebConfig)
+    tls: ssl.SSLContext | None = None
+    users: Users | None = None
+    pace: Pace | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def knows(self) -> bool:
+        """Whether whoever gets an answer has said who they are."""
+        certified = self.tls is not None and self.tls.verify_mode is ssl.CERT_REQUIRED
+        return self.users is not None or certified
+
+    def lets_in(self, connection: ssl.SSLSocket) -> bool:
+        """Whether the certificate of a client, already verified, is one that may come in."""
+        tls = self.config.tls_server_config
+        return tls is None or tls.lets_in(connection.getpeercert())
+
+
+def load_web_config(path: Path, clock: Clock | None = None) -> Access:
+    """Read a web configuration with the files that it names.
 
     Raises:
         ConfigError: everything that is wrong with it.
         UsageError: a file that it names is no good.
         MissingExtra: it has users, and bcrypt is not installed.
     """
+    config = _read(path)
+    tls, http = config.tls_server_config, config.http_server_config or HttpServerConfig()
+    limit = config.rate_limit
+    return Access(
+        config,
+        tls.context(path.parent) if tls is not None else None,
+        Users(config.basic_auth_users) if config.basic_auth_users else None,
+        Pace(limit.interval, limit.burst, clock or SystemClock())
+        if limit is not None and limit.interval > 0
+        else None,
+        tuple((name, value) for name, value in http.headers.items() if value),
+    )
+
+
+def _read(path: Path) -> WebConfig:
+    lines = read_text(path).splitlines()
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in lines):
+        return WebConfig()  # exporter-toolkit takes an empty file for no wishes
     problems = Problems()
     found = decode(WebConfig, read_tree(path), where="", problems=problems)
     problems.raise_if_any()
-    config = found or WebConfig()
-    tls = config.tls_server_config
-    context = tls.context(path.parent) if tls is not None else None
-    return context, Gate(config.basic_auth_users) if config.basic_auth_users else None
+    return found or WebConfig()
 
 
-class Gate:
-    """Lets known users in. A good password is checked once: bcrypt takes 70 ms on purpose."""
+class Web:
+    """The web configuration as it is now: read again when it, or a file it names, has changed.
 
-    def __init__(self, users: dict[str, str]) -> None:
+    A file that is no good changes nothing: what was good goes on, and `changed` is told.
+
+    Args:
+        path: None: plain HTTP for everybody.
+        changed: told whether the last reading succeeded.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        clock: Clock | None = None,
+        changed: Callable[[bool], None] = lambda _good: None,
+    ) -> None:
+        self._path, self._clock, self._changed = path, clock, changed
+        self._lock = threading.Lock()
+        self._seen: tuple[object, ...] = ()
+        self._access = Access()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read it now. Raises what `load_web_config` raises; the old one stays then."""
+        if self._path is None:
+            return
+        with self._lock:
+            self._load(self._path)
+
+    def now(self) -> Access:
+        """What holds for the connection or request that has just come."""
+        if self._path is not None:
+            with self._lock:
+                if self._stamp(self._path) != self._seen:
+                    try:
+                        self._load(self._path)
+                    except SreError as error:
+                        log.error(
+                            "the web configuration is not used, the old one stays:\n%s",
+                            redactor.mask(str(error)),
+                        )
+        return self._access
+
+    def _load(self, path: Path) -> None:
+        self._seen = self._stamp(path)
         try:
-            import bcrypt  # noqa: PLC0415  an extra that only servers with users need
-        except ModuleNotFoundError as error:
-            raise MissingExtra(
-                "basic_auth_users needs the package 'bcrypt': pip install 'sre[web]'"
-            ) from error
-        self._check = bcrypt.checkpw
-        self._users = users
-        self._salt = secrets.token_bytes(32)
-        self._known: set[bytes] = set()
+            self._access = load_web_config(path, self._clock)
+        except SreError:
+            self._changed(False)  # noqa: FBT003  the whole message
+            raise
+        self._seen = self._stamp(path)
+        self._changed(True)  # noqa: FBT003
 
-    def admits(self, header: str | None) -> bool:
-        """Whether an `Authorization` header names a user with that user's password."""
-        scheme, _, encoded = (header or "").partition(" ")
-        if scheme.lower() != "basic":
-            return False
-        try:
-            user, colon, password = b64decode(encoded, validate=True).decode().partition(":")
-        except (NotBase64, UnicodeDecodeError, ValueError):
-            return False
-        proof = hmac.digest(self._salt, f"{user}\0{password}".encode(), hashlib.sha256)
-        if proof in self._known:
-            return True
-        hashed = self._users.get(user, _NOBODY).encode()
-        good = self._check(password.encode()[:72], hashed) and user in self._users and bool(colon)
-        if good:
-            self._known.add(proof)
-        return good
+    def _stamp(self, path: Path) -> tuple[object, ...]:
+        tls = self._access.config.tls_server_config
+        files = (path, *(tls.files(path.parent) if tls is not None else ()))
+        return tuple(_stamp(file) for file in files)
+
+
+def _stamp(file: Path) -> tuple[str, int, int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return str(file), 0, 0, 0
+    return str(file), found.st_ino, found.st_size, found.st_mtime_ns
