@@ -125,7 +125,7 @@ def converse(
         if turn.starttls:
             if heard.waiting and strict:
                 raise Unmatched("sent plain text behind its answer, where TLS should begin")
-            heard.waiting = b""
+            heard.drop()
             yield Secure()
 
 
@@ -173,39 +173,57 @@ def _bytes(heard: Heard, turn: Exchange) -> Generator[Hear, bytes, None]:
 
 @dataclass
 class Heard:
-    """Bytes that came and were not used yet, taken in lines or in numbers."""
+    """Bytes that came and were not used yet, taken in lines or in numbers.
+
+    Attributes:
+        limit: bytes that may come in all.
+        total: bytes that have come.
+        closed: whether the other side has closed.
+    """
 
     limit: int | None = None
-    waiting: bytes = b""
     total: int = 0
     closed: bool = False
+    _buffer: bytes = b""
+    _used: int = 0
+
+    @property
+    def waiting(self) -> bytes:
+        """What came and was not used."""
+        return self._buffer[self._used :]
+
+    def drop(self) -> None:
+        """Forget what waits."""
+        self._buffer, self._used = b"", 0
 
     def line(self) -> Generator[Hear, bytes, bytes]:
         """The next line, without its end; the last one may have none."""
-        while b"\n" not in self.waiting:
-            if len(self.waiting) >= _LINE:
+        while (end := self._buffer.find(b"\n", self._used)) < 0:
+            if len(self._buffer) - self._used >= _LINE:
                 raise Unmatched(f"a line of more than {_LINE} bytes")
             if not (yield from self._more()):
-                rest, self.waiting = self.waiting, b""
+                rest = self.waiting
+                self.drop()
                 if rest:
                     return rest.removesuffix(b"\r")
                 raise self._ended()
-        line, _, self.waiting = self.waiting.partition(b"\n")
+        line, self._used = self._buffer[self._used : end], end + 1
         return line.removesuffix(b"\r")
 
     def take(self, size: int) -> Generator[Hear, bytes, bytes]:
         """Exactly so many bytes."""
-        while len(self.waiting) < size:
+        while len(self._buffer) - self._used < size:
             yield from self.more()
-        taken, self.waiting = self.waiting[:size], self.waiting[size:]
+        end = self._used + size
+        taken, self._used = self._buffer[self._used : end], end
         return taken
 
     def until(self, wanted: bytes) -> Generator[Hear, bytes, None]:
         """Everything up to and with these bytes."""
-        while wanted not in self.waiting:
-            self.waiting = self.waiting[-_LINE:]
+        while (at := self._buffer.find(wanted, self._used)) < 0:
+            self._used = max(self._used, len(self._buffer) - len(wanted))
             yield from self.more()
-        self.waiting = self.waiting.partition(wanted)[2]
+        self._used = at + len(wanted)
 
     def more(self) -> Generator[Hear, bytes, None]:
         """Wait for something more."""
@@ -219,7 +237,7 @@ class Heard:
         data = b"" if self.closed else (yield Hear(left))
         self.closed = not data
         self.total += len(data)
-        self.waiting += data
+        self._buffer, self._used = self._buffer[self._used :] + data, 0
         return bool(data)
 
     def _ended(self) -> Unmatched:

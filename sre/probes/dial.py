@@ -15,7 +15,7 @@ from typing import Any
 import pycurl
 
 from sre.journey.guard import Admission, Blocked, Unresolved
-from sre.journey.result import Outcome, Reason, Row, StepResult
+from sre.journey.result import PHASES, Outcome, Reason, Row, StepResult
 from sre.probes.model import GOOD, Gauge, ProbeContext, Reading
 
 __all__ = ["Attempt", "Trouble", "admitted", "connect", "handle_for", "perform", "secured"]
@@ -67,7 +67,8 @@ class Attempt:
         """What came of it: one step with one row and its phases."""
         good = outcome in GOOD
         seconds = sum(self.phases.values()) if good else time.monotonic() - self.begun
-        row = Row(self.step, outcome, seconds, reason=reason, phases=self.phases, message=message)
+        phases = {name: self.phases[name] for name in PHASES if name in self.phases} | self.phases
+        row = Row(self.step, outcome, seconds, reason=reason, phases=phases, message=message)
         step = StepResult(self.step, outcome, seconds, reason=reason, rows=(row,), message=message)
         return Reading(outcome, seconds, reason, message, (step,), tuple(self.gauges))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,6 +23,9 @@ from sre.probes.x509 import Certificate, printable
 __all__ = ["Seen", "Target", "look"]
 
 _SHOWN = 3
+_QUIET = threading.Lock()
+"""The filters of warnings are everybody's: one thread at a time sets them aside."""
+
 _NAMES = {
     ssl.TLSVersion.SSLv3: "SSLv3",
     ssl.TLSVersion.TLSv1: "TLSv1.0",
@@ -116,8 +121,7 @@ class Target:
         """
         context = lax(self.trust)
         try:
-            context.minimum_version = version
-            context.maximum_version = version
+            _only(context, version)
         except ValueError:
             return None
         try:
@@ -127,6 +131,14 @@ class Target:
             if trouble.reason is not Reason.TLS:
                 raise
             return None if "no protocols available" in trouble.message else False
+
+
+def _only(context: ssl.SSLContext, version: ssl.TLSVersion) -> None:
+    """Offer this one protocol. Python warns of the old ones, which is what we look for."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = version
+        context.maximum_version = version
 
 
 def look(attempt: Attempt, target: Target) -> Seen:

@@ -23,6 +23,7 @@ from sre.probes.x509 import printable
 __all__ = ["Label", "TcpProbe", "Turn"]
 
 _LIMIT = 16 * 2**10
+_TALK_LIMIT = 256 * 2**10
 _MOST_LABELS = 10
 _LABEL = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 FACTS = Facts(
@@ -166,7 +167,7 @@ class TcpProbe:
     def _script(self, labels: list[dict[str, str]]) -> Talk:
         if not self._turns:
             return _once(self.send, self.expect)
-        return converse([_exchange(turn) for turn in self._turns], labels, limit=2**20)
+        return converse([_exchange(turn) for turn in self._turns], labels, limit=_TALK_LIMIT)
 
     def _secured(self, attempt: Attempt, raw: socket) -> SSLSocket:
         trust = Trust(self.ca_file, self.cert_file, self.key_file)

@@ -40,9 +40,9 @@ def test_the_example(dns_server: DnsServer, tmp_path: Path) -> None:
     code, told = run_example("dns", tmp_path, at)
     assert (code, [one["outcome"] for one in told["results"]]) == (0, ["ok"])
     with serve_example("dns", tmp_path, at) as metrics:
-        assert 'sre_probe_dns_info{name="www.shop.test",probe="shop_name",type="A"} 1.0' in metrics
-        assert 'sre_probe_dns_answer_records{probe="shop_name"} 2.0' in metrics
-        assert 'sre_probe_dns_smallest_ttl_seconds{probe="shop_name"} 300.0' in metrics
+        assert 'sre_probe_dns_info{name="www.shop.test",probe="shop_name",type="A"} 1' in metrics
+        assert 'sre_probe_dns_answer_records{probe="shop_name"} 2' in metrics
+        assert 'sre_probe_dns_smallest_ttl_seconds{probe="shop_name"} 300' in metrics
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
