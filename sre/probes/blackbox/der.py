@@ -61,13 +61,17 @@ def parse(der: bytes) -> Certificate:
         ValueError: it is not DER, or no certificate.
     """
     try:
-        fields = list(_children(_body(_body(der)), whole=True))
-        fields = fields[1:] if fields[0][0] == 0xA0 else fields  # version
-        issuer, validity, subject = fields[2][2], fields[3][1], fields[4][2]
-        before, after = (_time(tag, value) for tag, value, _ in _children(validity))
-        names = tuple(_dns_names(fields[5:]))
-    except (IndexError, UnicodeDecodeError) as error:
+        return _read(der)
+    except (IndexError, ValueError, StopIteration, OverflowError) as error:
         raise ValueError("not a certificate") from error
+
+
+def _read(der: bytes) -> Certificate:
+    fields = list(_children(_body(_body(der)), whole=True))
+    fields = fields[1:] if fields[0][0] == 0xA0 else fields  # version
+    issuer, validity, subject = fields[2][2], fields[3][1], fields[4][2]
+    before, after = (_time(tag, value) for tag, value, _ in _children(validity))
+    names = tuple(_dns_names(fields[5:]))
     digest = hashlib.sha256(der).hexdigest()
     return Certificate(digest, before, after, _name(subject), _name(issuer), subject, issuer, names)
 
