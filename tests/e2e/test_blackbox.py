@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+import requests
 
-from tests.servers.blackbox import Peers, Samples
+from tests.servers.blackbox import Peers, Samples, serving
+from tests.servers.examples import check_metrics
 
 ADDED = {
     "probe_failed_due_to_cel": "0.26",
@@ -134,3 +138,61 @@ def test_it_tells_the_same_when_time_is_up(peers: Peers, case: str) -> None:
     for key, value in theirs.items():
         if is_duration(key[0]):
             assert ours[key] == pytest.approx(value, abs=0.05), key
+
+
+def test_promtool_has_nothing_to_say_about_it(peers: Peers) -> None:
+    for case in ("a page", "trusted", "a dead port", "gRPC over TLS"):
+        answer = peers.get(peers.ours, *CASES[case])
+        check_metrics(answer.text)
+    check_metrics(peers.session.get(f"{peers.ours}/metrics", timeout=10).text)
+
+
+def test_debug_says_what_was_done(peers: Peers) -> None:
+    theirs, ours = (
+        peers.get(base, *CASES["two redirects"], debug="true").text
+        for base in (peers.theirs, peers.ours)
+    )
+    for text in (theirs, ours):
+        assert text.startswith("Logs for the probe:\nts=")
+        assert 'msg="Received redirect"' in text
+        assert 'msg="Probe succeeded"' in text
+        assert "\n\n\nMetrics that would have been returned:\n# HELP" in text
+        assert "\n\n\nModule configuration:\nprober: http\n" in text
+
+
+def test_a_bad_request_gets_the_same_answer(peers: Peers) -> None:
+    for query in ("", "module=nope&target=a", "module=plain"):
+        answers = [
+            peers.session.get(f"{base}/probe?{query}", timeout=10)
+            for base in (peers.theirs, peers.ours)
+        ]
+        assert [answer.status_code for answer in answers] == [400, 400]
+        if query:  # without a module, one of them has no http_2xx here
+            assert answers[0].text == answers[1].text
+
+
+def test_a_reload_reads_the_file_again_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    modules = tmp_path / "blackbox.yml"
+    modules.write_text("modules: {first: {prober: http}}\n", encoding="utf-8")
+    with ExitStack() as stack:
+        url = serving(stack, tmp_path / "home", modules)
+
+        def known(module: str) -> bool:
+            answer = requests.get(f"{url}/probe", {"module": module}, timeout=10)
+            assert answer.status_code == 400
+            return answer.text == "Target parameter is missing\n"
+
+        def reloaded() -> requests.Response:
+            return requests.post(f"{url}/-/reload", timeout=20)
+
+        assert known("first")
+        modules.write_text("modules: {second: {prober: http}}\n", encoding="utf-8")
+        assert reloaded().status_code == 200
+        assert known("second")
+        assert not known("first")
+        modules.write_text("modules: {third: {prober: htp}}\n", encoding="utf-8")
+        answer = reloaded()
+        assert answer.status_code == 500
+        assert f"{modules}:1:27 modules.third.prober: unknown prober 'htp'" in answer.text
+        assert known("second")
+        assert requests.get(f"{url}/config", timeout=10).status_code == 403

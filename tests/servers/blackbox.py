@@ -24,7 +24,7 @@ from tests.servers.child import child, program
 from tests.servers.net import free_port, wait_until
 from tests.servers.tls import TlsServers
 
-__all__ = ["MODULES", "Peers", "Samples", "peers", "sampled"]
+__all__ = ["MODULES", "Peers", "Samples", "peers", "sampled", "serving"]
 
 ROOT = Path(__file__).parents[2]
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -292,7 +292,8 @@ def _their(stack: ExitStack, home: Path, modules: Path) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _our(stack: ExitStack, home: Path, modules: Path) -> str:
+def serving(stack: ExitStack, home: Path, modules: Path, *flags: str) -> str:
+    """`sre probe serve` with these modules and a list of all that is local; its address."""
     home.mkdir()
     (home / "sre.yaml").write_text(
         'version: 1\nshop: {name: s, base_url: "http://127.0.0.1:9", environment: staging}\n'
@@ -300,7 +301,7 @@ def _our(stack: ExitStack, home: Path, modules: Path) -> str:
         encoding="utf-8",
     )
     argv = [sys.executable, "-m", "sre", "probe", "serve", "--web.listen-address", "127.0.0.1:0"]
-    argv += ["--config.file", str(modules), "--web.enable-debug"]
+    argv += ["--config.file", str(modules), *flags]
     env = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process = stack.enter_context(child(argv, home=home, env=env, grace=20))
 
@@ -330,7 +331,7 @@ def peers(tmp_path_factory: pytest.TempPathFactory, tls_servers: TlsServers) -> 
         places |= {"bare": f"127.0.0.1:{four.port}", "named": f"http://localhost:{four.port}"}
         places |= _nginx(stack, home / "nginx", tls_servers)
         theirs = _their(stack, home / "theirs", modules)
-        ours = _our(stack, home / "ours", modules)
+        ours = serving(stack, home / "ours", modules, "--web.enable-debug")
         found = Peers(theirs, ours, places)
         for base in (theirs, ours):
             wait_until(lambda base=base: requests.get(f"{base}/-/healthy", timeout=5).ok, 20, base)  # type: ignore[misc]

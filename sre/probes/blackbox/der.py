@@ -62,7 +62,7 @@ def parse(der: bytes) -> Certificate:
     """
     try:
         return _read(der)
-    except (IndexError, ValueError, StopIteration, OverflowError) as error:
+    except (IndexError, ValueError, OverflowError) as error:
         raise ValueError("not a certificate") from error
 
 
@@ -92,7 +92,9 @@ def _children(data: bytes, *, whole: bool = False) -> Iterator[tuple[int, bytes,
 
 
 def _body(data: bytes) -> bytes:
-    return next(_children(data))[1]
+    for _, content, _ in _children(data):
+        return content
+    raise ValueError("nothing there")
 
 
 def _time(tag: int, value: bytes) -> float:
