@@ -12,7 +12,7 @@ import pycurl
 
 from sre.journey.guard import Admission
 
-__all__ = ["Sink", "pinned"]
+__all__ = ["Sink", "open_pinned", "pinned"]
 
 
 @dataclass(slots=True)
@@ -51,16 +51,21 @@ def pinned(admission: Admission, sink: Sink) -> Callable[[int, Any], Any]:
     """libcurl's callback that opens a socket to the admitted address and to nowhere else."""
 
     def open_socket(_purpose: int, address: Any) -> Any:
-        family, kind, protocol, where = address
-        if str(where[0]) != admission.address or where[1] != admission.port:
-            return pycurl.SOCKET_BAD
-        try:
-            return _Opened(socket.socket(family, kind, protocol).detach())
-        except OSError as error:  # out of file descriptors: our trouble, not the shop's
-            sink.trouble = f"cannot open a socket: {error.strerror}"
-            return pycurl.SOCKET_BAD
+        return open_pinned(address, admission.address, admission.port, sink)
 
     return open_socket
+
+
+def open_pinned(address: Any, admitted: str, port: int, sink: Sink) -> Any:
+    """A socket to libcurl's `address`, if it is the admitted one."""
+    family, kind, protocol, where = address
+    if str(where[0]) != admitted or where[1] != port:
+        return pycurl.SOCKET_BAD
+    try:
+        return _Opened(socket.socket(family, kind, protocol).detach())
+    except OSError as error:  # out of file descriptors: our trouble, not the shop's
+        sink.trouble = f"cannot open a socket: {error.strerror}"
+        return pycurl.SOCKET_BAD
 
 
 class _Opened:

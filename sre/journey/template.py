@@ -24,7 +24,7 @@ from urllib.parse import quote
 from sre.core.secrets import Secret
 from sre.journey.values import as_text
 
-__all__ = ["BUILTINS", "MissingVariable", "Scope", "Template", "TemplateError", "as_text"]
+__all__ = ["BUILTINS", "MissingVariable", "RunId", "Scope", "Template", "TemplateError", "as_text"]
 
 BUILTINS = frozenset({"uuid", "run_id", "user", "int", "choice", "env", "file", "cmd"})
 
@@ -78,7 +78,7 @@ class _Uuid:
 
 
 @dataclass(frozen=True, slots=True)
-class _RunId:
+class RunId:
     def value(self, scope: Scope) -> Any:
         return scope.run_id
 
@@ -125,7 +125,7 @@ class _Reference:
         return found
 
 
-_Part = _Variable | _Uuid | _RunId | _User | _Int | _Choice | _Reference
+_Part = _Variable | _Uuid | RunId | _User | _Int | _Choice | _Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def _part(body: str, reference: Callable[[str], Secret | None] | None) -> _Part:
     if body == "uuid":
         return _Uuid()
     if body == "run_id":
-        return _RunId()
+        return RunId()
     if body == "user":
         return _User()
     return _variable(body)

@@ -6,18 +6,17 @@ finds the same on both ways.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pycurl
 
-from sre.core.clock import Clock
 from sre.journey.exchange import Request, Response
 from sre.journey.guard import Admission, Blocked, Guard, Unresolved
 from sre.journey.shop import origin_of
-from sre.journey.sink import Sink, pinned
+from sre.journey.sink import Sink, open_pinned
 from sre.journey.transport import failure_of, header_lines, phases_of, refusal, set_method
 from sre.probes.httpoptions import HttpOptions, Proxy, Session, Told, apply, told
 from sre.probes.model import ProbeContext, Reading
@@ -34,12 +33,19 @@ class Hop:
     Attributes:
         keep_body: whether the body is wanted; otherwise it is read, counted and let go.
         lines: the request's headers for libcurl, where they are made already.
+        seconds: for everything, where it is not the request's own timeout.
     """
 
     request: Request
     options: HttpOptions
     keep_body: bool = True
     lines: list[bytes] | None = None
+    seconds: float = 0.0
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for everything: resolving, connecting, sending, receiving."""
+        return self.seconds or self.request.timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +53,24 @@ class Headed(Response):
     """A Response whose headers are looked for in its head as it came, and only when asked for."""
 
     head: str = ""
+    lower: str = ""
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by any case of its name."""
-        return next(self._values(name), None)
+        wanted = f"\n{name.lower()}:"
+        at = self.lower.find(wanted)
+        if at < 0:
+            return None
+        at += len(wanted)
+        return self.head[at : self.lower.find("\n", at)].strip()
 
     def header_values(self, name: str) -> list[str]:
         """All values of a header, in order."""
-        return list(self._values(name))
-
-    def _values(self, name: str) -> Iterator[str]:
-        lower, wanted, at = self.head.lower(), f"\n{name.lower()}:", 0
-        while (at := lower.find(wanted, at)) >= 0:
+        wanted, at, values = f"\n{name.lower()}:", 0, list[str]()
+        while (at := self.lower.find(wanted, at)) >= 0:
             at += len(wanted)
-            yield self.head[at : lower.find("\n", at)].strip()
-            at -= 1
+            values.append(self.head[at : self.lower.find("\n", at)].strip())
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +124,98 @@ def find_way(hop: Hop, guard: Guard, seconds: float | None) -> Way:
     return Way(guard.admit(host, port, seconds, families), via)
 
 
-@dataclass(slots=True)
-class _Gathered(Sink):
-    """A Sink that leaves the headers as they came and keeps the body only where it is wanted."""
+class Line(Sink):
+    """A libcurl handle that sends the hops of one run, one after the other, and then of another.
 
-    keep: bool = True
+    Cookies stay from hop to hop, those of the probe's own side apart from everybody else's. What
+    two hops have in common is said to libcurl once.
+    """
+
+    __slots__ = (
+        "_address", "_common", "_jar", "_keep", "_own", "_port", "_session", "_started", "_tls",
+        "_way", "carried", "handle",
+    )  # fmt: skip
+
+    def __init__(self, handle: Any) -> None:
+        super().__init__(0)
+        self.handle = handle
+        self.carried: Any = None
+        self._common: tuple[Any, ...] = ()
+        self._jar: list[str] = []
+        self._own, self._keep = True, True
+        self._session = Session()
+
+    def begin(self, hop: Hop, way: Way, started: float, seconds: float) -> None:
+        """Make the handle ready to send; `seconds` are left for it.
+
+        Raises:
+            UsageError: a secret of the options cannot be read.
+        """
+        request, admission = hop.request, way.admission
+        self.size, self.overflow, self.trouble = 0, False, ""
+        self.limit, self._keep = request.body_limit, hop.keep_body
+        self._started, self._way = started, way
+        self._address, self._port = admission.address, admission.port
+        self._session.version = self._session.cipher = ""
+        url, headers, connect = _address(hop, way)
+        milliseconds = max(1, int(seconds * 1000))
+        common = (hop.options, request.method, request.body, self.limit, connect, url[:6])
+        if self._common != common or not self._own or not request.credentials:
+            self._prepare(hop, url, connect)
+            self._common = common if way.proxy is None else ()
+        setopt = self.handle.setopt
+        setopt(pycurl.URL, url)
+        setopt(pycurl.HTTPHEADER, headers)
+        setopt(pycurl.TIMEOUT_MS, milliseconds)
+        if milliseconds > 299_000:
+            setopt(pycurl.CONNECTTIMEOUT_MS, milliseconds)
+
+    def end(self, error: tuple[int, str] | None) -> Answer:
+        """The answer of the finished transfer; `error` is libcurl's code and text."""
+        handle, info = self.handle, self.handle.getinfo
+        found = told(handle, self._session if self._tls else None)
+        admission = self._way.target or self._way.admission
+        failure = None
+        if error is not None:
+            self.overflow = self.overflow or error[0] == pycurl.E_FILESIZE_EXCEEDED
+            failure = failure_of(handle, self, error)
+        took = info(pycurl.TOTAL_TIME) - info(pycurl.QUEUE_TIME_T) / 1e6
+        head, body = self._head(), b"".join(self.chunks)
+        self.lines.clear()
+        self.chunks.clear()
+        response = Headed(
+            info(pycurl.RESPONSE_CODE),
+            (),
+            body,
+            phases_of(handle, admission, answered=head != "\n"),
+            self._started,
+            self._started + (admission.seconds or 0.0) + took,
+            failure,
+            admission.address,
+            found.version,
+            head,
+            head.lower(),
+        )
+        return Answer(response, found, self.size)
+
+    def forget(self) -> None:
+        """The handle is for another run now: no cookie stays, nor anybody's secret."""
+        self.handle.setopt(pycurl.COOKIELIST, "ALL")
+        self._jar = []
+        if self._common and self._common[2] is not None:
+            self._common = ()
+            self.handle.reset()
 
     def body(self, chunk: bytes) -> int | None:
         self.size += len(chunk)
         if self.size > self.limit:
             self.overflow = True
             return -1
-        if self.keep:
+        if self._keep:
             self.chunks.append(chunk)
         return None
 
-    def last_head(self) -> str:
+    def _head(self) -> str:
         """The last answer's head, those of interim answers (100-continue) and of a proxy left out.
 
         Its lines end in a line break, also where an answer was cut off.
@@ -139,77 +224,31 @@ class _Gathered(Sink):
         start = head.rfind(b"\nHTTP/") + 1
         return head[start:].decode("latin-1") + "\n"
 
-
-@dataclass(slots=True)
-class Line:
-    """A libcurl handle that sends the hops of one run, one after the other.
-
-    Cookies stay from hop to hop, those of the probe's own side apart from everybody else's.
-    """
-
-    handle: Any
-    clock: Clock
-    started: float = 0.0
-    _sink: _Gathered = field(default_factory=lambda: _Gathered(0))
-    _session: Session | None = None
-    _way: Way = field(default_factory=lambda: Way(None))
-    _jar: list[str] = field(default_factory=list)
-    _own: bool = True
-
-    def begin(self, hop: Hop, way: Way, started: float, seconds: float) -> None:
-        """Make the handle ready to send; `seconds` are left for it.
-
-        Raises:
-            UsageError: a secret of the options cannot be read.
-        """
-        request, handle = hop.request, self.handle
-        self.started, self._way = started, way
-        self._sink = sink = _Gathered(request.body_limit, keep=hop.keep_body)
-        self._session = Session() if request.url.startswith("https:") else None
+    def _prepare(self, hop: Hop, url: str, connect: str) -> None:
+        """What does not change from run to run."""
+        request, handle, way = hop.request, self.handle, self._way
+        handle.reset()
         self._cookies(own=request.credentials)
         setopt = handle.setopt
         setopt(pycurl.NOSIGNAL, 1)
         setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        setopt(pycurl.OPENSOCKETFUNCTION, pinned(way.admission, sink))
-        setopt(pycurl.TIMEOUT_MS, max(1, int(seconds * 1000)))
-        if seconds > 299:
-            setopt(pycurl.CONNECTTIMEOUT_MS, int(seconds * 1000))
-        setopt(pycurl.WRITEFUNCTION, sink.body)
-        setopt(pycurl.HEADERFUNCTION, sink.lines.append)
+        setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+        setopt(pycurl.WRITEFUNCTION, self.body)
+        setopt(pycurl.HEADERFUNCTION, self.lines.append)
         if request.method != "HEAD":
             setopt(pycurl.MAXFILESIZE_LARGE, request.body_limit)  # as sent, before decompression
-        _address(setopt, hop, way)
+        if connect:
+            setopt(pycurl.CONNECT_TO, [f"::{connect}"])
+        if way.proxy is None or hop.options.proxy is None:
+            setopt(pycurl.PROXY, "")
+        else:
+            _proxy(setopt, hop.options.proxy, way.proxy)
         set_method(handle, request)
-        apply(handle, hop.options, self._session)
+        self._tls = url.startswith("https:")
+        apply(handle, hop.options, self._session if self._tls else None)
 
-    def end(self, error: tuple[int, str] | None) -> Answer:
-        """The answer of the finished transfer; `error` is libcurl's code and text."""
-        handle, sink, info = self.handle, self._sink, self.handle.getinfo
-        found = told(handle, self._session)
-        admission = self._way.target or self._way.admission
-        resolve = admission.seconds or 0.0
-        failure = None
-        if error is not None:
-            sink.overflow = sink.overflow or error[0] == pycurl.E_FILESIZE_EXCEEDED
-            failure = failure_of(handle, sink, error)
-        took = info(pycurl.TOTAL_TIME) - info(pycurl.QUEUE_TIME_T) / 1e6
-        response = Headed(
-            status=info(pycurl.RESPONSE_CODE),
-            head=sink.last_head(),
-            body=b"".join(sink.chunks),
-            phases=phases_of(handle, admission, answered=bool(sink.lines)),
-            started=self.started,
-            ended=self.started + resolve + took,
-            failure=failure,
-            address=admission.address,
-            http_version=found.version,
-        )
-        handle.reset()  # lets go of the body
-        return Answer(response, found, sink.size)
-
-    def forget(self) -> None:
-        """The handle is for another run now: no cookie stays."""
-        self.handle.setopt(pycurl.COOKIELIST, "ALL")
+    def _open(self, _purpose: int, address: Any) -> Any:
+        return open_pinned(address, self._address, self._port, self)
 
     def _cookies(self, *, own: bool) -> None:
         """Change over between our own cookies and none at all."""
@@ -226,26 +265,27 @@ class Line:
         handle.setopt(pycurl.COOKIEFILE, "")
 
 
-def _address(setopt: Any, hop: Hop, way: Way) -> None:
-    """URL, proxy and where to connect. The URL's host is what TLS asks for and verifies."""
+def _address(hop: Hop, way: Way) -> tuple[str, list[bytes], str]:
+    """URL, headers, and where to connect (empty: to the URL's own host).
+
+    The URL's host is what TLS asks for and verifies.
+    """
     request, options, target = hop.request, hop.options, way.target
     url, headers = request.url, hop.lines or header_lines(request)
-    parts = urlsplit(url) if options.tls.server_name or way.proxy else None
-    if parts is not None and parts.scheme == "https" and options.tls.server_name:
-        url = _with_host(url, options.tls.server_name)
+    name = options.tls.server_name
+    if name is None and way.proxy is None:
+        same = target is None or target.address == target.host
+        return url, headers, "" if same or target is None else target.authority
+    parts, host = urlsplit(url), None
+    if parts.scheme == "https":
+        host = name
+    elif way.proxy is not None and target is not None:
+        host = target.address
+    if host is not None:
+        url = _with_host(url, host)
         headers = [*headers, f"Host: {parts.netloc}".encode()]
-    elif parts is not None and parts.scheme == "http" and way.proxy and target is not None:
-        url = _with_host(url, target.address)
-        headers = [*headers, f"Host: {parts.netloc}".encode()]
-    tunnel = url.startswith("https:") or way.proxy is None
-    if target is not None and tunnel and target.address != target.host:
-        setopt(pycurl.CONNECT_TO, [f"::{target.authority}"])
-    setopt(pycurl.URL, url)
-    setopt(pycurl.HTTPHEADER, headers)
-    if way.proxy is None or options.proxy is None:
-        setopt(pycurl.PROXY, "")
-    else:
-        _proxy(setopt, options.proxy, way.proxy)
+    tunnel = parts.scheme == "https" or way.proxy is None
+    return url, headers, target.authority if target is not None and tunnel else ""
 
 
 def _with_host(url: str, host: str) -> str:
@@ -266,7 +306,7 @@ def _proxy(setopt: Any, proxy: Proxy, via: Admission) -> None:
 
 def converse(talk: Talk, context: ProbeContext) -> Reading | None:
     """Carry a run in this thread, connections closed at its end; None when it was cancelled."""
-    line, pins = Line(pycurl.Curl(), context.clock), dict[tuple[str, str, int], Way]()
+    line, pins = Line(pycurl.Curl()), dict[tuple[str, str, int], Way]()
     try:
         hop = next(talk)
         while not context.cancelled.is_set():
@@ -285,9 +325,9 @@ def _perform(
 ) -> Answer:
     clock, origin = context.clock, origin_of(hop.request.url)
     started = clock.now()
-    ends = started + hop.request.timeout
+    ends = started + hop.timeout
     try:
-        way = pins.get(origin) or find_way(hop, context.guard, hop.request.timeout)
+        way = pins.get(origin) or find_way(hop, context.guard, hop.timeout)
     except (Blocked, Unresolved) as error:
         return Answer(refusal(error, started))
     pins[origin] = way.later()

@@ -16,8 +16,9 @@ from sre.journey.exchange import Request
 from sre.journey.expect import TemplateTree
 from sre.journey.model import Body, Field, Step
 from sre.journey.shop import Shop, origin_of
-from sre.journey.template import Scope, Template
+from sre.journey.template import RunId, Scope, Template
 from sre.journey.transport import header_lines
+from sre.probes.httphop import Hop
 from sre.probes.httpoptions import HttpOptions
 
 __all__ = ["Auth", "BasicAuth", "OAuth2", "Opening", "Script", "instant"]
@@ -173,6 +174,7 @@ class Script:
         step: the request and what is expected of its answer, as in a journey.
         versions: of HTTP, one of which the answer must have; empty when any will do.
         must_be_tls: whether the last answer must have come over TLS, or must not; None: either.
+        instant: whether a run waits for nothing but the network: no secret file, program or proxy.
         easy: the rule for the status, where nothing else is expected.
     """
 
@@ -197,15 +199,10 @@ class Script:
         self._varying = varying
         rest = replace(step, headers=tuple(one for one in step.headers if one not in varying))
         self._fixed = rest if all(part.constant for part in _texts(rest)) else None
+        self.instant = self._is_instant()
         self._prepared: Opening | None = None
         self._trusted = False
-
-    @property
-    def instant(self) -> bool:
-        """Whether a run waits for nothing but the network: no secret file, program or proxy."""
-        tls_key = self.options.tls.key
-        quick = (tls_key is None or instant(tls_key)) and self._body_file is None
-        return quick and self.auth.instant and self.options.proxy is None and not self._reads()
+        self._plain: tuple[Request, list[bytes], tuple[str, ...]] | None = None
 
     def open(self, scope: Scope, key: str) -> Opening:
         """The first request of a run.
@@ -226,6 +223,33 @@ class Script:
                 opening.add(one.name, ", ".join(values), secret=one.secret, own=self._trusted)
         return opening
 
+    def plain(self, run_id: str, seconds: float) -> Hop | None:
+        """The first hop of the commonest probe: nothing in it changes but its run's own mark.
+
+        None where there is more to it.
+        """
+        if self._plain is None:
+            return None
+        request, lines, mark = self._plain
+        if mark:
+            lines = [*lines, "".join([part or run_id for part in mark]).encode()]
+        return Hop(request, self.options, self.keep_body, lines, seconds)
+
+    def _find_plain(self, fixed: Opening) -> None:
+        asks = self.auth != Auth() or self.versions or self.must_be_tls is not None
+        mark = _mark(self._varying)
+        if asks or self.easy is None or fixed.secrets or fixed.lines is None or mark is None:
+            return
+        request = Request(
+            method=fixed.method,
+            url=fixed.url,
+            headers=fixed.headers,
+            body=fixed.body,
+            body_limit=self.step.body_limit,
+            keep_alive=self.options.keep_alive,
+        )
+        self._plain = (request, fixed.lines, mark)
+
     def _prepare(self, step: Step, scope: Scope, key: str) -> Opening:
         draft = build(step, scope, self.shop.base_url, self.shop, key)
         replaced = {one.name.lower() for one in self._varying}
@@ -237,7 +261,13 @@ class Script:
         lines = header_lines(Request(draft.method, draft.url, headers))
         self._trusted = origin_of(draft.url) in self.shop.trusted_origins
         self._prepared = Opening(draft, headers, lines)
+        self._find_plain(self._prepared)
         return self._prepared
+
+    def _is_instant(self) -> bool:
+        tls_key = self.options.tls.key
+        quick = (tls_key is None or instant(tls_key)) and self._body_file is None
+        return quick and self.auth.instant and self.options.proxy is None and not self._reads()
 
     def _reads(self) -> bool:
         """A header is a secret that is read from a file or from a program."""
@@ -251,6 +281,21 @@ def _content(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _mark(varying: tuple[Field, ...]) -> tuple[str, ...] | None:
+    """The one header line that changes, "" where the run's own name stands; None: there is more."""
+    if not varying:
+        return ()
+    values = varying[0].values
+    parts = values[0].parts
+    known = all(isinstance(part, (str, RunId)) for part in parts)
+    if len(varying) > 1 or len(values) > 1 or varying[0].secret or not known:
+        return None
+    if varying[0].name.lower() in CREDENTIAL_HEADERS:
+        return None
+    texts = (part if isinstance(part, str) else "" for part in parts)
+    return (f"{varying[0].name}: ", *texts)
 
 
 def _constant_field(one: Field) -> bool:

@@ -41,9 +41,9 @@ class _Run:
 
     script: Script
     context: ProbeContext
-    masks: Redactor
     begun: float
     run_id: str
+    masks: Redactor = field(default_factory=lambda: Redactor(redactor))
     url: str = ""
     own: tuple[str, str, int] | None = None
     answers: list[Answer] = field(default_factory=list)
@@ -53,18 +53,24 @@ class _Run:
 
 def talk(script: Script, context: ProbeContext) -> Talk:
     """One run. What the target does, and a secret that cannot be read, is part of the reading."""
-    masks = Redactor(redactor)
-    run = _Run(script, context, masks, context.clock.now(), f"{_RANDOM.getrandbits(64):016x}")
-    scope = Scope({}, _RANDOM, run.run_id, 0, mask=masks.mask)
+    begun, run_id = context.clock.now(), f"{_RANDOM.getrandbits(64):016x}"
+    plain = script.plain(run_id, context.deadline.at - begun)
+    answer = None
+    if plain is not None and plain.seconds > 0:
+        answer = yield plain
+        if _is_good(script, answer):
+            return _good(answer, begun, run_id)
+    run = _Run(script, context, begun, run_id)
+    scope = Scope({}, _RANDOM, run_id, 0, mask=run.masks.mask)
     try:
         token = yield from _token(run)
         if run.error is None:
-            run.begun = context.clock.now()
+            run.begun = begun if answer is not None else context.clock.now()
             authorization = script.auth.header(token)
-            opening = script.open(scope, run.run_id)
+            opening = script.open(scope, run_id)
             for secret in opening.secrets:
-                masks.add(secret)
-            yield from _hops(run, opening, authorization)
+                run.masks.add(secret)
+            yield from _hops(run, opening, authorization, answer)
     except MissingVariable as error:
         run.error = Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
     except BadRequest as error:
@@ -74,33 +80,70 @@ def talk(script: Script, context: ProbeContext) -> Talk:
     return _reading(run, scope)
 
 
+def _is_good(script: Script, answer: Answer) -> bool:
+    """The commonest end: a first answer that is as expected, where its status alone is asked."""
+    response = answer.response
+    if response.failure is not None or (script.step.follow and response.status in REDIRECTS):
+        return False
+    easy, status = script.easy, response.status
+    return easy is not None and status != 429 and easy.admits(status)
+
+
+def _good(answer: Answer, begun: float, run_id: str) -> Reading:
+    """What `_reading` makes of one good answer."""
+    response = answer.response
+    seconds, started = response.ended - response.started, response.started - begun
+    row = Row(
+        _NAME,
+        Outcome.OK,
+        seconds,
+        status=response.status,
+        phases=response.phases,
+        started=started,
+        received_bytes=answer.size,
+    )
+    step = StepResult(
+        _NAME,
+        Outcome.OK,
+        seconds,
+        status=response.status,
+        due=started,
+        started=started,
+        rows=(row,),
+    )
+    gauges = gauges_of(answer, 0)
+    return Reading(Outcome.OK, seconds, steps=(step,), gauges=gauges, run_id=run_id)
+
+
 def _bad(error: BadRequest) -> Judged:
     if error.blocked:
         return Judged(Outcome.BLOCKED, Reason.NONE, f"{error}; nothing was sent")
     return Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
 
 
-def _hops(run: _Run, opening: Opening, authorization: str | None) -> Generator[Hop, Answer, None]:
-    """Send the request and follow its redirects; all of it before the deadline."""
+def _hops(
+    run: _Run, opening: Opening, authorization: str | None, answer: Answer | None
+) -> Generator[Hop, Answer, None]:
+    """Send the request (unless it was: `answer`) and follow its redirects, up to the deadline."""
     script, context = run.script, run.context
     part: Opening | Draft = opening
     run.own = origin_of(part.url)
     for hop in range(MAX_HOPS + 1):
-        left = context.deadline.at - context.clock.now()
-        if left <= 0:
-            run.error = Judged(Outcome.FAILED, Reason.TIMEOUT, "no time was left to send it")
-            return
         run.url = part.url
-        sending = _hop(run, part, authorization, left)
-        answer = yield sending
+        left = context.deadline.at - context.clock.now()
+        if answer is None:
+            if left <= 0:
+                run.error = Judged(Outcome.FAILED, Reason.TIMEOUT, "no time was left to send it")
+                return
+            answer = yield _hop(run, part, authorization, left)
         run.answers.append(answer)
-        response = answer.response
+        response, answer = answer.response, None
         if response.failure is not None:
             failure = response.failure
             run.error = Judged(failure.outcome, failure.reason, failure.message)
             run.uncertain = failure.sent
             return
-        if sending.request.credentials:
+        if _own(run, part.url):
             _mask_cookies(run, response)
         location = response.header("location") if response.status in REDIRECTS else None
         if not script.step.follow or not location:
@@ -112,15 +155,19 @@ def _hops(run: _Run, opening: Opening, authorization: str | None) -> Generator[H
     run.error = Judged(Outcome.FAILED, Reason.PROTOCOL, f"more than {MAX_HOPS} redirects")
 
 
+def _own(run: _Run, url: str) -> bool:
+    """Cookies of this address may be sent and kept."""
+    origin = origin_of(url)
+    return origin == run.own or origin in run.script.shop.trusted_origins
+
+
 def _hop(run: _Run, part: Opening | Draft, authorization: str | None, left: float) -> Hop:
-    script, origin = run.script, origin_of(part.url)
-    own = origin == run.own
-    lines = None
+    script, lines = run.script, None
     if isinstance(part, Opening):
         headers, lines = part.headers, part.lines
     else:
         headers = part.sent_to(script.shop)
-    if authorization is not None and own:
+    if authorization is not None and origin_of(part.url) == run.own:
         headers, lines = (*headers, ("Authorization", authorization)), None
     request = Request(
         method=part.method,
@@ -129,7 +176,7 @@ def _hop(run: _Run, part: Opening | Draft, authorization: str | None, left: floa
         body=part.body,
         timeout=left,
         body_limit=script.step.body_limit,
-        credentials=own or origin in script.shop.trusted_origins,
+        credentials=_own(run, part.url),
         keep_alive=script.options.keep_alive,
     )
     return Hop(request, script.options, script.keep_body, lines)
@@ -214,9 +261,6 @@ def _judged(run: _Run, scope: Scope) -> Judged:
     if script.must_be_tls is not None and found.tls != script.must_be_tls:
         message = f"the answer came {'without' if script.must_be_tls else 'over'} TLS"
         return Judged(Outcome.FAILED, Reason.TLS, message)
-    status = answer.response.status
-    if script.easy is not None and status != 429 and script.easy.admits(status):
-        return _GOOD
     seconds = answer.response.ended - run.answers[0].response.started
     try:
         return judge(script.step, Page(answer.response, run.url, {}, seconds), scope, {})

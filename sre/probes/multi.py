@@ -72,8 +72,9 @@ class Loop:
         self._crew = crew
         self._transfers = Transfers()
         self._carried: set[_Carried] = set()
-        self._idle: list[Any] = []
+        self._idle: list[Line] = []
         self._inbox: deque[Callable[[], None]] = deque()
+        self._new: deque[_Carried] = deque()
         self._limits: list[tuple[float, int, _Carried]] = []
         self._tickets = itertools.count(1)
         self._names = Names(crew, self._deliver)
@@ -95,7 +96,7 @@ class Loop:
         """Begin a run; `landed` is told in `work`, never from inside this call."""
         carried = _Carried(talk, context, landed)
         self._carried.add(carried)
-        self._inbox.append(lambda: self._go_on(carried, None))
+        self._new.append(carried)
 
     def work(self, seconds: float) -> None:
         """Carry on for so long, or until `wake`."""
@@ -115,17 +116,16 @@ class Loop:
         """Cancel what runs and close all connections."""
         for carried in list(self._carried):
             self._land(carried, None)
-        for handle in self._idle:
-            handle.close()
+        for line in self._idle:
+            line.handle.close()
         self._transfers.close()
 
     def _once(self, seconds: float) -> None:
         if self._limits:
             seconds = min(seconds, self._limits[0][0] - time.monotonic())
         for handle, error in self._transfers.wait(0.0 if self._inbox else seconds):
-            carried: _Carried = handle.carried
-            if carried.line is not None:
-                self._answered(carried, carried.line.end(error))
+            line: Line = handle.line
+            self._answered(line.carried, line.end(error))
         self._deliveries()
         if self._limits:
             self._overdue()
@@ -136,6 +136,8 @@ class Loop:
         self._transfers.wake()
 
     def _deliveries(self) -> None:
+        while self._new:
+            self._go_on(self._new.popleft(), None)
         while self._inbox:
             self._inbox.popleft()()
 
@@ -174,7 +176,7 @@ class Loop:
         guard, now = carried.context.guard, carried.context.clock.now()
         _, host, port = origin_of(hop.request.url)
         place = (host, port, hop.options.families)
-        carried.hop, carried.asked, carried.ends = hop, now, now + hop.request.timeout
+        carried.hop, carried.asked, carried.ends = hop, now, now + hop.timeout
         try:
             way = carried.pins.get(place) or self._at_once(guard, place, now)
         except (Blocked, Unresolved) as error:
@@ -214,9 +216,8 @@ class Loop:
         if hop is None:
             return
         if line is None:
-            handle: Any = self._idle.pop() if self._idle else pycurl.Curl()
-            handle.carried = carried
-            line = carried.line = Line(handle, context.clock)
+            line = carried.line = self._idle.pop() if self._idle else _new_line()
+            line.carried = carried
         place = (*origin_of(hop.request.url)[1:], hop.options.families)
         carried.pins[place] = way.later()
         try:
@@ -241,7 +242,7 @@ class Loop:
             carried.ticket = 0
             if now < carried.context.deadline.at + _JUDGING:  # it waited for DNS
                 _, host, _ = origin_of(carried.hop.request.url)
-                error = unanswered(host, carried.hop.request.timeout)
+                error = unanswered(host, carried.hop.timeout)
                 self._go_on(carried, Answer(refusal(error, carried.asked)))
             else:
                 self._land(carried, TimeoutError("the answer took too long to be judged"))
@@ -251,14 +252,19 @@ class Loop:
         carried.ticket = 0
         line = carried.line
         if line is not None:
-            carried.line = None
-            line.handle.carried = None
+            carried.line = line.carried = None
             if outcome is None or len(self._idle) >= _IDLE_HANDLES:
                 line.handle.close()
             else:
                 line.forget()
-                self._idle.append(line.handle)
+                self._idle.append(line)
         carried.landed(outcome)
+
+
+def _new_line() -> Line:
+    handle: Any = pycurl.Curl()
+    handle.line = line = Line(handle)
+    return line
 
 
 def _step(talk: Talk, answer: Answer | None) -> Hop | Reading | Exception:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sre.probes.httphop import Talk
     from sre.probes.multi import Loop
 
-__all__ = ["GRACE", "STOPPING", "Flight", "Result", "look", "run_once"]
+__all__ = ["GRACE", "STOPPING", "Flight", "Passage", "Result", "look", "run_once"]
 
 log = logging.getLogger(__name__)
 
@@ -117,28 +117,6 @@ class Flight:
         finally:
             self.alive = False
 
-    def board(self, loop: Loop) -> bool:
-        """Run on the loop, in whose thread this is called; False where it needs a thread."""
-        offer = getattr(self.check.probe, "talk", None)
-        try:
-            talk: Talk | None = None if offer is None else offer(self._context)
-        except Exception:  # noqa: BLE001  in a thread it is told as what it is
-            return False
-        if talk is None:
-            return False
-        loop.carry(talk, self._context, self._arrive)
-        return True
-
-    def _arrive(self, outcome: Reading | Exception | None) -> None:
-        self.alive = False
-        seconds = self._context.clock.wall() - self.started
-        if outcome is None:
-            self._tell(Reading(Outcome.FAILED, seconds, Reason.PROBER, "cancelled"))
-        elif isinstance(outcome, Exception):
-            self._tell(_crashed(self.check, outcome, seconds))
-        else:
-            self._tell(_finished(self.check, outcome))
-
     def cancel(self) -> None:
         """Ask the run to end early; its cleanup still happens."""
         self._cancelled.set()
@@ -155,6 +133,51 @@ class Flight:
             told, self._told = self._told, True
         if not told:
             self._landed(self, Result(self.check.name, self.check.kind, reading, self.started))
+
+
+class Passage:
+    """One run that the loop carries, in whose thread all of it happens; else as a Flight."""
+
+    __slots__ = ("_clock", "_context", "_landed", "alive", "check", "started")
+
+    def __init__(
+        self,
+        check: Check,
+        plan: Plan,
+        clock: Clock,
+        landed: Callable[[Passage, Result], None],
+        sequence: int = 0,
+    ) -> None:
+        self.check, self.started, self.alive = check, clock.wall(), True
+        self._clock, self._landed = clock, landed
+        self._context = plan.context(check, clock, _NEVER, sequence)
+
+    def board(self, loop: Loop) -> bool:
+        """Begin; False where the probe needs a thread of its own for this run."""
+        offer = getattr(self.check.probe, "talk", None)
+        try:
+            talk: Talk | None = None if offer is None else offer(self._context)
+        except Exception:  # noqa: BLE001  in a thread it is told as what it is
+            return False
+        if talk is None:
+            return False
+        loop.carry(talk, self._context, self._arrive)
+        return True
+
+    def _arrive(self, outcome: Reading | Exception | None) -> None:
+        self.alive = False
+        if isinstance(outcome, Reading):
+            reading = _finished(self.check, outcome)
+        elif outcome is None:
+            seconds = self._clock.wall() - self.started
+            reading = Reading(Outcome.FAILED, seconds, Reason.PROBER, "cancelled")
+        else:
+            reading = _crashed(self.check, outcome, self._clock.wall() - self.started)
+        self._landed(self, Result(self.check.name, self.check.kind, reading, self.started))
+
+
+_NEVER = threading.Event()
+"""The loop cancels by closing."""
 
 
 class _Batch:

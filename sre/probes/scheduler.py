@@ -24,7 +24,7 @@ from sre.probes.model import Check
 from sre.probes.multi import Loop
 from sre.probes.plan import Plan
 from sre.probes.record import Record
-from sre.probes.runner import GRACE, STOPPING, Flight, Result
+from sre.probes.runner import GRACE, STOPPING, Flight, Passage, Result
 from sre.probes.spending import Ledger
 from sre.probes.timetable import Budgets, Due, Skip, Timetable, decide
 
@@ -66,7 +66,7 @@ class Scheduler:
         self._stopping = False
         self._waiting: deque[Due] = deque()
         self._flights: dict[str, Flight] = {}
-        self._aloft: dict[str, Flight] = {}
+        self._aloft: dict[str, Passage] = {}
         self._loop: Loop | None = None
         self._hung: dict[str, Flight] = {}
         self._crew = Crew()
@@ -74,7 +74,7 @@ class Scheduler:
         self._budgets = Budgets(ledger)
         self._landing = Landing(record, self._clock, listener, self._again)
         self._further: list[tuple[float, str]] = []
-        self._confirming: set[Flight] = set()
+        self._confirming: set[Flight | Passage] = set()
         self._plan = plan
         self._take_over(plan, known=frozenset())
 
@@ -175,20 +175,21 @@ class Scheduler:
 
     def _launch(self, due: Due, now: float) -> None:
         name = due.check.name
-        flight = Flight(
-            due.check, self._plan, self._clock, self._land, self._launched[name], self._grace
-        )
-        aloft = self._loop is not None and flight.board(self._loop)
-        if not aloft and len(self._flights) >= self._workers:
-            self._waiting.append(due)
-            return
+        number = self._launched[name]
+        passage = Passage(due.check, self._plan, self._clock, self._land, number)
+        flight: Flight | Passage = passage
+        if self._loop is None or not passage.board(self._loop):
+            if len(self._flights) >= self._workers:
+                self._waiting.append(due)
+                return
+            flight = Flight(due.check, self._plan, self._clock, self._land, number, self._grace)
         self._hung.pop(name, None)
         self._launched[name] += 1
         if due.further:
             self._confirming.add(flight)
         else:
             self._record.lag(name, max(0.0, now - due.at))
-        if aloft:
+        if isinstance(flight, Passage):
             self._aloft[name] = flight
         else:
             self._flights[name] = flight
@@ -210,14 +211,14 @@ class Scheduler:
             heapq.heappush(self._further, (self._now() + seconds, check.name))
             self._wake()
 
-    def _land(self, flight: Flight, result: Result) -> None:
+    def _land(self, flight: Flight | Passage, result: Result) -> None:
         further = flight in self._confirming
         self._confirming.discard(flight)
         self._landing.take(flight.check, result, further=further)
         with self._changed:
             self._gone(flight)
 
-    def _gone(self, flight: Flight) -> None:
+    def _gone(self, flight: Flight | Passage) -> None:
         """To be called with the lock held."""
         for flights in (self._flights, self._aloft):
             if flights.get(flight.check.name) is flight:
