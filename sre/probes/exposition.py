@@ -83,11 +83,14 @@ class Exposition:
             yield from [probe.pieces[index] for probe in shown]
 
     def _found(self, now: float) -> Iterator[bytes]:
-        found: dict[str, list[bytes]] = {}
+        alike: dict[tuple[str, ...], list[_Probe]] = {}
         for probe in self._probes.values():
-            if now <= probe.until and probe.found:
-                for name, piece in zip(probe.found, probe.pieces[len(FAMILIES) :], strict=True):
-                    found.setdefault(name, []).append(piece)
+            if probe.found and now <= probe.until:
+                alike.setdefault(probe.found, []).append(probe)
+        found: dict[str, list[bytes]] = {}
+        for names, probes in alike.items():
+            for index, name in enumerate(names, len(FAMILIES)):
+                found.setdefault(name, []).extend([probe.pieces[index] for probe in probes])
         types: dict[str, str] = {}
         for name, pieces in found.items():
             if types.setdefault(name.removesuffix("_total"), name) == name:

@@ -10,6 +10,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sre.probes.lines import (
@@ -45,6 +46,8 @@ _PROBE: Labels = (("probe", PLACE),)
 _CACHEABLE = 64
 
 Shape = tuple[tuple[str, Labels, bool], ...]
+_SHAPE = attrgetter("name", "labels", "counter")
+_VALUE = attrgetter("value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,13 @@ class Sheet:
 
     Attributes:
         order: which of the numbers found stand in the template, in its order.
+        plain: all of them, in the order in which they were found.
         found: their families, one for each piece after `FAMILIES`.
     """
 
     template: str
     order: tuple[int, ...]
+    plain: bool
     found: tuple[str, ...]
 
 
@@ -91,11 +96,12 @@ def fill(name: str, of: ProbeSeries) -> tuple[Sheet, list[bytes]]:
         of.lag is not None,
         tuple(phases),
     )
-    shape = tuple([(gauge.name, gauge.labels, gauge.counter) for gauge in of.gauges])
+    shape = tuple(map(_SHAPE, of.gauges))
     sheet = (_sheet if len(shape) <= _CACHEABLE else _sheet.__wrapped__)(frame, shape)
     values = _numbers(of)
     values += phases.values()
-    values += [float(of.gauges[index].value) for index in sheet.order]
+    found = list(map(_VALUE, of.gauges))
+    values += map(float, found if sheet.plain else [found[index] for index in sheet.order])
     if not math.isfinite(sum(values)):
         values = [value if math.isfinite(value) else _Odd(number(value)) for value in values]
     text = (sheet.template % tuple(values)).replace(PLACE, name)
@@ -146,7 +152,7 @@ def _sheet(frame: _Frame, shape: Shape) -> Sheet:
         *("".join(line for line, _ in lines) for lines in found.values()),
     ]
     order = tuple(index for lines in found.values() for _, index in lines)
-    return Sheet(_CUT.join(texts), order, tuple(found))
+    return Sheet(_CUT.join(texts), order, order == tuple(range(len(shape))), tuple(found))
 
 
 def _found(shape: Shape) -> dict[str, list[tuple[str, int]]]:
