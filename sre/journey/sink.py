@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+from _socket import socket as raw_socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +62,7 @@ def open_pinned(address: Any, admitted: str, port: int, sink: Sink) -> Any:
     if str(where[0]) != admitted or where[1] != port:
         return pycurl.SOCKET_BAD
     try:
-        return _Opened(socket.socket(family, kind, protocol).detach())
+        return _Opened(raw_socket(family, kind, protocol).detach())
     except OSError as error:  # out of file descriptors: our trouble, not the shop's
         sink.trouble = f"cannot open a socket: {error.strerror}"
         return pycurl.SOCKET_BAD

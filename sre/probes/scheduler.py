@@ -27,6 +27,7 @@ from sre.probes.record import Record
 from sre.probes.runner import GRACE, STOPPING, Flight, Passage, Result
 from sre.probes.spending import Ledger
 from sre.probes.timetable import Budgets, Due, Skip, Timetable, decide
+from sre.probes.tuning import tuned
 
 __all__ = ["Scheduler"]
 
@@ -98,16 +99,20 @@ class Scheduler:
     def run(self) -> None:
         """Work until `stop` is called, in this thread."""
         loop = self._loop = Loop(self._crew)
-        while not self._stopping:
-            with self._changed:
-                try:
-                    self._round()
-                except Exception as error:  # noqa: BLE001  a bug of ours must not end the watch
-                    detail = "".join(traceback.format_exception(error))
-                    log.error("the scheduler stumbled, a bug of ours:\n%s", redactor.mask(detail))
-                pause = self._pause()
-            loop.work(pause)
-        loop.close()
+        with tuned():
+            while not self._stopping:
+                loop.work(self._turn())
+            loop.close()
+
+    def _turn(self) -> float:
+        """Do what is due; seconds until something is due again."""
+        with self._changed:
+            try:
+                self._round()
+            except Exception as error:  # noqa: BLE001  a bug of ours must not end the watch
+                detail = "".join(traceback.format_exception(error))
+                log.error("the scheduler stumbled, a bug of ours:\n%s", redactor.mask(detail))
+            return self._pause()
 
     def stop(self, grace: float = STOPPING) -> None:
         """Start nothing more; cancel what runs and wait for cleanup steps, `grace` seconds."""

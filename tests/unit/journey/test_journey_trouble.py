@@ -141,7 +141,7 @@ def test_no_file_descriptor_is_our_failure_not_the_shops(
         raise OSError(24, "Too many open files")
 
     settings = declare(tmp_path, "- {name: a, get: /}", base=hostile.url)
-    monkeypatch.setattr("sre.journey.sink.socket.socket", full)
+    monkeypatch.setattr("sre.journey.sink.raw_socket", full)
     result = real(settings)
     assert (result.outcome, result.reason) == (Outcome.FAILED, Reason.PROBER)
     assert "Too many open files" in result.message
