@@ -20,11 +20,14 @@ LOCAL = ("127.0.0.1:*", "localhost:*")
 def look(
     kind: str, /, *, allow: tuple[str, ...] = LOCAL, seconds: float = 10.0, **config: Any
 ) -> Reading:
-    """One run; `host` is 127.0.0.1 unless told."""
+    """One run; `host` is 127.0.0.1 unless told, None leaves it out."""
     shop = Shop("test", "http://127.0.0.1:1")
     guard = Guard(allow, shop.base_url)
     context = ProbeContext(Deadline.after(seconds), guard, shop, SystemClock())
-    return KINDS.load(kind)(**{"host": "127.0.0.1", **config}).check(context)
+    config = {"host": "127.0.0.1", **config}
+    if config["host"] is None:
+        del config["host"]
+    return KINDS.load(kind)(**config).check(context)
 
 
 def values(reading: Reading, kind: str) -> dict[Any, float]:
