@@ -7,7 +7,6 @@ taken out of the tree before anything else sees them (`externalised`).
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,13 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sre.core.config import Node, Problems, decode, join_path, read_tree, resolve
+from sre.core.config import Node, Problems, decode, read_tree, resolve
 from sre.core.secrets import Secret, redactor
 from sre.core.yamltree import Entry
 from sre.probes.blackbox import clientoptions, modules
+from sre.probes.blackbox.checks import REFUSED, check
 from sre.probes.blackbox.modules import Module
-from sre.probes.blackbox.regexp import fault
-from sre.probes.blackbox.registry import PROBERS
 from sre.probes.blackbox.show import NAMES_A_SECRET
 
 __all__ = [
@@ -35,18 +33,11 @@ __all__ = [
 
 T = TypeVar("T")
 
-_EXPRESSIONS = frozenset((
-    "fail_if_body_matches_regexp", "fail_if_body_not_matches_regexp", "regexp", "expect",
-    "fail_if_matches_regexp", "fail_if_all_match_regexp", "fail_if_not_matches_regexp",
-    "fail_if_none_matches_regexp",
-))  # fmt: skip
 _NUMBERS = frozenset(("valid_status_codes", "payload_size", "ttl"))
 _SECRETS = frozenset((
     "password", "credentials", "bearer_token", "client_secret", "secrets", "proxy_connect_header",
 ))  # fmt: skip
 _YES = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
-_REFUSED = ("unix", "websocket")
-_CEL = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
 _SCHEMES = ("basic", "bearer", "digest", "negotiate", "session", "sessionid")
 _TALK = "query_response"
 _OWN = re.compile(r"\$\{(?!env:)")
@@ -106,13 +97,8 @@ def modules_of(root: Node, problems: Problems) -> tuple[dict[str, Module], dict[
 def unsupported(node: Node) -> Iterator[tuple[Node, str]]:
     """(place, what is not supported) of one module."""
     prober = node.get("prober")
-    if prober is not None and prober.text in _REFUSED:
+    if prober is not None and prober.text in REFUSED:
         yield prober, f"prober {prober.text!r} is not supported; /probe answers 400"
-    http = node.get("http")
-    for key in _CEL:
-        found = http.get(key) if http is not None else None
-        if found is not None:
-            yield found, "CEL is not supported; a probe with this module fails"
 
 
 def externalised(node: Node, module: str, taken: dict[str, str], *, headers: bool = False) -> Node:
@@ -215,36 +201,8 @@ def _named(node: Node, problems: Problems) -> Iterator[tuple[str, Node]]:
 def _module(name: str, raw: Node, problems: Problems) -> Module | None:
     where = f"modules.{name}"
     node = normal(raw)
-    _check_prober(node, where, problems)
-    _check_expressions(node, where, problems)
+    check(node, where, problems)
     return decode(Module, node, where=where, problems=problems)
-
-
-def _check_prober(node: Node, where: str, problems: Problems) -> None:
-    prober = node.get("prober")
-    known = (*PROBERS, *_REFUSED)
-    if prober is None:
-        said = f"required key 'prober' is missing; add one of {', '.join(known)}"
-        problems.add(node, where, said)
-    elif prober.text not in known:
-        close = difflib.get_close_matches(prober.text, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        problems.add(prober, f"{where}.prober", f"unknown prober {prober.text!r}; {hint}")
-    elif prober.text == "dns" and node.get("dns") is None:
-        problems.add(
-            node, where, "query_name must be set for a DNS module; add dns: {query_name: …}"
-        )
-
-
-def _check_expressions(node: Node, path: str, problems: Problems, key: str = "") -> None:
-    if node.kind == "scalar" and key in _EXPRESSIONS and node.text:
-        wrong = fault(node.text)
-        if wrong:
-            problems.add(node, path, wrong)
-    for index, element in enumerate(node.elements):
-        _check_expressions(element, join_path(path, index), problems, key)
-    for name, entry in node.entries.items():
-        _check_expressions(entry.value, join_path(path, name), problems, name)
 
 
 def normal(node: Node, key: str = "") -> Node:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sre.probes.blackbox.cel import CelError, decide
 from sre.probes.blackbox.httphop import Answer
 from sre.probes.blackbox.modules import HttpOptions
 from sre.probes.blackbox.regexp import compiled
@@ -63,8 +64,8 @@ def judge(options: HttpOptions, answer: Answer, *, abandoned: bool) -> Verdict:
         verdict.regex = int(not verdict.good)
     cel = options.fail_if_body_json_matches_cel or options.fail_if_body_json_not_matches_cel
     if verdict.good and cel:
-        verdict.say("error", "CEL expressions are not supported; use fail_if_body_matches_regexp")
-        verdict.good, verdict.cel = False, 1
+        verdict.good = _json_is_good(options, answer.body.text, unread, verdict)
+        verdict.cel = int(not verdict.good)
     if answer.error:
         verdict.say("info", "Failed to read HTTP response body", err=answer.error)
         verdict.good = False
@@ -142,6 +143,25 @@ def _body_is_good(options: HttpOptions, text: bytes, unread: str, verdict: Verdi
     for expression in options.fail_if_body_not_matches_regexp:
         if not compiled(expression).search(text):
             verdict.say("error", "Body did not match regular expression", regexp=expression)
+            return False
+    return True
+
+
+def _json_is_good(options: HttpOptions, text: bytes, unread: str, verdict: Verdict) -> bool:
+    if unread:
+        verdict.say("error", "Error reading HTTP body", err=unread)
+        return False
+    both = (
+        (options.fail_if_body_json_matches_cel, True, "matched"),
+        (options.fail_if_body_json_not_matches_cel, False, "did not match"),
+    )
+    for expression, fails_if, words in both:
+        try:
+            if expression and decide(expression, text) is fails_if:
+                verdict.say("error", f"Body {words} CEL expression", expression=expression)
+                return False
+        except CelError as error:
+            verdict.say("error", "Error evaluating CEL expression", err=str(error))
             return False
     return True
 
