@@ -59,16 +59,19 @@ def build(out: Path, run: Run) -> int:
 def check(paths: tuple[Path, ...], run: Run) -> int:
     """Check dashboards (.json) and rule files (.rules.yml): files, or folders with them.
 
-    Every metric must be exported by this version or recorded by one of the rule files. Without a
-    PATH: ./dashboards, else the ones that were installed. Exit 1 when something is wrong.
+    Every metric must be exported by this version, recorded by one of the rule files, or named by
+    the declaration, if there is one. Without a PATH: ./dashboards, else the ones that were
+    installed. Exit 1 when something is wrong.
     """
-    from sre.probes.catalogue import all_metrics  # noqa: PLC0415  only when it runs
+    from sre.probes.catalogue import all_metrics, metrics_of  # noqa: PLC0415  only when it runs
     from sre.slo.vocabulary import faults  # noqa: PLC0415
 
     files = [_read(path) for path in _files(paths or (_default_folder(),))]
     if not files:
         raise UsageError("no dashboards and no rule files there; build some first")
     found = faults(files, all_metrics())
+    if found and run.config_path.exists():
+        found = faults(files, metrics_of(run.settings().probes))
     if run.format == "json":
         problems = [{"file": f.path, "path": f.where, "message": f.message} for f in found]
         run.emit(json.dumps({"schema": "sre.dashboards/1", "problems": problems}, indent=2))

@@ -12,7 +12,7 @@ from typing import Literal
 from sre.core.metrics import MetricInfo
 from sre.probes.model import Gauge
 
-__all__ = ["Facts"]
+__all__ = ["Facts", "own_metrics"]
 
 
 class Facts:
@@ -22,10 +22,12 @@ class Facts:
         kind: becomes the prefix, `sre_probe_KIND_`.
         rows: name without the prefix, one line of help that ends in a full stop, labels beside
             `probe`.
+        prefix: of names that the declaration chooses; a kind that lets it has such Facts in the
+            attribute `own_facts` of each probe, and `catalogue.metrics_of` knows them.
     """
 
-    def __init__(self, kind: str, *rows: tuple[str, ...]) -> None:
-        self._prefix = f"sre_probe_{kind}_"
+    def __init__(self, kind: str, *rows: tuple[str, ...], prefix: str = "") -> None:
+        self._prefix = prefix or f"sre_probe_{kind}_"
         self._infos = {name: self._info(name, text, labels) for name, text, *labels in rows}
 
     @property
@@ -48,3 +50,9 @@ class Facts:
     def _info(self, name: str, text: str, labels: list[str]) -> MetricInfo:
         kind: Literal["counter", "gauge"] = "counter" if name.endswith("_total") else "gauge"
         return MetricInfo(f"{self._prefix}{name}", kind, text, ("probe", *labels))
+
+
+def own_metrics(probe: object) -> tuple[MetricInfo, ...]:
+    """The metrics that the declaration of a probe names itself, such as those of kind `sql`."""
+    own = getattr(probe, "own_facts", None)
+    return own.metrics if isinstance(own, Facts) else ()

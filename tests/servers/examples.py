@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import run
 from typing import Any
 
+import pytest
 import requests
 
 from sre.core.metrics import describe
-from sre.probes.catalogue import all_metrics
+from sre.probes.catalogue import metrics_of
+from sre.probes.model import Check
+from sre.settings import load_settings
 from tests.servers.child import child, program
 from tests.servers.net import wait_until
 
-__all__ = ["EXAMPLES", "prepared", "run_example", "serve_example"]
+__all__ = ["EXAMPLES", "check_metrics", "prepared", "run_example", "serve_example", "serving"]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "kinds"
@@ -65,10 +68,23 @@ def serve_example(
 
     promtool has nothing to say about it, and every name and label set is in the catalogue.
     """
-    text = prepared(kind, home, replace).read_text(encoding="utf-8")
-    (home / "sre.yaml").write_text(text, encoding="utf-8")
+    prepared(kind, home, replace)
+    with serving(home, **(env or {})) as url:
+
+        def scraped() -> str:
+            found = requests.get(f"{url}/metrics", timeout=10).text
+            return found if "\nsre_probe_last_run_timestamp_seconds{" in found else ""
+
+        metrics = wait_until(scraped, 60, "a first run of the example")
+        check_metrics(metrics, _checks(home / "sre.yaml", env or {}))
+        yield metrics
+
+
+@contextmanager
+def serving(home: Path, **env: str) -> Iterator[str]:
+    """The address of `sre probe serve` on home/sre.yaml."""
     argv = [sys.executable, "-m", "sre", "probe", "serve", "--web.listen-address", "127.0.0.1:0"]
-    wanted = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
+    wanted = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **env}
     with child(argv, home=home, env=wanted, grace=20) as process:
         log = home / "log"
 
@@ -77,18 +93,18 @@ def serve_example(
             lines = log.read_text(encoding="utf-8").splitlines()
             return next((x.split()[-1] for x in lines if x.startswith("listening on ")), None)
 
-        url = wait_until(listening, 20, "the address") or ""
-
-        def scraped() -> str:
-            found = requests.get(f"{url}/metrics", timeout=10).text
-            return found if "\nsre_probe_last_run_timestamp_seconds{" in found else ""
-
-        metrics = wait_until(scraped, 60, "a first run of the example")
-        check_metrics(metrics)
-        yield metrics
+        yield wait_until(listening, 20, "the address") or ""
 
 
-def check_metrics(text: str) -> None:
+def _checks(path: Path, env: Mapping[str, str]) -> Sequence[Check]:
+    """What the example declares: some kinds let the declaration name metrics."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        return load_settings(path).probes
+
+
+def check_metrics(text: str, checks: Sequence[Check] = ()) -> None:
     """promtool, and the catalogue: names, types and label sets."""
     told = run(
         [program("promtool"), "check", "metrics"],
@@ -97,9 +113,10 @@ def check_metrics(text: str) -> None:
     assert (told.returncode, told.stdout + told.stderr) == (0, "")
     from prometheus_client.parser import text_string_to_metric_families
 
+    known = metrics_of(checks)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name.startswith("sre_"):
-                info = describe(sample.name, all_metrics())
+                info = describe(sample.name, known)
                 labels = set(sample.labels) - {"le"}
                 assert labels == set(info.labels), sample
