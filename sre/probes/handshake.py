@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import threading
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,16 +14,13 @@ from sre.journey.result import Reason
 from sre.probes.conversation import Unmatched
 from sre.probes.dial import Attempt, Trouble, connect, secured
 from sre.probes.dialogue import hold
-from sre.probes.peer import Trust, lax, sent_chain, trusting, verified_chain
+from sre.probes.peer import Trust, lax, narrow, sent_chain, trusting, verified_chain
 from sre.probes.starttls import STARTTLS
 from sre.probes.x509 import Certificate, printable
 
 __all__ = ["Seen", "Target", "look"]
 
 _SHOWN = 3
-_QUIET = threading.Lock()
-"""The filters of warnings are everybody's: one thread at a time sets them aside."""
-
 _NAMES = {
     ssl.TLSVersion.SSLv3: "SSLv3",
     ssl.TLSVersion.TLSv1: "TLSv1.0",
@@ -121,7 +116,7 @@ class Target:
         """
         context = lax(self.trust)
         try:
-            _only(context, version)
+            narrow(context, version, version)
         except ValueError:
             return None
         try:
@@ -131,14 +126,6 @@ class Target:
             if trouble.reason is not Reason.TLS:
                 raise
             return None if "no protocols available" in trouble.message else False
-
-
-def _only(context: ssl.SSLContext, version: ssl.TLSVersion) -> None:
-    """Offer this one protocol. Python warns of the old ones, which is what we look for."""
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = version
-        context.maximum_version = version
 
 
 def look(attempt: Attempt, target: Target) -> Seen:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import threading
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,10 +14,13 @@ from typing import Any
 from sre.probes.wire import tls_context
 from sre.probes.x509 import Certificate, read_certificate
 
-__all__ = ["Trust", "lax", "sent_chain", "sent_der", "trusting", "verified_chain"]
+__all__ = ["Trust", "lax", "narrow", "sent_chain", "sent_der", "trusting", "verified_chain"]
 
 _DER = 2
 """What Python 3.11 and 3.12 call the DER form in `_ssl`."""
+
+_QUIET = threading.Lock()
+"""The filters of warnings are everybody's: one thread at a time sets them aside."""
 
 _MOST = 32
 """Certificates of a chain that are looked at."""
@@ -86,8 +91,7 @@ def trusting(trust: Trust) -> ssl.SSLContext:
 @lru_cache(maxsize=64)
 def _trusting(trust: Trust, _stamps: tuple[object, ...]) -> ssl.SSLContext:
     context = tls_context(trust.ca_file, trust.cert_file, trust.key_file)
-    if trust.minimum is not None:
-        context.minimum_version = trust.minimum
+    narrow(context, trust.minimum)
     if trust.alpn:
         context.set_alpn_protocols(trust.alpn)
     return context
@@ -118,6 +122,24 @@ def lax(trust: Trust) -> ssl.SSLContext:
     if trust.alpn:
         context.set_alpn_protocols(trust.alpn)
     return context
+
+
+def narrow(
+    context: ssl.SSLContext,
+    lowest: ssl.TLSVersion | None,
+    highest: ssl.TLSVersion | None = None,
+) -> None:
+    """Offer these protocols alone. Python warns of the old ones, which may be what is looked for.
+
+    Raises:
+        ValueError: the library does not have one of them.
+    """
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if lowest is not None:
+            context.minimum_version = lowest
+        if highest is not None:
+            context.maximum_version = highest
 
 
 def _bare() -> ssl.SSLContext:

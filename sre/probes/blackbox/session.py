@@ -19,7 +19,7 @@ from sre.probes.blackbox.der import Certificate, parse
 from sre.probes.blackbox.model import BlackboxContext
 from sre.probes.dial import Attempt, Trouble, secured
 from sre.probes.model import ProbeContext
-from sre.probes.peer import Trust, sent_der, trusting
+from sre.probes.peer import Trust, narrow, sent_der, trusting
 from sre.probes.wire import tls_context
 
 __all__ = ["attempt_of", "certificates", "dialled", "encrypted", "split_host_port"]
@@ -111,11 +111,9 @@ def _context(tls: TlsConfig) -> ssl.SSLContext:
             _load(context, cert_file, key_file)
         else:
             context = tls_context(tls.ca_file or None, cert_file, key_file)
-    if highest is not None:
-        # As Go: the default floor gives way to a lower ceiling.
-        context.maximum_version = highest
-        lowest = lowest if tls.min_version or lowest <= highest else highest
-    context.minimum_version = lowest
+    if highest is not None and highest < lowest and not tls.min_version:
+        lowest = highest  # as Go: the default floor gives way
+    narrow(context, lowest, highest)
     return context
 
 
