@@ -31,6 +31,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 TABLES = {
     "sre.backup.databases:DATABASES": "sre.backup.model:Database",
     "sre.backup.storage:STORES": "sre.backup.model:Store",
+    "sre.probes.feeds:FEEDS": "sre.probes.feeds.model:Feed",
     "sre.probes.kinds:KINDS": "sre.probes.model:Probe",
 }
 """Each table of kinds and the Protocol that its classes satisfy."""

@@ -16,7 +16,7 @@ from sre.core.errors import UsageError
 if TYPE_CHECKING:
     from sre.settings import Settings
 
-__all__ = ["Run", "common_options"]
+__all__ = ["Run", "common_options", "production_option"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,12 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, run=run, **kwargs)
 
     return wrapper
+
+
+production_option = click.option(
+    "--i-know-this-is-production",
+    "production",
+    is_flag=True,
+    help="Without it, nothing places orders at a shop in production.",
+)
+"""For commands that may run journeys with side effects."""

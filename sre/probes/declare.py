@@ -10,9 +10,13 @@ from functools import partial
 from typing import Any, ClassVar
 
 from sre.core.config import Node, Problems, decode, decode_kind, resolve
+from sre.core.metrics import MetricInfo
 from sre.journey.model import Journey
 from sre.probes.blackbox.declare import declare_modules
 from sre.probes.blackbox.modules import Module
+from sre.probes.facts import own_metrics
+from sre.probes.feeds.declare import declare_feeds
+from sre.probes.feeds.model import Sent
 from sre.probes.kinds import KINDS
 from sre.probes.limits import with_limits
 from sre.probes.model import Check, CheckFields, check_from
@@ -20,7 +24,7 @@ from sre.probes.watching import WatchOptions, Window
 
 __all__ = ["SECTIONS", "Shape", "Watching", "declare"]
 
-SECTIONS = ("probes", "modules", "watch", "maintenance")
+SECTIONS = ("probes", "modules", "watch", "maintenance", "feeds")
 """The keys of sre.yaml that `declare` reads."""
 
 _HTTP_TEMPLATES = ("url", "headers", "query", "body", "form", "json", "expect")
@@ -40,6 +44,7 @@ class Watching:
     modules: Mapping[str, Module] = field(default_factory=dict)
     options: WatchOptions = field(default_factory=WatchOptions)
     maintenance: tuple[Window, ...] = ()
+    feeds: tuple[Sent, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,7 @@ class Shape:
     modules: dict[str, Module] = field(default_factory=dict)
     watch: WatchOptions | None = None
     maintenance: list[Window] = field(default_factory=list)
+    feeds: list[dict[str, Any]] = field(default_factory=list)
 
 
 def declare(
@@ -65,7 +71,8 @@ def declare(
     if watch is not None:
         options = decode(WatchOptions, watch, where="watch", problems=problems)
     windows = _windows(_list(root, "maintenance", problems), probes, journeys, problems)
-    return Watching(probes, modules, options or WatchOptions(), windows)
+    feeds = declare_feeds(_list(root, "feeds", problems), problems)
+    return Watching(probes, modules, options or WatchOptions(), windows, feeds)
 
 
 def _list(root: Node, section: str, problems: Problems) -> Node | None:
@@ -80,6 +87,7 @@ def _probes(
     node: Node | None, journeys: Mapping[str, Journey], databases: Iterable[str], problems: Problems
 ) -> tuple[Check, ...]:
     checks: dict[str, Check] = {}
+    named: dict[str, MetricInfo] = {}
     for index, raw in enumerate(node.elements if node else ()):
         where = f"probes[{index}]"
         kind = raw.get("kind")
@@ -100,10 +108,25 @@ def _probes(
         if database is not None and database not in databases:
             at = item.get("database") or item
             problems.add(at, f"{where}.database", _unknown("database", database, databases))
+        _named_once(made.own, named, item, where, problems)
         if check.retry is not None and check.journey in journeys:
             _retried(check, journeys, item.get("retry") or item, f"{where}.retry", problems)
         checks[check.name] = check
     return tuple(checks.values())
+
+
+def _named_once(
+    probe: object, named: dict[str, MetricInfo], at: Node, where: str, problems: Problems
+) -> None:
+    """A metric that the declaration names has one set of labels, whichever probes export it."""
+    for metric in own_metrics(probe):
+        first = named.setdefault(metric.name, metric)
+        if (first.labels, first.help) != (metric.labels, metric.help):
+            problems.add(
+                at,
+                where,
+                f"{metric.name} has another help or other labels in another probe; rename one",
+            )
 
 
 def _retried(

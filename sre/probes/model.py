@@ -27,6 +27,7 @@ __all__ = [
     "Probe",
     "ProbeContext",
     "Reading",
+    "Result",
     "Retry",
     "check_from",
     "check_name",
@@ -92,6 +93,16 @@ class Reading:
     def is_down(self) -> bool:
         """Whether it says that the target does not work."""
         return self.outcome is Outcome.FAILED and not self.is_prober
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A reading with its probe. `started` is in seconds since the epoch."""
+
+    probe: str
+    kind: str
+    reading: Reading
+    started: float
 
 
 @dataclass(frozen=True)

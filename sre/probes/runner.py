@@ -8,7 +8,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sre.core.clock import Clock, Deadline, SystemClock
@@ -16,7 +16,7 @@ from sre.core.errors import SreError
 from sre.core.secrets import redactor
 from sre.journey.result import Outcome, Reason
 from sre.probes.crew import Crew
-from sre.probes.model import Check, ProbeContext, Reading
+from sre.probes.model import Check, ProbeContext, Reading, Result
 from sre.probes.plan import Plan
 
 if TYPE_CHECKING:
@@ -32,16 +32,6 @@ GRACE = 2.0
 
 STOPPING = 15.0
 """Seconds that cancelled runs get for their cleanup steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A reading with its probe. `started` is in seconds since the epoch."""
-
-    probe: str
-    kind: str
-    reading: Reading
-    started: float
 
 
 def look(check: Check, context: ProbeContext) -> Reading:

@@ -18,6 +18,8 @@ from sre.probes.feeds.model import Rejected
 from sre.probes.feeds.zabbix import ZabbixFeed
 from sre.probes.model import Check, Gauge, Reading
 from sre.probes.runner import Result
+from tests.servers.examples import check_metrics, serving
+from tests.servers.hostile import Hostile
 from tests.servers.influxdb import Influx
 from tests.servers.net import wait_until
 from tests.servers.zabbix import Zabbix
@@ -121,3 +123,26 @@ def test_zabbix_discovers_the_probes_and_takes_their_values(zabbix: Zabbix, host
 def test_zabbix_without_the_host_says_what_to_do(zabbix: Zabbix, host: str) -> None:
     with pytest.raises(Transient, match="link the template"):
         ZabbixFeed("127.0.0.1", "stranger", port=zabbix.port).send([result("a")], Deadline.after(9))
+
+
+def test_probe_serve_feeds_both_and_tells_how_they_do(
+    influx: Influx, zabbix: Zabbix, host: str, hostile: Hostile, tmp_path: Path
+) -> None:
+    text = (ROOT / "examples/feeds.yaml").read_text("utf-8")
+    for old, new in (
+        ("http://127.0.0.1:18080", hostile.url), ("http://127.0.0.1:8086", influx.url),
+        ("every: 15s", "every: 1s"), ("every: 30s", f"port: {zabbix.port}, every: 1s"),
+        ("username: feed", "username: feed\n    every: 1s"), ("name: home", "name: front"),
+    ):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "sre.yaml").write_text(text, encoding="utf-8")
+    with serving(tmp_path, INFLUX_PASSWORD=influx.password) as url:
+        query = "select count(seconds) from sre_probe where probe = 'front'"
+        wait_until(lambda: influx.ask(query)[0]["values"][0][1] >= 2, 20, "points in InfluxDB")
+        wait_until(lambda: "sre.probe.up[front]" in zabbix.last(host), 40, "values in Zabbix")
+        metrics = requests.get(f"{url}/metrics", timeout=5).text
+        check_metrics(metrics)
+        assert 'sre_feed_last_success_timestamp_seconds{feed="influx"}' in metrics
+    before = influx.ask(query)[0]["values"][0][1]
+    assert before >= 2

@@ -19,8 +19,7 @@ from sre.core.errors import Transient, UsageError
 from sre.core.secrets import Secret, redactor
 from sre.journey.result import Outcome
 from sre.probes.feeds.model import Rejected
-from sre.probes.model import Check
-from sre.probes.runner import Result
+from sre.probes.model import Check, Result
 
 __all__ = ["InfluxFeed", "lines"]
 

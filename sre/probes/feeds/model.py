@@ -10,8 +10,7 @@ from typing import ClassVar, Protocol
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed
 from sre.core.units import Duration
-from sre.probes.model import Check
-from sre.probes.runner import Result
+from sre.probes.model import Check, Result
 
 __all__ = ["Feed", "FeedFields", "Rejected", "Sent"]
 

@@ -20,8 +20,7 @@ from sre.core.errors import SreError
 from sre.core.metrics import describe
 from sre.core.secrets import redactor
 from sre.probes.feeds.model import Rejected, Sent
-from sre.probes.model import Check
-from sre.probes.runner import Result
+from sre.probes.model import Check, Result
 
 __all__ = ["Pump", "Pumps"]
 

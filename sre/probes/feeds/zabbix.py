@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sre.core.clock import Deadline
 from sre.core.errors import Transient
 from sre.journey.result import Outcome
-from sre.probes.model import Check
-from sre.probes.runner import Result
+from sre.probes.model import Check, Result
 
 if TYPE_CHECKING:
     from zabbix_utils import ItemValue

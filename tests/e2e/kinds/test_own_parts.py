@@ -20,7 +20,7 @@ def test_http(hostile: Hostile, tmp_path: Path) -> None:
     at = {BASE: hostile.url}
     assert outcomes(run_example("http", tmp_path, at)) == (0, ["ok"])
     with serve_example("http", tmp_path, at) as metrics:
-        assert 'sre_probe_up{probe="home"} 1.0' in metrics
+        assert 'sre_probe_up{probe="home"} 1' in metrics
 
 
 def test_journey(hostile: Hostile, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_tcp(hostile: Hostile, tmp_path: Path) -> None:
     at = {BASE: hostile.url, "port: 18080": f"port: {hostile.port}, every: 1s"}
     assert outcomes(run_example("tcp", tmp_path, at)) == (0, ["ok"])
     with serve_example("tcp", tmp_path, at) as metrics:
-        assert 'sre_probe_up{probe="shop_port"} 1.0' in metrics
+        assert 'sre_probe_up{probe="shop_port"} 1' in metrics
 
 
 def test_tls(tls_servers: TlsServers, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_tls(tls_servers: TlsServers, tmp_path: Path) -> None:
     loopback = {"probes:": 'targets: {allow: ["localhost:*", "127.0.0.1:*"]}\nprobes:'}
     assert outcomes(run_example("tls", tmp_path, at | loopback)) == (0, ["ok"])
     with serve_example("tls", tmp_path, at | loopback) as metrics:
-        assert 'sre_probe_tls_verified{probe="certificate"} 1.0' in metrics
+        assert 'sre_probe_tls_verified{probe="certificate"} 1' in metrics
 
 
 def test_host(tmp_path: Path) -> None:
