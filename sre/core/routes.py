@@ -12,6 +12,7 @@ OTHER = "other"
 """The route of what is no path at all, and of whatever a caller has no room for."""
 
 _MAX_CACHE = 20_000
+_MAX_KNOWN = 256
 _MAX_DEPTH = 6
 _MAX_LABEL = 120
 _PARAMETER = re.compile(r":[A-Za-z_]\w*|\{[A-Za-z_]\w*\}")
@@ -37,6 +38,23 @@ _IDENTITY = re.compile(
     """,
     re.VERBOSE,
 )
+_COLLECTIONS = frozenset(
+    {
+        "user", "users", "u", "profile", "profiles", "member", "members", "customer", "customers",
+        "author", "authors", "people", "seller", "sellers", "vendor", "vendors", "search", "tag",
+        "tags", "reset", "invite", "verify", "confirm", "activate", "unsubscribe", "product",
+        "products", "p", "item", "items", "coupon", "voucher",
+    }
+)  # fmt: skip
+"""What follows one of these names somebody or something, whatever it looks like …"""
+
+_ACTIONS = frozenset(
+    {
+        "login", "logout", "signin", "signup", "register", "new", "me", "edit", "settings",
+        "password", "search", "list", "done", "complete", "suggest",
+    }
+)  # fmt: skip
+"""… unless it is one of these."""
 
 
 class Routes:
@@ -44,7 +62,8 @@ class Routes:
 
     `/product/:slug` and `/product/{slug}` take one segment, `/static/*` whatever follows. The
     first that matches wins; a slash at the end makes no difference. Automatic: segments that look
-    like numbers, identifiers, hashes, tokens or free text become `:id`, assets `/folder/:file`.
+    like numbers, identifiers, hashes, tokens or free text, and what follows `users`, `product` and
+    the like, become `:id`, assets `/folder/:file`.
     Thread-safe; remembers recent answers.
     """
 
@@ -61,9 +80,11 @@ class Routes:
         """The route of a path without query string; `other` when it is none."""
         found = self._cache.get(path)
         if found is None:
-            if len(self._cache) >= _MAX_CACHE:
-                self._cache.clear()
-            found = self._cache[path] = self._find(path)
+            found = self._find(path)
+            if len(path) <= _MAX_KNOWN:
+                if len(self._cache) >= _MAX_CACHE:
+                    self._cache.clear()
+                self._cache[path] = found
         return found
 
     def match(self, path: str) -> str | None:
@@ -114,15 +135,20 @@ def _automatic(path: str) -> str:
     if _ASSET.fullmatch(segments[-1]):
         folder = segments[0] if len(segments) > 1 else ""
         return f"/{_segment(folder)}/:file" if folder else "/:file"
-    kept = [_segment(segment) for segment in segments[:_MAX_DEPTH]]
+    kept = [
+        _segment(segment, before)
+        for before, segment in zip(["", *segments], segments[:_MAX_DEPTH], strict=False)
+    ]
     route = "/" + "/".join(kept) + ("/*" if len(segments) > _MAX_DEPTH else "")
     return route if len(route) <= _MAX_LABEL else f"/{kept[0]}/*"
 
 
-def _segment(text: str) -> str:
+def _segment(text: str, before: str = "") -> str:
     """The segment, or `:id` when it is one of many or could be about somebody."""
     if not text:
         return ""
+    if before.lower() in _COLLECTIONS and text.lower() not in _ACTIONS:
+        return ":id"
     if _PLAIN.fullmatch(text) and not _IDENTITY.fullmatch(text):
         return text
     return ":id"

@@ -153,10 +153,12 @@ def generations(path: Path) -> list[LogFile]:
     current = _file(path, (), current=True)
     pattern = _names(path)
     try:
-        names = sorted(entry.name for entry in os.scandir(path.parent) if pattern(entry.name))
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in entries if pattern(entry.name)]
     except OSError:
         names = []
     found = []
+    names.sort(key=lambda name: _order(path, name))
     for name in names[-_MAX_SIBLINGS:]:
         packed = Path(name).suffix in _OPENERS
         if packed and name.rpartition(".")[0] in names:
