@@ -16,8 +16,10 @@ from prometheus_client.registry import Collector
 from sre.core.clock import Clock, Deadline, SystemClock
 from sre.core.errors import MissingExtra, UsageError
 from sre.journey.guard import Guard
+from sre.journey.shop import Shop
 from sre.probes.blackbox.exposition import CONTENT_TYPE, as_log, as_text
 from sre.probes.blackbox.families import OWN
+from sre.probes.blackbox.marks import marks_of
 from sre.probes.blackbox.model import BlackboxContext, Module, Prober
 from sre.probes.blackbox.registry import prober_for
 from sre.probes.blackbox.show import as_yaml, module_data, modules_yaml
@@ -80,14 +82,20 @@ class Blackbox(Collector):
         self._clock = clock or SystemClock()
         self._modules: Mapping[str, Module] = {}
         self._guard = Guard(())
+        self._marks = marks_of(None, self._clock)
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._lock = threading.Lock()
         self._counts = _Counts()
         self._told: set[tuple[str, str]] = set()
 
-    def adopt(self, modules: Mapping[str, Module], guard: Guard) -> None:
-        """Serve these from now on; the counts of modules that are gone vanish."""
+    def adopt(self, modules: Mapping[str, Module], guard: Guard, shop: Shop | None = None) -> None:
+        """Serve these from now on; the counts of modules that are gone vanish.
+
+        Args:
+            shop: whose requests carry its synthetic header.
+        """
         with self._lock:
+            self._marks = marks_of(shop, self._clock)
             self._modules, self._guard = dict(modules), guard
             kept = self._counts.requests
             self._counts.requests = {
@@ -161,9 +169,8 @@ class Blackbox(Collector):
 
     def _look(self, request: _Request) -> Answer:
         clock = self._clock
-        context = BlackboxContext(
-            Deadline.after(request.seconds, clock), self._guard, request.hostname
-        )
+        deadline = Deadline.after(request.seconds, clock)
+        context = BlackboxContext(deadline, self._guard, request.hostname, marks=self._marks)
         metrics = context.metrics
         metrics.zero("probe_success", "probe_duration_seconds")
         metrics.set("probe_timeout_seconds", request.seconds)

@@ -219,7 +219,8 @@ def _hop(trip: _Trip, admission: Admission | None, proxy: Proxied | None) -> Hop
     authority = f"[{name}]" if ":" in name else name
     url = f"{parts.scheme}://{authority}:{port}{parts.path or '/'}"
     url += f"?{parts.query}" if parts.query else ""
-    headers: Sequence[tuple[str, str]] = [*trip.headers, ("Connection", "close")]
+    marks = trip.context.marks(trip.url)
+    headers: Sequence[tuple[str, str]] = [*marks, *trip.headers, ("Connection", "close")]
     headers = [*headers, *(trip.private if trip.at_home else ())]
     if sent_host:
         headers = [*headers, ("Host", sent_host)]

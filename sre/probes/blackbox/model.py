@@ -6,7 +6,7 @@ request may use, and a `Prober` fills its `metrics` and answers yes or no.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -114,6 +114,7 @@ class BlackboxContext:
         metrics: where it records what it found.
         lines: the log of this request, shown with `debug=true`.
         blocked: why the allow-list refused, empty unless it did.
+        marks: the headers that mark a request to an address as ours, where it goes to the shop.
     """
 
     deadline: Deadline
@@ -122,6 +123,7 @@ class BlackboxContext:
     metrics: Metrics = field(default_factory=Metrics)
     lines: list[LogLine] = field(default_factory=list)
     blocked: str = ""
+    marks: Callable[[str], tuple[tuple[str, str], ...]] = field(default=lambda _url: ())
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Say what happened: `info`, `error`, … Never a body, never a secret."""

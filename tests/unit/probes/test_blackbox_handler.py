@@ -13,6 +13,7 @@ import pytest
 
 from sre.core.secrets import Secret
 from sre.journey.guard import Guard
+from sre.journey.shop import Shop
 from sre.probes.blackbox import handler as handling
 from sre.probes.blackbox.handler import Blackbox
 from sre.probes.blackbox.model import BlackboxContext, HttpOptions, Module, TcpOptions
@@ -315,3 +316,16 @@ def test_neither_secrets_nor_bodies_show() -> None:
     for text in ("hunter-of-the-shop", "key-of-the-shop", encoded, "nobody's business"):
         assert text not in told
     assert 'password: "<secret>"' in told
+
+
+def test_the_shop_knows_our_requests_and_nobody_else_does() -> None:
+    with page() as other, page() as shop:
+        service = Blackbox()
+        mine = f"http://127.0.0.1:{shop.server_port}"
+        service.adopt(MODULES, Guard(("127.0.0.1:*",)), Shop("s", mine))
+        ask(service, target=f"{mine}/page")
+        ask(service, target=f"127.0.0.1:{other.server_port}")
+    [(_, marked)], [(_, unmarked)] = shop.heard, other.heard
+    assert marked["X-Synthetic"].startswith("sre/")
+    assert "X-Synthetic" not in unmarked
+    assert marked["User-Agent"] == unmarked["User-Agent"]
