@@ -191,7 +191,7 @@ def test_the_others_do_too() -> None:
 
 def test_influx_that_is_not_there_is_tried_again() -> None:
     feed = InfluxFeed(
-        "http://127.0.0.1:1", database="d", username="u", password=Secret.literal("p")
+        "http://127.0.0.1:1", database="d", username="u", password=Secret.literal("known to nobody")
     )
     with pytest.raises(Transient, match="does not answer"):
         feed.send([result()], Deadline.after(1))
