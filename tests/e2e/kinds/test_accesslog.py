@@ -433,3 +433,27 @@ def test_the_state_is_plain_json(tmp_path: Path, state: Path) -> None:
     kept = json.loads(path.read_text())
     assert kept["totals"]["routes"]["/cart"]["classes"] == {"2xx": 1}
     assert path.stat().st_mode & 0o77 == 0
+
+
+def test_rotations_under_traffic(nginx: Nginx) -> None:
+    """nginx serves all the while; its log is renamed, and looked at, as fast as it goes."""
+    log = logged(nginx, "timed.log", 1)
+    probe = AccesslogProbe(str(log), routes=ROUTES)
+    before = total(look(probe))
+    writers = [threading.Thread(target=get, args=(nginx, *["/cart"] * 400)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    found, number = before, 20260000
+    while any(writer.is_alive() for writer in writers):
+        number += 1
+        log.rename(log.with_name(f"timed.log-{number}"))
+        found = max(found, total(look(probe)))
+        nginx.reopen()
+        wait_until(log.exists, 5, "the new file")
+        found = max(found, total(look(probe)))
+    for writer in writers:
+        writer.join()
+    wait_until(lambda: total(look(probe)) >= before + 1200, 5, "all requests")
+    reading = look(probe)
+    assert (total(reading), one(reading, "gaps_total")) == (before + 1200, 0)
+    assert number > 20260002
