@@ -26,7 +26,7 @@ from tests.servers.net import missing, wait_until
 __all__ = ["PgPair", "PgServer", "pg_pair", "pg_server"]
 
 _NOBODY = (65534, 65534)
-VERSIONS = ("15", "16", "18")
+VERSIONS = ("15", "18")  # 16 is the pair
 SETTINGS = {
     "listen_addresses": "'127.0.0.1'",
     "fsync": "off",

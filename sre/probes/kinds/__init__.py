@@ -24,6 +24,7 @@ KINDS: Kinds[Probe] = Kinds(
         "mysql": "sre.probes.kinds.mysql:MysqlProbe",
         "nginx": "sre.probes.kinds.nginx:NginxProbe",
         "postgres": "sre.probes.kinds.postgres:PostgresProbe",
+        "process": "sre.probes.kinds.process:ProcessProbe",
         "rabbitmq": "sre.probes.kinds.rabbitmq:RabbitmqProbe",
         "redis": "sre.probes.kinds.redis:RedisProbe",
         "security": "sre.probes.kinds.security:SecurityProbe",
