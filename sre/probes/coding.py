@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 __all__ = ["coded"]
 
 _SMALL = 1024
 
 
-def coded(body: bytes, accepted: str) -> tuple[bytes, str]:
-    """The body and its coding, for an `Accept-Encoding` header: gzip at its fastest, or nothing."""
-    if len(body) < _SMALL or not _takes_gzip(accepted):
-        return body, ""
+def coded(blocks: Sequence[bytes], accepted: str) -> tuple[Sequence[bytes], str]:
+    """A body in blocks and its coding, for an `Accept-Encoding` header: gzip at its fastest."""
+    if sum(map(len, blocks)) < _SMALL or not _takes_gzip(accepted):
+        return blocks, ""
     packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    return packer.compress(body) + packer.flush(), "gzip"
+    return [*map(packer.compress, blocks), packer.flush()], "gzip"
 
 
 def _takes_gzip(accepted: str) -> bool:

@@ -9,7 +9,6 @@ The differential test holds this text to what `exporter` says through prometheus
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,25 +63,28 @@ class Exposition:
         self._headers: dict[str, bytes] = {}
 
     def text(self) -> bytes:
-        """All families as they are now."""
+        """All families as they are now, in one piece."""
+        return b"".join(self.blocks())
+
+    def blocks(self) -> list[bytes]:
+        """The same, family by family: nobody has to copy tens of megabytes at once."""
         with self._lock:
             now = self._clock.wall()
             live, walked = self._record.now()
             self._probes = {name: self._probe(name, one) for name, one in live.items()}
             self._journeys = {name: self._journey(name, one) for name, one in walked.items()}
             parts = (self._own(now), self._steps(now), self._found(now), self._planned(live, now))
-            return b"".join(itertools.chain.from_iterable(parts))
+            return [b"".join(family) for part in parts for family in part]
 
-    def _own(self, now: float) -> Iterator[bytes]:
+    def _own(self, now: float) -> Iterator[list[bytes]]:
         probes = list(self._probes.values())
         fresh = [probe for probe in probes if now <= probe.until]
         judged = [probe for probe in probes if now <= probe.up_until]
         for index, name in enumerate(FAMILIES):
-            yield header(name)
             shown = probes if name in LASTING else judged if index == _UP else fresh
-            yield from [probe.pieces[index] for probe in shown]
+            yield [header(name), *[probe.pieces[index] for probe in shown]]
 
-    def _found(self, now: float) -> Iterator[bytes]:
+    def _found(self, now: float) -> Iterator[list[bytes]]:
         alike: dict[tuple[str, ...], list[_Probe]] = {}
         for probe in self._probes.values():
             if probe.found and now <= probe.until:
@@ -94,21 +96,18 @@ class Exposition:
         types: dict[str, str] = {}
         for name, pieces in found.items():
             if types.setdefault(name.removesuffix("_total"), name) == name:
-                yield self._headers[name]
-                yield from pieces
+                yield [self._headers[name], *pieces]
 
-    def _steps(self, now: float) -> Iterator[bytes]:
+    def _steps(self, now: float) -> Iterator[list[bytes]]:
         journeys = self._journeys.values()
         by = {one.by: self._probes.get(one.by) for one in journeys}
         shown = {name for name, probe in by.items() if probe is not None and now <= probe.until}
-        yield header("sre_probe_step_duration_seconds")
-        yield from [one.durations for one in journeys]
-        yield header("sre_probe_step_attempts_total")
-        yield from [one.attempts for one in journeys]
-        yield header("sre_probe_step_phase_seconds")
-        yield from [one.phases for one in journeys if one.by in shown]
+        phases = [one.phases for one in journeys if one.by in shown]
+        yield [header("sre_probe_step_duration_seconds"), *[one.durations for one in journeys]]
+        yield [header("sre_probe_step_attempts_total"), *[one.attempts for one in journeys]]
+        yield [header("sre_probe_step_phase_seconds"), *phases]
 
-    def _planned(self, live: dict[str, ProbeSeries], now: float) -> Iterator[bytes]:
+    def _planned(self, live: dict[str, ProbeSeries], now: float) -> Iterator[list[bytes]]:
         windows = self._record.plan.maintenance if self._record.plan is not None else ()
         if not windows:
             return
@@ -117,13 +116,17 @@ class Exposition:
             name: [each.name for each in open_now if each.about(one.check)]
             for name, one in live.items()
         }
-        yield header("sre_probe_maintenance")
-        for name, found in names.items():
-            yield _line("sre_probe_maintenance", bool(found), ("probe", name))
-        yield header("sre_probe_maintenance_info")
-        for name, found in names.items():
-            for window in dict.fromkeys(found):
-                yield _line("sre_probe_maintenance_info", 1, ("probe", name), ("window", window))
+        states = [
+            _line("sre_probe_maintenance", bool(found), ("probe", name))
+            for name, found in names.items()
+        ]
+        infos = [
+            _line("sre_probe_maintenance_info", 1, ("probe", name), ("window", window))
+            for name, found in names.items()
+            for window in dict.fromkeys(found)
+        ]
+        yield [header("sre_probe_maintenance"), *states]
+        yield [header("sre_probe_maintenance_info"), *infos]
 
     def _probe(self, name: str, live: ProbeSeries) -> _Probe:
         """Its text, as it was kept if nothing changed since."""

@@ -5,7 +5,6 @@ Is it the own network's fault? Must a failure be confirmed first? Then it is rec
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,20 +14,20 @@ from sre.core.clock import Clock
 from sre.probes.confirm import Confirmations, Verdict
 from sre.probes.gate import Gate, could_be_ours, ours
 from sre.probes.model import Check
+from sre.probes.news import News
 from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.runner import Result
 
 __all__ = ["Landing"]
 
-log = logging.getLogger(__name__)
-
 
 class Landing:
     """Takes results from any thread.
 
     Args:
-        listener: told of each run of the schedule, as it was recorded.
+        listener: told of each run of the schedule, as it was recorded, in a thread of its own:
+            however long it takes, no probe waits.
         again: told of a further attempt that is wanted, and in how many seconds.
     """
 
@@ -41,7 +40,7 @@ class Landing:
     ) -> None:
         self._record = record
         self._clock = clock
-        self._listener = listener
+        self._news = News(listener)
         self._again = again
         self._lock = threading.Lock()
         self._confirmations = Confirmations()
@@ -54,14 +53,18 @@ class Landing:
             self._confirmations.adopt(plan.checks)
         asked = (plan.watch.gate, float(plan.watch.gate_timeout))
         if asked != self._asked:
-            self.close()
+            self._drop_gate()
             self._asked = asked
             self._record.gate_up = None
             if plan.watch.gate:
                 self._gate = Gate(*asked, clock=self._clock, changed=self._gate_is)
 
     def close(self) -> None:
-        """Let go of the gate."""
+        """Let go of the gate, and let the listener hear what there is."""
+        self._drop_gate()
+        self._news.close()
+
+    def _drop_gate(self) -> None:
         gate, self._gate = self._gate, None
         if gate is not None:
             gate.close()
@@ -86,7 +89,7 @@ class Landing:
             verdict = heard(check, result.reading)
         if not further:
             self._record.add(result, now, decides=verdict.decides)
-            self._tell(result)
+            self._news.put(result)
         self._follow(check, verdict, now)
 
     def _follow(self, check: Check, verdict: Verdict, now: float) -> None:
@@ -94,12 +97,6 @@ class Landing:
             self._record.confirm(check.name, now, down=verdict.down)
         if verdict.again is not None:
             self._again(check, verdict.again)
-
-    def _tell(self, result: Result) -> None:
-        try:
-            self._listener(result)
-        except Exception:
-            log.exception("a listener stumbled over %s, a bug of ours", result.probe)
 
     def _gate_is(self, up: bool) -> None:  # noqa: FBT001  a callback
         if self._gate is not None:

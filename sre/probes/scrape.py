@@ -43,12 +43,12 @@ class Scrape:
         """All families, for whoever reads them through prometheus_client."""
         return self._all
 
-    def answer(self, accept: str) -> tuple[bytes, str]:
-        """Text and its content type, for an `Accept` header."""
+    def answer(self, accept: str) -> tuple[tuple[bytes, ...], str]:
+        """Text, in blocks, and its content type, for an `Accept` header."""
         if takes_text(accept):
-            return self._probes.text() + generate_latest(self._rest), CONTENT_TYPE_PLAIN_0_0_4
+            return (*self._probes.blocks(), generate_latest(self._rest)), CONTENT_TYPE_PLAIN_0_0_4
         encode, kind = choose_encoder(accept)
-        return encode(self._all), kind
+        return (encode(self._all),), kind
 
 
 def takes_text(accept: str) -> bool:

@@ -33,12 +33,13 @@ _TEXT = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer."""
+    """One HTTP answer; `more` is what follows `body`, where that is large."""
 
     status: int
     body: bytes
     type: str = _TEXT
     headers: tuple[tuple[str, str], ...] = ()
+    more: tuple[bytes, ...] = ()
 
     @classmethod
     def text(cls, status: int, words: str) -> Answer:
@@ -77,7 +78,7 @@ class Pages:
         questions: the same for pages that depend on more than their path.
     """
 
-    metrics: Callable[[str], tuple[bytes, str]]
+    metrics: Callable[[str], tuple[tuple[bytes, ...], str]]
     ready: Callable[[], bool]
     reload: Callable[[], str | None]
     results: Callable[[], list[dict[str, Any]]]
@@ -91,7 +92,8 @@ class Pages:
             return theirs
         match path:
             case "/metrics":
-                return Answer(200, *self.metrics(accept))
+                blocks, kind = self.metrics(accept)
+                return Answer(200, b"", kind, more=blocks)
             case "/-/healthy":
                 return Answer.text(200, "Healthy")
             case "/-/ready":
@@ -265,10 +267,11 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _send(self, answer: Answer) -> None:
-        body, coding = coded(answer.body, self.headers.get("Accept-Encoding", ""))
+        accepted = self.headers.get("Accept-Encoding", "")
+        blocks, coding = coded((answer.body, *answer.more), accepted)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.type)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(sum(map(len, blocks))))
         self.send_header("Vary", "Accept-Encoding")
         if coding:
             self.send_header("Content-Encoding", coding)
@@ -277,7 +280,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for block in blocks:
+                self.wfile.write(block)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base's name
         log.debug("%s %s", self.address_string(), format % args)

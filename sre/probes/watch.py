@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import traceback
@@ -29,13 +28,6 @@ from sre.probes.webconfig import Web
 __all__ = ["Watch", "parse_address"]
 
 log = logging.getLogger(__name__)
-
-
-def settle() -> None:
-    """Spare the collector of garbage what a declaration left behind: it stays, and is large."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -111,7 +103,6 @@ class Watch:
             ledger=Ledger(state_folder() / "probes", self._clock),
         )
         self._record.reloaded = (True, self._clock.wall())
-        settle()
         threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
 
     def reload(self) -> str | None:
@@ -129,7 +120,6 @@ class Watch:
             if self._scheduler is None:
                 return "not started yet"
             self._scheduler.replace(plan)
-            settle()
             self._record.reloaded = (True, self._clock.wall())
             log.info("reloaded: %d probes", len(plan.checks))
             return None
