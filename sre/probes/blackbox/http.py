@@ -201,6 +201,9 @@ def _ask(trip: _Trip, admission: Admission | None, proxy: Proxied | None) -> Ans
     context.log("info", "Response timings for roundtrip", roundtrip=trip.redirects, **times)
     if not answer.status:
         raise _Over(answer.error or "no answer")
+    packed = answer.header("content-encoding") or ""
+    if options.compression.lower() == "br" and body.size and "br" not in packed.lower():
+        answer.error = answer.error or "the body is not compressed with br"
     return answer
 
 
