@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sre.journey.guard import Admission
 from sre.journey.result import Reason
+from sre.probes.arrival import SPACE, Start, stamped
 from sre.probes.conversation import Hear, Heard, Say, Unmatched
 from sre.probes.dial import Attempt, Trouble, connect
 from sre.probes.dialogue import hold
@@ -150,27 +151,42 @@ def _query(question: Question) -> Message:
 def _over_udp(attempt: Attempt, admission: Admission, query: Message, source: str) -> Message:
     """The first packet from that server that answers the question; others are passed over."""
     family = socket.AF_INET6 if ":" in admission.address else socket.AF_INET
-    strays = 0
-    with closing(socket.socket(family, socket.SOCK_DGRAM)) as plug, attempt.phase("processing"):
+    began, took = Start(), 0.0
+    with closing(socket.socket(family, socket.SOCK_DGRAM)) as plug:
         try:
             if source:
                 plug.bind((source, 0))
             plug.connect((admission.address, admission.port))
+            stamped(plug)
             plug.settimeout(attempt.time_left())
+            began = Start()
             plug.send(query.to_wire())
-            while strays < _MOST_STRAYS:
-                plug.settimeout(attempt.time_left())
-                found = _parsed(plug.recv(65535))
-                if found is not None and query.is_response(found):
-                    return found
-                strays += 1
-        except (TimeoutError, Trouble) as error:
-            if not strays:
-                raise Trouble(Reason.TIMEOUT, "no answer came in time") from error
+            found, took = _first(attempt, plug, query, began)
         except ConnectionRefusedError as error:
             raise Trouble(Reason.CONNECT, "nothing listens there: port unreachable") from error
         except OSError as error:
             raise Trouble(Reason.CONNECT, f"cannot be reached: {error.strerror}") from error
+        finally:
+            attempt.phases["processing"] = took or began.seconds(())
+    return found
+
+
+def _first(
+    attempt: Attempt, plug: socket.socket, query: Message, began: Start
+) -> tuple[Message, float]:
+    strays = 0
+    try:
+        while strays < _MOST_STRAYS:
+            plug.settimeout(attempt.time_left())
+            data, ancillary, _, _ = plug.recvmsg(65535, SPACE)
+            took = began.seconds(ancillary)
+            found = _parsed(data)
+            if found is not None and query.is_response(found):
+                return found, took
+            strays += 1
+    except (TimeoutError, Trouble) as error:
+        if not strays:
+            raise Trouble(Reason.TIMEOUT, "no answer came in time") from error
     raise Trouble(
         Reason.PROTOCOL, f"{strays} packets came that are no DNS or answer another question"
     )

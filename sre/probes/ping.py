@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from sre.journey.result import Reason
+from sre.probes.arrival import SPACE, Start, stamped
 from sre.probes.dial import Attempt, Trouble
 
 __all__ = ["Echoed", "Pinger", "Reply", "Request", "ping"]
@@ -27,9 +28,7 @@ _LINUX = sys.platform == "linux"
 _IP_MTU_DISCOVER, _IP_RECVERR, _IP_RECVTTL = 10, 11, 12
 _IPV6_MTU_DISCOVER, _IPV6_RECVERR = 23, 25
 _ALWAYS_WHOLE = 2  # IP_PMTUDISC_DO: don't fragment
-_SO_TIMESTAMPNS = 35
 _HEADER = struct.Struct("!BBHHH")
-_TIMESPEC = struct.Struct("@qq")
 _REFUSED = (
     "this process may not send ICMP: put its group into the sysctl net.ipv4.ping_group_range "
     "(such as '0 2147483647'), or give it the capability CAP_NET_RAW (setcap, or "
@@ -92,7 +91,7 @@ class Pinger:
         self._request = request
         self._token = os.urandom(8)
         self._number = int.from_bytes(os.urandom(2), "big")
-        self._sent: dict[int, tuple[int, float]] = {}
+        self._sent: dict[int, Start] = {}
         self._plug, self._raw = _opened(socket.AF_INET6 if self._six else socket.AF_INET)
         try:
             self._set()
@@ -114,14 +113,13 @@ class Pinger:
         packet = _HEADER.pack(kind, 0, 0, self._number, sequence) + data
         if not self._six:  # the kernel sums up ICMPv6 by itself
             packet = _HEADER.pack(kind, 0, _checksum(packet), self._number, sequence) + data
-        self._sent[sequence] = (time.time_ns(), time.perf_counter())
+        self._sent[sequence] = Start()
         self._plug.send(packet)
 
     def receive(self, seconds: float) -> Reply | None:
         """The next packet, if it answers one of ours. Raises OSError; TimeoutError in time."""
         self._plug.settimeout(max(0.001, seconds))
-        data, ancillary, _, peer = self._plug.recvmsg(65535, 256)
-        arrived = time.perf_counter()
+        data, ancillary, _, peer = self._plug.recvmsg(65535, SPACE)
         if ip_address(str(peer[0]).partition("%")[0]) != self._peer:
             return None  # an unprivileged socket is given everybody's, connected or not
         if not self._six and (self._raw or not _LINUX):
@@ -134,12 +132,7 @@ class Pinger:
             return None
         if data[_HEADER.size :] != self._payload():
             return None
-        stamp, hops = _told(ancillary)
-        wall, began = self._sent.pop(sequence)
-        seconds = arrived - began
-        if stamp is not None and 0 <= (stamp - wall) / 1e9 <= seconds:
-            seconds = (stamp - wall) / 1e9
-        return Reply(sequence, seconds, hops)
+        return Reply(sequence, self._sent.pop(sequence).seconds(ancillary), _hops(ancillary))
 
     def _payload(self) -> bytes:
         """The token first, then the label, filled up: an answer must bring it all back."""
@@ -154,7 +147,7 @@ class Pinger:
             plug.setsockopt(level, name, request.hops)
         if not _LINUX:
             return
-        plug.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        stamped(plug)
         plug.setsockopt(level, _IPV6_RECVERR if self._six else _IP_RECVERR, 1)
         plug.setsockopt(level, socket.IPV6_RECVHOPLIMIT if self._six else _IP_RECVTTL, 1)
         if request.whole:
@@ -238,19 +231,14 @@ def _opened(family: socket.AddressFamily) -> tuple[socket.socket, bool]:
         raise Trouble(Reason.PROBER, f"no socket for ICMP: {error.strerror}") from error
 
 
-def _told(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int | None, int | None]:
-    """When the kernel took the packet (nanoseconds since the epoch), and its time to live."""
-    stamp = hops = None
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(data) >= _TIMESPEC.size:
-            seconds, rest = _TIMESPEC.unpack_from(data)
-            stamp = seconds * 10**9 + rest
-        elif (level, kind) in (
-            (socket.IPPROTO_IP, socket.IP_TTL),
-            (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT),
-        ):
-            hops = int.from_bytes(data[:4], sys.byteorder)
-    return stamp, hops
+def _hops(ancillary: Sequence[tuple[int, int, bytes]]) -> int | None:
+    """What the packet's time to live had come down to."""
+    kinds = (
+        (socket.IPPROTO_IP, socket.IP_TTL),
+        (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT),
+    )
+    found = [data for level, kind, data in ancillary if (level, kind) in kinds]
+    return int.from_bytes(found[0][:4], sys.byteorder) if found else None
 
 
 def _checksum(data: bytes) -> int:
