@@ -46,12 +46,13 @@ def run_command(names: tuple[str, ...], junit: Path | None, production: bool, ru
     from sre.probes.render import as_json, as_text, exit_code  # noqa: PLC0415
     from sre.probes.runner import run_once  # noqa: PLC0415
 
-    plan = plan_of(run.settings())
-    checks = plan.select(names)
-    if not production:
-        plan.refuse_orders(checks)
-    with status("probing", enabled=run.progress) as say, junit_file(junit) as write:
-        results = run_once(checks, plan, progress=lambda names: say(f"probing {names}"))
+    with junit_file(junit) as write:
+        plan = plan_of(run.settings())
+        checks = plan.select(names)
+        if not production:
+            plan.refuse_orders(checks)
+        with status("probing", enabled=run.progress) as say:
+            results = run_once(checks, plan, progress=lambda names: say(f"probing {names}"))
         write(results)
     run.emit(as_json(results) if run.format == "json" else as_text(results))
     return exit_code(results)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
+from sre.core.junit import Case, document
 from sre.core.units import format_duration
 from sre.loadtest.job import Job
 from sre.loadtest.report import Part, Report
@@ -18,7 +18,6 @@ Table = Callable[..., str]
 """`sre.core.console.table`: columns, rows, `right=` names of columns aligned to the right."""
 
 _WORDS = {State.KEPT: "kept", State.BROKEN: "BROKEN", State.UNKNOWN: "unknown"}
-_CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def text(report: Report, table: Table) -> str:
@@ -70,25 +69,12 @@ def junit(report: Report) -> str:
     """
     cases = [_case(check, report) for check in report.checks]
     cases.append(_validity_case(report))
-    failures = sum("<failure" in case for case in cases)
-    errors = sum("<error" in case for case in cases)
-    counts = f'tests="{len(cases)}" failures="{failures}" errors="{errors}"'
-    seconds = f'time="{report.facts.seconds:.3f}"'
-    name = _attribute(f"loadtest {report.facts.name}")
-    return "\n".join(
-        [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            f"<testsuites name={name} {counts} {seconds}>",
-            f'  <testsuite name={name} {counts} {seconds} timestamp="{report.facts.started}">',
-            *cases,
-            "  </testsuite>",
-            "</testsuites>",
-            "",
-        ]
-    )
+    facts = report.facts
+    name = f"loadtest {facts.name}"
+    return document(name, cases, seconds=facts.seconds, timestamp=facts.started)
 
 
-def _case(check: Check, report: Report) -> str:
+def _case(check: Check, report: Report) -> Case:
     latency_spoilt = check.threshold.is_latency and any(
         doubt.spoils_latency for doubt in report.verdict.doubts
     )
@@ -96,33 +82,22 @@ def _case(check: Check, report: Report) -> str:
         f"observed {show(check.threshold.unit, check.value)}, samples {check.samples}, "
         f"threshold {check.threshold.expression}"
     )
+    case = Case(check.threshold.expression, "loadtest.thresholds")
     if check.state is State.KEPT:
-        return _testcase(check.threshold.expression, "thresholds", "", "", "")
+        return case
     if check.state is State.BROKEN and not latency_spoilt:
-        return _testcase(check.threshold.expression, "thresholds", "failure", "broken", observed)
+        return replace(case, tag="failure", kind="broken", message=observed)
     kind = "unknown" if check.state is State.UNKNOWN else "untrusted"
-    return _testcase(check.threshold.expression, "thresholds", "error", kind, observed)
+    return replace(case, tag="error", kind=kind, message=observed)
 
 
-def _validity_case(report: Report) -> str:
+def _validity_case(report: Report) -> Case:
     words = [doubt.text for doubt in report.verdict.doubts]
     kind = "invalid"
     if report.verdict.name is VerdictName.ABORTED:
         words, kind = [*report.verdict.reasons, *words], "aborted"
-    return _testcase("the measurement can be trusted", "validity", "error" if words else "", kind,
-                     "; ".join(words))  # fmt: skip
-
-
-def _testcase(name: str, group: str, tag: str, kind: str, message: str) -> str:
-    head = f"    <testcase classname={_attribute('loadtest.' + group)} name={_attribute(name)}"
-    if not tag:
-        return f"{head}/>"
-    body = f"<{tag} type={_attribute(kind)} message={_attribute(message)}/>"
-    return f"{head}>\n      {body}\n    </testcase>"
-
-
-def _attribute(value: str) -> str:
-    return quoteattr(_CONTROL.sub("\ufffd", value))
+    case = Case("the measurement can be trusted", "loadtest.validity")
+    return replace(case, tag="error", kind=kind, message="; ".join(words)) if words else case
 
 
 def plan_data(job: Job, admitted: str | None, refused: str | None) -> dict[str, Any]:
