@@ -38,6 +38,8 @@ from sre.loadtest.model import LoadTest, stages_of
 from sre.loadtest.profiles import PROFILES
 from sre.loadtest.validity import Cause, Limits
 from sre.probes.catalogue import all_metrics
+from sre.probes.facts import Facts
+from sre.probes.feeds import FEEDS
 from sre.probes.kinds import KINDS
 
 DOCS = Path(__file__).resolve().parent
@@ -69,7 +71,8 @@ class Wrong(Exception):  # noqa: N818  what is wrong with the documents, for the
 def meanings(cls: type[Any]) -> dict[str, tuple[str, ...]]:
     """Meaning -> the keys that it is about, in the order of the class."""
     told = _parsed(_attributes(cls))
-    added = _parsed(MEANINGS.get(cls.__name__, ""))
+    place = f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"  # two kinds may have a Limits
+    added = _parsed(MEANINGS.get(place, MEANINGS.get(cls.__name__, "")))
     keys = _keys(cls)
     for key in added:
         if key in told or key not in keys:
@@ -210,11 +213,38 @@ def probe_kinds(_argument: str) -> str:
         said = inspect.getdoc(cls).partition("Attributes:")[0].strip()  # type: ignore[union-attr]
         text = " ".join(said.replace("\n\n", "\0").split()).replace("\0", "\n\n")
         parts.append(f"### `kind: {name}`\n\n{text}\n\n{_option_table(cls)}")
-        for key, inner in typing.get_type_hints(cls).items():
-            if dataclasses.is_dataclass(inner) and key != "max":
-                both = "`warn` and `max`" if key == "warn" else f"`{key}`"
-                parts.append(f"{both}:\n\n{_option_table(inner)}")  # type: ignore[arg-type]
+        parts += _inner_tables(cls, set())
         parts.append(example(f"kinds/{name}.yaml"))
+    return "\n\n".join(parts)
+
+
+def _inner_tables(cls: type[Any], seen: set[type[Any]]) -> Iterator[str]:
+    """The tables of the mappings inside a kind's keys, each once."""
+    keys: dict[type[Any], list[str]] = {}
+    for key, hint in typing.get_type_hints(cls).items():
+        for inner in _classes(hint):
+            keys.setdefault(inner, []).append(f"`{key.removesuffix('_')}`")
+    for inner, names in keys.items():
+        if inner not in seen:
+            seen.add(inner)
+            yield f"{' and '.join(names)}:\n\n{_option_table(inner)}"
+            yield from _inner_tables(inner, seen)
+
+
+def _classes(hint: Any) -> Iterator[type[Any]]:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and hint is not Facts:
+        yield hint
+    for inside in typing.get_args(hint):
+        yield from _classes(inside)
+
+
+def feed_kinds(_argument: str) -> str:
+    """Every kind of feed: what it is, its keys."""
+    parts = []
+    for name in FEEDS.names():
+        cls = FEEDS.load(name)
+        said = inspect.getdoc(cls).partition("Attributes:")[0].strip()  # type: ignore[union-attr]
+        parts.append(f"`kind: {name}`: {' '.join(said.split())}\n\n{_option_table(cls)}")
     return "\n\n".join(parts)
 
 
@@ -329,6 +359,7 @@ RENDERERS: dict[str, Callable[[str], str]] = {
     "exit-codes": exit_codes,
     "metrics": metrics,
     "options": options,
+    "feed-kinds": feed_kinds,
     "probe-kinds": probe_kinds,
     "profiles": profiles,
     "sections": sections,

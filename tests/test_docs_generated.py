@@ -58,7 +58,8 @@ def test_generated_regions_are_what_the_code_says() -> None:
 @pytest.mark.parametrize(
     ("name", "marks"),
     [
-        ("sre-yaml.md", ["sections", "options", "probe-kinds", "words", "profiles", "example"]),
+        ("sre-yaml.md", ["sections", "options", "words", "profiles", "example"]),
+        ("probes.md", ["example", "feed-kinds", "probe-kinds"]),
         ("commands.md", ["commands", "exit-codes"]),
         ("metrics.md", ["metrics"]),
         ("loadtest.md", ["causes"]),

@@ -22,6 +22,7 @@ from sre.cli.main import cli
 from sre.core.errors import UsageError
 from sre.core.metrics import MetricInfo, describe
 from sre.probes.catalogue import all_metrics, metrics_of
+from sre.probes.feeds import FEEDS
 from sre.probes.kinds import KINDS
 from sre.settings import load_settings
 
@@ -181,7 +182,7 @@ def test_metrics_that_are_named_exist(path: Path) -> None:
 
 @per_document()
 def test_kinds_that_are_named_exist(path: Path) -> None:
-    known = {*KINDS.names(), *STORES.names(), *DATABASES.names(), "NAME"}
+    known = {*KINDS.names(), *FEEDS.names(), *STORES.names(), *DATABASES.names(), "NAME"}
     for name in re.findall(r"\bkind: *([a-z][a-z0-9-]*)\b", read(path)):
         assert name in known, f"{short(path)}: kind: {name}"
 
