@@ -145,7 +145,7 @@ def _dial(attempt: Attempt, words: Words, seconds: float) -> Any:
     pgconn = PGconn.connect_start(make_conninfo("", **words).encode())
     try:
         stage = _advance(phases, pgconn, began, began + seconds)
-        if "tls" in phases and not pgconn.ssl_in_use:  # asked for, and the server has none
+        if stage != "tls" and "tls" in phases and not pgconn.ssl_in_use:  # the server has none
             phases["processing"] = phases.get("processing", 0.0) + phases.pop("tls")
         if pgconn.status == ConnStatus.OK:
             pgconn.nonblocking = 1

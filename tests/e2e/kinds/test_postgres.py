@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -23,6 +25,7 @@ from sre.probes.kinds.postgres import Limits, PostgresProbe
 from sre.probes.model import Reading
 from sre.probes.pgreplication import replay_lag, standbys_of
 from sre.probes.pgwire import places
+from tests.servers.certificates import issue
 from tests.servers.examples import run_example, serve_example
 from tests.servers.glance import glance, looking
 from tests.servers.looks import values
@@ -194,11 +197,36 @@ def test_long_transactions_and_slow_queries(pg_server: PgServer) -> None:
         assert facts(pg_server, slow_query=Duration(0.1))["slow_queries"] == 1
 
 
-def test_every_connection_taken_and_an_archive_that_fails() -> None:
-    with (
-        running_postgres("15", **FEW, **BROKEN_ARCHIVE) as server,
-        ExitStack() as stack,
-    ):
+@dataclass(frozen=True)
+class Small:
+    """A server with TLS, few connections, statistics of statements, and a broken archive."""
+
+    server: PgServer
+    ca_file: Path
+    stranger: Path
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Small]:
+    with TemporaryDirectory(prefix="sre-test-pg-", dir="/tmp") as name, ExitStack() as stack:
+        folder = Path(name)
+        root = issue(folder, "root", authority=True)
+        own, other = issue(folder, "server", issuer=root), issue(folder, "else", authority=True)
+        for path in (folder, *folder.iterdir()):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        own.key_file.chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(own.key_file, 65534, 65534)
+        tls = {"ssl_cert_file": f"'{own.chain_file}'", "ssl_key_file": f"'{own.key_file}'"}
+        extra = {"ssl": "on", "shared_preload_libraries": "'pg_stat_statements'"}
+        settings = FEW | BROKEN_ARCHIVE | tls | extra
+        server = stack.enter_context(running_postgres("15", **settings))
+        yield Small(server, root.chain_file, other.chain_file)
+
+
+def test_every_connection_taken(small: Small) -> None:
+    server = small.server
+    with ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(session(server))
         reading = seen(server, max=Limits(connections=Share(0.9)))
@@ -208,13 +236,34 @@ def test_every_connection_taken_and_an_archive_that_fails() -> None:
         reading = seen(server)
         assert told(reading)[:2] == (Outcome.FAILED, Reason.STATUS)
         assert reading.message == "the server refused: sorry, too many clients already"
-        stack.close()
-        server.sql("create table a (n int); select pg_switch_wal()")
-        wait_until(lambda: facts(server)["archive_failing"] == 1, 10, "a failed archive command")
-        reading = seen(server)
-        assert told(reading)[:2] == (Outcome.DEGRADED, Reason.STATUS)
-        assert reading.message == "the last attempt to archive failed"
-        assert values(reading, "postgres")["archive_failures_total"] >= 1
+    wait_until(lambda: facts(server)["connections"] == 1, 5, "room again")
+
+
+def test_tls_is_verified_by_name_and_authority(small: Small) -> None:
+    def asked(host: str, options: str) -> Reading:
+        dsn = small.server.dsn().replace("127.0.0.1", host) + options
+        return glance("postgres", dsn=Secret.literal(dsn))
+
+    for host in ("127.0.0.1", "localhost"):
+        good = asked(host, f"?sslmode=verify-full&sslrootcert={small.ca_file}")
+        assert good.reason is not Reason.TLS, good.message
+        assert "tls" in good.steps[0].phases
+        strange = asked(host, f"?sslmode=verify-ca&sslrootcert={small.stranger}")
+        assert told(strange)[:2] == (Outcome.FAILED, Reason.TLS)
+        assert "certificate verify failed" in strange.message
+
+
+def test_statistics_of_statements_and_an_archive_that_fails(small: Small) -> None:
+    server = small.server
+    assert "statements_total" not in facts(server)
+    server.sql('create schema "Odd one"; create extension pg_stat_statements schema "Odd one"')
+    assert facts(server)["statements_total"] > 0
+    server.sql("create table a (n int); select pg_switch_wal()")
+    wait_until(lambda: facts(server)["archive_failing"] == 1, 10, "a failed archive command")
+    reading = seen(server)
+    assert told(reading)[:2] == (Outcome.DEGRADED, Reason.STATUS)
+    assert reading.message == "the last attempt to archive failed"
+    assert values(reading, "postgres")["archive_failures_total"] >= 1
 
 
 def test_who_may_not_see_everything(pg_server: PgServer) -> None:
