@@ -22,6 +22,11 @@ OWN = (
         "Requests for a probe (/probe) of which none was made: bad_request, unknown_module, busy.",
         ("reason",),
     ),
+    MetricInfo(
+        "sre_probe_target_blocked_total",
+        "counter",
+        "Requests for a probe (/probe) whose target the allow-list did not admit.",
+    ),
 )
 """What the service of /probe tells about itself, on /metrics."""
 

@@ -64,6 +64,7 @@ class _Request:
 class _Counts:
     requests: dict[tuple[str, str], int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_REFUSALS, 0))
+    blocked: int = 0
 
 
 class Blackbox(Collector):
@@ -132,7 +133,9 @@ class Blackbox(Collector):
         """Our own counts, on /metrics."""
         with self._lock:
             requests, refused = dict(self._counts.requests), dict(self._counts.refused)
-        every: tuple[dict[Any, int], ...] = (requests, {(k,): v for k, v in refused.items()})
+        every: tuple[dict[Any, int], ...] = (
+            requests, {(k,): v for k, v in refused.items()}, {(): self._counts.blocked},
+        )  # fmt: skip
         for info, counts in zip(OWN, every, strict=True):
             family = Metric(info.name.removesuffix("_total"), info.help, "counter")
             for key, count in counts.items():
@@ -198,6 +201,7 @@ class Blackbox(Collector):
             key = (request.name, result)
             if key in self._counts.requests:
                 self._counts.requests[key] += 1
+            self._counts.blocked += result == "blocked"
             fresh = (request.name, request.target) not in self._told
             if result == "blocked" and fresh and len(self._told) < _REMEMBERED:
                 self._told.add((request.name, request.target))
