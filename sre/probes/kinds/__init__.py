@@ -21,6 +21,7 @@ KINDS: Kinds[Probe] = Kinds(
         "journey": "sre.probes.kinds.journey:JourneyProbe",
         "kafka": "sre.probes.kinds.kafka:KafkaProbe",
         "memcached": "sre.probes.kinds.memcached:MemcachedProbe",
+        "mongodb": "sre.probes.kinds.mongodb:MongodbProbe",
         "mysql": "sre.probes.kinds.mysql:MysqlProbe",
         "nginx": "sre.probes.kinds.nginx:NginxProbe",
         "postgres": "sre.probes.kinds.postgres:PostgresProbe",
