@@ -67,9 +67,9 @@ class Turn:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     expect: str | None = None
-    expect_bytes: str = ""
+    expect_bytes: str | None = None
     refuse: str | None = None
-    send: str = ""
+    send: str | None = None
     secret: Secret | None = None
     starttls: bool = False
     labels: tuple[Label, ...] = ()
@@ -79,9 +79,10 @@ class Turn:
         _expression("refuse", self.refuse)
         if self.refuse and not self.expect:
             raise ValueError("refuse needs an expect to wait for")
-        if re.search(r"\$\{(env|file|cmd):", self.send):
+        text = self.send or ""
+        if re.search(r"\$\{(env|file|cmd):", text):
             raise ValueError("put the reference into secret, and ${secret} into send")
-        if self.secret and not re.search(r"\$secret\b|\$\{secret\}", self.send):
+        if self.secret and not re.search(r"\$secret\b|\$\{secret\}", text):
             raise ValueError("secret is used nowhere; put ${secret} into send")
         if len(self.labels) > _MOST_LABELS or (self.labels and not self.expect):
             raise ValueError(f"labels need an expect; at most {_MOST_LABELS}")
@@ -193,9 +194,9 @@ def _exchange(turn: Turn) -> Exchange:
     return Exchange(
         expect=re.compile(turn.expect) if turn.expect is not None else None,
         refuse=re.compile(turn.refuse) if turn.refuse is not None else None,
-        expect_bytes=turn.expect_bytes.encode(),
-        send=turn.send,
-        end="" if turn.send.endswith("\n") else "\n",
+        expect_bytes=(turn.expect_bytes or "").encode(),
+        send=turn.send or "",
+        end="" if (turn.send or "").endswith("\n") else "\n",
         secret=revealed(turn.secret),
         starttls=turn.starttls,
         labels=tuple((label.name, label.value) for label in turn.labels),
