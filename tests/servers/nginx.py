@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -52,6 +53,7 @@ class Nginx:
         everyone = [self.process.pid, *self.workers()]
         for pid in everyone:
             os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda one=pid: psutil.Process(one).status() == "stopped", 5, "its halt")
         try:
             yield
         finally:

@@ -233,6 +233,7 @@ def test_a_frozen_haproxy_ends_in_time(tmp_path: Path) -> None:
         ]
         for worker in workers:
             os.kill(worker.pid, signal.SIGSTOP)
+            wait_until(lambda one=worker: one.status() == psutil.STATUS_STOPPED, 5, "its halt")
         for probe in probes:
             began = time.monotonic()
             reading = look(probe, seconds=0.5)

@@ -75,8 +75,12 @@ def test_basic_authentication_and_other_pages(nginx_shop: Nginx) -> None:
 
 
 def test_dropped_and_active_connections_have_limits(tmp_path: Path) -> None:
-    """Eight places, of which nginx needs some itself: the rest of twelve clients is dropped."""
-    server = "server { listen 127.0.0.1:{port}; location / { stub_status; } }"
+    """Eight places, of which nginx needs some itself: the rest of twelve clients is dropped.
+
+    `deferred` hands a client over together with its first bytes: an idle one would be closed in
+    favour of the next, and is not dropped.
+    """
+    server = "server { listen 127.0.0.1:{port} deferred; location / { stub_status; } }"
     with running_nginx(tmp_path, server, events="worker_connections 8;") as nginx:
         with ExitStack() as clients:
             for _ in range(12):
