@@ -6,18 +6,22 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sre.core.clock import Deadline, SystemClock
+from sre.core.config import Problems, read_tree
 from sre.core.errors import UsageError
 from sre.core.secrets import Secret
 from sre.journey.guard import Guard
 from sre.journey.result import Outcome, Reason
 from sre.journey.shop import Shop
+from sre.probes.declare import declare
 from sre.probes.kinds.tcp import Label, TcpProbe, Turn
 from sre.probes.model import ProbeContext, Reading
+from tests.servers.net import wait_until
 from tests.servers.redis import PASSWORD, Redis, running_redis
 from tests.servers.talks import STARTTLS, Step, server_context, talking
 from tests.servers.tls import TlsServers
@@ -214,3 +218,34 @@ def test_one_way_to_talk() -> None:
         TcpProbe("h", 1, tls=True, conversation=(Turn(starttls=True),))
     with pytest.raises(ValueError, match="small letters"):
         Label("Bad Name", "x")
+
+
+def test_what_a_declaration_says_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "sre.yaml"
+    file.write_text(
+        """
+probes:
+  - name: irc
+    kind: tcp
+    host: localhost
+    port: 1
+    conversation:
+      - {expect: 'PING :(\\w+)', send: 'PONG ${1}', labels: [{name: said, value: '${1}'}]}
+      - {send: 'PASS ${secret}', secret: '${env:IRC_WORD}'}
+""",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("IRC_WORD", "gehe1m-wort")
+    problems = Problems()
+    found = declare(read_tree(file), {}, (), problems)
+    problems.raise_if_any()
+    [check] = found.probes
+    script: list[Step] = [
+        ("say", "PING :42\n"), ("hear", "^PONG 42$"), ("hear", "^PASS gehe1m-wort$"),
+    ]  # fmt: skip
+    with talking(script) as server:
+        assert isinstance(check.probe, TcpProbe)
+        reading = look(server.port, conversation=check.probe.conversation)
+        wait_until(lambda: len(server.heard) == 2, 5, "both lines")
+        assert (verdict(reading), server.wrong) == ((Outcome.OK, Reason.NONE), [])
+    assert reading.gauges[0].labels == (("name", "said"), ("value", "42"))
