@@ -61,7 +61,6 @@ class Settings:
     links: Links = field(default_factory=Links)
     journeys: dict[str, Journey] = field(default_factory=dict)
     probes: tuple[Check, ...] = ()
-    modules: Mapping[str, Module] = field(default_factory=dict)
     watching: Watching = field(default_factory=Watching)
     objectives: tuple[Objective, ...] = ()
     loadtests: dict[str, LoadTest] = field(default_factory=dict)
@@ -70,6 +69,11 @@ class Settings:
     keys: Keys = field(default_factory=Keys)
     databases: Mapping[str, Database] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def modules(self) -> Mapping[str, Module]:
+        """Those of /probe."""
+        return self.watching.modules
 
 
 def load_settings(path: Path | str) -> Settings:
@@ -92,8 +96,7 @@ def load_settings(path: Path | str) -> Settings:
     journeys = compile_journeys(root, known, path.parent, problems)
     backups = declare(root, problems)
     watching = declare_watching(root, journeys, backups.databases, problems)
-    probes = watching.probes
-    objectives = _objectives(root.get("objectives"), journeys, probes, problems)
+    objectives = _objectives(root.get("objectives"), journeys, watching.probes, problems)
     loadtests = _loadtests(root.get("loadtests"), journeys, problems)
     problems.raise_if_any()
     if shop is None:
@@ -104,8 +107,7 @@ def load_settings(path: Path | str) -> Settings:
         targets=targets,
         links=links,
         journeys=journeys,
-        probes=probes,
-        modules=watching.modules,
+        probes=watching.probes,
         watching=watching,
         objectives=objectives,
         loadtests=loadtests,

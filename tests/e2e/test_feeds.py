@@ -44,7 +44,7 @@ def test_influxdb_gives_back_what_was_written(influx: Influx) -> None:
     odd = Gauge("sre_probe_odd", 3.5, "Odd.", (("name", 'a, b=c "d" \\'),))
     bad = result("shop, front", Outcome.FAILED, Reason.STATUS, gauges=(odd,))
     feed(influx).send([bad, bad], Deadline.after(10))
-    (series,) = influx.ask("select seconds, up from sre_probe group by probe, outcome, reason")
+    (series,) = influx.ask("select seconds, up from probe_run group by probe, outcome, reason")
     assert series["tags"] == {"probe": "shop, front", "outcome": "failed", "reason": "status"}
     ((at, seconds, up),) = series["values"]
     assert (seconds, up) == (0.125, 0), "and a point that is sent twice is one point"
@@ -138,7 +138,7 @@ def test_probe_serve_feeds_both_and_tells_how_they_do(
         text = text.replace(old, new)
     (tmp_path / "sre.yaml").write_text(text, encoding="utf-8")
     with serving(tmp_path, INFLUX_PASSWORD=influx.password) as url:
-        query = "select count(seconds) from sre_probe where probe = 'front'"
+        query = "select count(seconds) from probe_run where probe = 'front'"
         wait_until(lambda: influx.ask(query)[0]["values"][0][1] >= 2, 20, "points in InfluxDB")
         wait_until(lambda: "sre.probe.up[front]" in zabbix.last(host), 40, "values in Zabbix")
         metrics = requests.get(f"{url}/metrics", timeout=5).text

@@ -29,7 +29,7 @@ _SPECIAL = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ ", "\n": r"\ ", "\r":
 
 @dataclass(frozen=True)
 class InfluxFeed:
-    """Writes each run as a point: `sre_probe`, `sre_probe_step`, and one for each number found.
+    """Writes each run as a point: `probe_run`, `probe_step`, and one for each number found.
 
     Attributes:
         url: where InfluxDB listens, e.g. http://127.0.0.1:8086.
@@ -115,12 +115,12 @@ def lines(result: Result) -> Iterator[str]:
     ended = {"outcome": reading.outcome.value, "reason": reading.reason.value}
     failed = reading.outcome is Outcome.FAILED and not reading.is_prober
     up = {"up": int(reading.outcome.good)} if reading.outcome.good or failed else {}
-    yield _line("sre_probe", {**tags, **ended}, {"seconds": reading.seconds, **up}, at)
+    yield _line("probe_run", {**tags, **ended}, {"seconds": reading.seconds, **up}, at)
     for step in reading.steps if reading.journey else ():
         names = {**tags, "journey": reading.journey or "", "step": step.name}
         how = {"outcome": step.outcome.value, "reason": step.reason.value}
         phases = {f"{phase}_seconds": seconds for phase, seconds in step.phases.items()}
-        yield _line("sre_probe_step", {**names, **how}, {"seconds": step.seconds, **phases}, at)
+        yield _line("probe_step", {**names, **how}, {"seconds": step.seconds, **phases}, at)
     for gauge in reading.gauges:
         if math.isfinite(gauge.value):
             own = {"probe": result.probe, **dict(gauge.labels)}

@@ -127,14 +127,14 @@ def test_line_protocol_escapes_what_must_be_escaped() -> None:
     endless = Gauge("sre_probe_y", float("inf"), "Y.")
     found = list(lines(result(gauges=(gauge, endless))))
     assert found == [
-        "sre_probe,probe=home,kind=http,outcome=ok seconds=0.25,up=1i 1000250000000",
+        "probe_run,probe=home,kind=http,outcome=ok seconds=0.25,up=1i 1000250000000",
         r"sre_probe_x,probe=home,name=a\ b\,c\=d\ e\_ value=2.0 1000250000000",
     ]
 
 
 def test_a_run_without_a_verdict_says_nothing_about_up() -> None:
     assert list(lines(result(Outcome.FAILED, Reason.PROBER))) == [
-        "sre_probe,probe=home,kind=http,outcome=failed,reason=prober seconds=0.25 1000250000000"
+        "probe_run,probe=home,kind=http,outcome=failed,reason=prober seconds=0.25 1000250000000"
     ]
     keys = [key for key, _, _ in values(result(Outcome.REFUSED))]
     assert keys == ["sre.probe.outcome[home]", "sre.probe.reason[home]"]
@@ -145,7 +145,7 @@ def test_steps_of_a_journey_are_points_of_their_own() -> None:
     step = StepResult("pay", Outcome.OK, 0.2, rows=(row,))
     run = Result("c", "journey", Reading(Outcome.OK, 0.25, steps=(step,), journey="c"), 1.0)
     assert list(lines(run))[1] == (
-        "sre_probe_step,probe=c,kind=journey,journey=c,step=pay,outcome=ok "
+        "probe_step,probe=c,kind=journey,journey=c,step=pay,outcome=ok "
         "seconds=0.2,connect_seconds=0.01 1250000000"
     )
 
