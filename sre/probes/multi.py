@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import resource
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -81,6 +82,7 @@ class Loop:
         self._known: dict[Place, Way] = {}
         self._guard: Guard | None = None
         self._attention = False
+        self._thread = 0
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.capacity = max(16, min(_MOST, soft - _SPARE_FILES))
 
@@ -99,18 +101,22 @@ class Loop:
         self._new.append(carried)
 
     def work(self, seconds: float) -> None:
-        """Carry on for so long, or until `wake`."""
+        """Carry on for so long, or until `wake`; something is done in any case."""
+        seconds = max(seconds, 1e-6)
         until = time.monotonic() + seconds
+        self._thread = threading.get_ident()
         self._deliveries()
-        self._once(0.0)
-        while not self._attention and (left := until - time.monotonic()) > 0:
-            self._once(left)
+        left = seconds
+        while left > 0:
+            self._once(0.0 if self._attention else left)
+            left = 0.0 if self._attention else until - time.monotonic()
         self._attention = False
 
     def wake(self) -> None:
         """Let `work` return, from any thread."""
         self._attention = True
-        self._transfers.wake()
+        if threading.get_ident() != self._thread:  # in its own, it looks before it sleeps
+            self._transfers.wake()
 
     def close(self) -> None:
         """Cancel what runs and close all connections."""

@@ -7,7 +7,6 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -50,24 +49,28 @@ class Transfers:
         """End a transfer that is under way."""
         self._multi.remove_handle(handle)
 
-    def wait(self, seconds: float) -> Iterator[Ended]:
+    def wait(self, seconds: float) -> list[Ended]:
         """Sleep until something is ready, at most so long, and see to it; what has ended.
 
         Sockets are all served before any end is told: libcurl takes its times as it serves them.
-        Ends are asked for after every call into libcurl, so none is slept over.
+        Ends are asked for after every call into libcurl, before any sleep.
         """
+        action, now = self._multi.socket_action, time.monotonic()
+        if self._timer is not None and self._timer <= now:
+            self._timer = None
+            action(pycurl.SOCKET_TIMEOUT, 0)
+            ended = self._ended()
+            if ended:
+                return ended
         if self._timer is not None:
-            seconds = min(seconds, self._timer - time.monotonic())
-        action = self._multi.socket_action
-        for descriptor, events in self._poller.poll(max(0.0, seconds), _MANY):
+            seconds = min(seconds, self._timer - now)
+        ready = self._poller.poll(max(0.0, seconds), _MANY)
+        for descriptor, events in ready:
             if descriptor == self._waker:
                 os.read(descriptor, 4096)
             else:
                 action(descriptor, _READY[events & 31])
-        if self._timer is not None and self._timer <= time.monotonic():
-            self._timer = None
-            action(pycurl.SOCKET_TIMEOUT, 0)
-        return self._ended()
+        return self._ended() if ready else []
 
     def wake(self) -> None:
         """End the sleep of `wait`, from any thread, also when it is over."""
@@ -85,16 +88,15 @@ class Transfers:
         os.close(self._waker)
         os.close(self._bell)
 
-    def _ended(self) -> Iterator[Ended]:
-        left = 1
+    def _ended(self) -> list[Ended]:
+        ended, left = list[Ended](), 1
         while left:
             left, good, bad = self._multi.info_read()
-            for handle in good:
-                self._multi.remove_handle(handle)
-                yield handle, None
-            for handle, code, text in bad:
-                self._multi.remove_handle(handle)
-                yield handle, (code, str(text))
+            ended += [(handle, None) for handle in good]
+            ended += [(handle, (code, str(text))) for handle, code, text in bad]
+        for handle, _ in ended:
+            self._multi.remove_handle(handle)
+        return ended
 
     def _on_socket(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
         if what == pycurl.POLL_REMOVE:
