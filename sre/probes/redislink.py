@@ -167,7 +167,8 @@ def _refusal(error: Exception) -> Refusal:
 
 
 def _words(refusal: Refusal) -> str:
+    """What to do. The server's own text is not shown: it may repeat what it was sent."""
     for sign, cure in _CURES:
         if sign in refusal.text:
             return cure
-    return f"refused: {refusal.text[:200]}"
+    return f"the login was refused ({refusal.code})"

@@ -18,7 +18,7 @@ from sre.journey.result import Outcome, Reason
 from sre.probes.kinds.redis import RedisLimits, RedisProbe
 from tests.servers.examples import run_example, serve_example
 from tests.servers.looks import look, sample, values
-from tests.servers.net import wait_until
+from tests.servers.net import free_port, wait_until
 from tests.servers.redis import PASSWORD, Redis, RedisFamily, running_redis
 from tests.servers.tls import TlsServers
 
@@ -238,6 +238,32 @@ def test_a_server_that_is_loading_says_how_far_it_is(tmp_path: Path) -> None:
         thread.join(10)
     assert told(reading)[:2] == (Outcome.FAILED, Reason.STATUS)
     assert "loading its data set" in reading.message
+
+
+def test_a_cluster_without_all_its_slots_is_down(tmp_path: Path) -> None:
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with running_redis(tmp_path / "c", *options, password=None) as node:
+        reading = look("redis", port=node.port)
+        assert told(reading)[:2] == (Outcome.FAILED, Reason.STATUS)
+        assert reading.message == "the cluster is down: 0 of 16384 hash slots have a node"
+        node.tell("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        reading = wait_until(
+            lambda: (r := look("redis", port=node.port)).outcome is Outcome.OK and r,
+            10,
+            "a cluster",
+        )
+        found = values(reading, "redis")
+        assert (found["cluster_ok"], found["slots_assigned"], found["cluster_nodes"]) == (
+            1, 16384, 1,
+        )  # fmt: skip
+
+
+def test_a_server_without_auth_repeats_no_password(tmp_path: Path) -> None:
+    renamed = ("--rename-command", "AUTH", "")
+    with running_redis(tmp_path / "m", *renamed, password=None) as server:
+        reading = look("redis", port=server.port, **GOOD)
+        assert told(reading)[:2] == (Outcome.FAILED, Reason.STATUS)
+        assert "geheim" not in reading.message
 
 
 def test_tls_with_a_certificate_of_our_own(tls_servers: TlsServers, tmp_path: Path) -> None:
