@@ -30,6 +30,9 @@ _CHUNK = 256 * 2**10
 _WATCHED = 600.0
 """Seconds for which a renamed file that is read to its end is looked at for more."""
 
+_MAX_WATCHED = 8
+"""How many renamed files are looked at; only the newest of them is still written to."""
+
 _Link = tuple[LogFile, Place | None, int, bool]
 """A file to read, its place if it is known, where to begin, and whether inside a torn line."""
 
@@ -81,7 +84,7 @@ class Follower:
                 self.gaps += 1
                 continue
             newest = number == len(chain) or not any(later.size for later, *_ in chain[number:])
-            if newest or self._may_grow(one, reached):
+            if newest or self._may_grow(one, reached, len(chain) - number):
                 kept.append(reached)
         self.places = tuple(kept) or self.places
 
@@ -123,11 +126,12 @@ class Follower:
             return one.modified > self.places[-1].modified
         return not last.current and one.order > last.order
 
-    def _may_grow(self, one: LogFile, place: Place) -> bool:
+    def _may_grow(self, one: LogFile, place: Place, later: int) -> bool:
         """Whether a file that is not the newest has to be looked at again."""
         if not place.whole and self._left <= 0:
             return True
-        return not one.packed and self._now - place.modified / 1e9 < _WATCHED
+        recent = self._now - place.modified / 1e9 < _WATCHED
+        return not one.packed and recent and later <= _MAX_WATCHED
 
     def _read(
         self, one: LogFile, file: IO[bytes], offset: int, *, torn: bool
