@@ -137,7 +137,7 @@ def _field(
             stop = high
         if not low <= start <= stop <= high or step == "0" or (begin == "*" and end):
             raise ValueError(
-                f"{part!r} is no {what}; {low} to {high}, a range upwards, steps above 0"
+                f"{part!r} is no {what}; write {low} to {high}, ranges upwards, steps above 0"
             )
         found.update(range(start, stop + 1, int(step or 1)))
     return found

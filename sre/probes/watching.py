@@ -60,10 +60,14 @@ class WatchOptions:
 
 
 def _check_address(text: str) -> None:
-    parse_entry(text)
     host, _, port = text.rpartition(":")
-    if port == "*" or "*" in host or "/" in host:
-        raise ValueError(f"gate: {text!r} must be one address; write HOST:PORT, such as 1.1.1.1:53")
+    try:
+        parse_entry(text)
+        one = port != "*" and "*" not in host and "/" not in host
+    except ValueError:
+        one = False
+    if not one:
+        raise ValueError(f"gate: {text!r} is not one address; write HOST:PORT, such as 1.1.1.1:53")
 
 
 @dataclass(frozen=True)
