@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
+from statistics import median
 from typing import Any
 
 import pytest
 import requests
 
-from tests.e2e.test_blackbox import compare, far, is_duration
+from tests.e2e.test_blackbox import NEAR, PATIENCE, ROUNDS, compare, is_duration
 from tests.servers.blackbox import Peers, Samples, _their, serving
 from tests.servers.dns import DnsServer
 from tests.servers.net import free_port, wait_until
@@ -226,10 +228,31 @@ def place(both: Peers, target: str) -> str:
     return target.format(**ports, **both.places)
 
 
+def apart(both: Peers, module: str, target: str) -> dict[object, tuple[float, float]]:
+    """Times that differ: by their medians and, as a busy machine moves those, by the best too."""
+    times: dict[object, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    found: dict[object, tuple[float, float]] = {}
+    for _ in range(PATIENCE):
+        for _ in range(ROUNDS):
+            theirs, ours = both.both(module, target)
+            compare(theirs, ours)
+            for key in filter(lambda key: is_duration(key[0]), theirs):
+                times[key][0].append(theirs[key])
+                times[key][1].append(ours[key])
+        found = {
+            key: (median(their), median(our))
+            for key, (their, our) in times.items()
+            if abs(median(their) - median(our)) > NEAR and abs(min(their) - min(our)) > NEAR
+        }
+        if not found:
+            break
+    return found
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_it_tells_the_same(both: Peers, case: str) -> None:
     module, target = CASES[case]
-    assert far(both, module, place(both, target)) == {}
+    assert apart(both, module, place(both, target)) == {}
 
 
 @pytest.mark.parametrize("module", RULES)
