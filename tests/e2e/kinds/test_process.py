@@ -47,7 +47,12 @@ def mark() -> str:
 @contextmanager
 def worker(mark: str, home: Path, program: str = "import time; time.sleep(60)") -> Iterator[int]:
     with child([sys.executable, "-c", program, mark], home=home) as process:
-        there = lambda: mark in psutil.Process(process.pid).cmdline()  # noqa: E731
+
+        def there() -> bool:
+            """Itself, and not the program that becomes it and shows nothing in between."""
+            words = psutil.Process(process.pid).cmdline()
+            return mark in words and words[0] == sys.executable
+
         wait_until(there, 10, "the worker")
         yield process.pid
 
