@@ -71,7 +71,11 @@ def main() -> None:
 def _why(error: Exception) -> str:
     """The error's first line, and the last one that the browser itself complained in."""
     lines = str(error).splitlines() or [""]
-    said = [line.partition("[err]")[2] for line in lines if "[err]" in line and "ERROR" in line]
+    said = [
+        line.partition("[err]")[2]
+        for line in lines
+        if "[err]" in line and ("FATAL" in line or "No usable sandbox" in line)
+    ] or [line.partition("[err]")[2] for line in lines if "[err]" in line and "ERROR" in line]
     return ": ".join([type(error).__name__, lines[0][:200], *(one.strip() for one in said[-1:])])
 
 

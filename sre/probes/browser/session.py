@@ -96,7 +96,7 @@ def look(
                 _listen(child, lines, told, until, cancelled, wants_picture)
             finally:
                 _end(child)
-        if told.stage in ("", "starting") and not told.why:
+        if told.stage == "" and not told.why and (child.returncode or 0) > 0:
             told.why = _last_line(home / "log")
     return told
 

@@ -81,6 +81,8 @@ class BrowserProbe:
         screenshots: folder for pictures of failures; default `screenshots` in the state folder.
         keep: pictures of one page to keep, 0 takes none.
         executable: Chromium's path or name, if it is not found by itself.
+        sandbox: false only where a container is the sandbox and Chromium can make none in it; for
+            root there never is one.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -99,6 +101,7 @@ class BrowserProbe:
     screenshots: str | None = None
     keep: int = 20
     executable: str | None = None
+    sandbox: bool = True
 
     def __post_init__(self) -> None:
         check_url(self.url)
@@ -199,7 +202,7 @@ class BrowserProbe:
             "headers": headers,
             "agent": agent,
             "executable": browser,
-            "sandbox": os.geteuid() != 0,
+            "sandbox": self.sandbox and os.geteuid() != 0,
             "idle": self.wait == "idle",
             "selector": None if self.wait in ("load", "idle") else self.wait,
             "settle": float(self.settle),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -83,7 +84,10 @@ def readings(
 ) -> Iterator[dict[str, Reading]]:
     """All the pages, two at a time: a browser takes a second to start."""
     shots = tmp_path_factory.mktemp("shots")
-    with Canary() as canary, Canary() as other:
+    with Canary() as canary, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        udp.settimeout(0)
+        datagrams = f"127.0.0.1:{udp.getsockname()[1]}"
         away = f"http://127.0.0.1:{canary.port}"
         pages.extra["/tries"] = f"""{GOOD}<link rel=preconnect href='{away}'>
             <link rel=dns-prefetch href='//example.com'><img src='{away}/pixel.png'>
@@ -91,8 +95,10 @@ def readings(
             <img src='/to?{away}/redirected'><script>
             new WebSocket('ws://127.0.0.1:{canary.port}/'); fetch('{away}/x').catch(() => 0);
             navigator.sendBeacon('{away}/beacon', 'x');
-            new RTCPeerConnection({{iceServers: [{{urls: 'stun:127.0.0.1:{other.port}'}}]}})
-              .createDataChannel('x');
+            const call = new RTCPeerConnection({{iceServers: [{{urls: 'stun:{datagrams}'}}]}});
+            call.createDataChannel('x');
+            call.createOffer().then(offer => call.setLocalDescription(offer));
+            try {{ new WebTransport('https://{datagrams}/').ready.catch(() => 0) }} catch (e) {{}}
             </script>"""
         plain = {
             name: {}
@@ -102,13 +108,12 @@ def readings(
             **plain,
             "late": {"url": "/late?wait=0.3"},
             "away": {"url": f"/to?{away}/"},
-            "never": {"seconds": 5.0},
-            "loop-later": {"seconds": 5.0, "settle": 0.5},
+            "never": {"seconds": 8.0},
+            "loop-later": {"seconds": 8.0, "settle": 0.5},
             "lazy": {"wait": "#products", "viewport": "phone"},
             "self-signed": {"url": f"https://localhost:{tls_servers.good}/"},
             "unverified": {"url": f"https://localhost:{tls_servers.good}/", "verify": False},
             "dead": {"url": f"http://127.0.0.1:{free_port()}/"},
-            "refused": {"url": "/private"},
         }
         allow = (f"127.0.0.1:{pages.port}", f"localhost:{tls_servers.good}")
 
@@ -123,7 +128,9 @@ def readings(
         with ThreadPoolExecutor(2) as pool:
             found = dict(zip(cases, pool.map(look, cases), strict=True))
         time.sleep(0.1)
-        assert (canary.connections, other.connections) == (0, 0), "something slipped out"
+        assert canary.connections == 0, "something slipped out"
+        with pytest.raises(BlockingIOError):
+            udp.recv(1)
     yield found
     found.clear()
 
@@ -147,17 +154,17 @@ def test_a_good_page(readings: dict[str, Reading]) -> None:
 def test_times_are_those_of_the_server(readings: dict[str, Reading]) -> None:
     reading = readings["late"]
     found = numbers(reading)
-    assert 0.3 <= found["time_to_first_byte_seconds"] < 1.0
-    assert 0.3 <= reading.steps[0].phases["processing"] < 1.0
-    assert 0.7 <= found["largest_contentful_paint_seconds"] < 2.0
+    assert 0.3 <= found["time_to_first_byte_seconds"] < 3.0
+    assert 0.3 <= reading.steps[0].phases["processing"] < 3.0
+    assert 0.7 <= found["largest_contentful_paint_seconds"] < 5.0
     assert found["load_seconds"] >= 0.7
     assert found["transfer_bytes"] == pytest.approx(len(PICTURE) + len(GOOD), abs=1500)
 
 
 def test_shifts_and_long_tasks(readings: dict[str, Reading]) -> None:
     assert 0.1 < numbers(readings["moves"])["cumulative_layout_shift"] < 1
-    assert 0.15 < numbers(readings["moves"])["blocking_seconds"] < 0.6
-    assert numbers(readings["good"])["blocking_seconds"] < 0.15
+    assert 0.15 < numbers(readings["moves"])["blocking_seconds"] < 2.0
+    assert numbers(readings["good"])["blocking_seconds"] < 0.5
 
 
 def test_errors_are_counted(readings: dict[str, Reading]) -> None:
@@ -172,6 +179,7 @@ def test_what_is_not_allowed_is_counted_and_not_contacted(readings: dict[str, Re
     reading = readings["tries"]
     assert verdict(reading) == ("ok", "")
     assert numbers(reading)["requests_blocked"] >= 5
+    assert numbers(reading)["script_errors"] == 0, "all of the page's tricks were tried"
     assert numbers(reading)["requests_failed"] == 0
     assert verdict(readings["away"]) == ("blocked", "")
     assert "allow-list" in readings["away"].message
@@ -185,7 +193,6 @@ def test_what_is_not_allowed_is_counted_and_not_contacted(readings: dict[str, Re
         ("unverified", ("ok", ""), ""),
         ("file", ("failed", "body"), "no page"),
         ("status/503", ("failed", "status"), "503"),
-        ("refused", ("failed", "status"), "401"),
         ("self-signed", ("failed", "tls"), "ERR_CERT"),
         ("dead", ("failed", "connect"), "refused"),
         ("never", ("failed", "timeout"), "still loading"),
@@ -209,7 +216,7 @@ def test_what_a_hostile_page_did_to_its_globals_does_not_matter(
 
 def test_a_wait_is_measured(readings: dict[str, Reading]) -> None:
     found = numbers(readings["lazy"])
-    assert 0.3 <= found["ready_seconds"] < 2
+    assert 0.3 <= found["ready_seconds"] < 5
     assert readings["lazy"].seconds == pytest.approx(found["ready_seconds"])
 
 
@@ -275,11 +282,11 @@ def running(pages: Pages, seconds: float) -> tuple[ThreadPoolExecutor, Any, list
 def test_a_browser_that_is_stopped_ends_with_everything_in_time(pages: Pages) -> None:
     before = {one.pid for one in family()}
     began = time.monotonic()
-    pool, future, started = running(pages, 6.0)
+    pool, future, started = running(pages, 8.0)
     for one in started:
         one.send_signal(signal.SIGSTOP)
-    reading = future.result(10)
-    assert time.monotonic() - began < 6.6
+    reading = future.result(12)
+    assert time.monotonic() - began < 8.6
     assert verdict(reading) == ("failed", "timeout")
     wait_until(lambda: ended(before), 3, "the end of all processes")
     pool.shutdown()
