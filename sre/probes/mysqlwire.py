@@ -109,7 +109,7 @@ def opened(attempt: Attempt, place: Place, kind: str) -> Iterator[MySession]:
         import pymysql.connections  # noqa: PLC0415  only who asks MySQL needs the driver
     with closing(_socket(attempt, place)) as raw:
         connection: Any = pymysql.connections.Connection(
-            host=place.host, user=place.user, password=place.password.encode(),  # type: ignore[arg-type]
+            host=place.host, user=place.user, password=place.password.encode(),
             database=place.database, charset="utf8mb4", autocommit=True, defer_connect=True,
             program_name="sre", **_tls(place),
         )  # fmt: skip

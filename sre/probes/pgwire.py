@@ -28,6 +28,7 @@ _SHORTEST_SECRET = 6
 _DENIED = ("42501", "0A000", "42883", "42P01", "42704", "42703")
 """Not allowed, or unknown to this server: privilege, feature, function, table, object, column."""
 _GIVEN_UP = ("57014", "55P03")
+_STRANGE = ("invalid response", "error response during SSL", "expected authentication request")
 _BROKEN = ("server closed the connection", "could not receive data", "could not send data")
 
 _SEVERITY = re.compile(r"^[^:]{1,16}:  ")
@@ -196,6 +197,8 @@ def _refused(said: str, stage: str) -> Trouble:
     line = said.strip().splitlines()[0] if said.strip() else "no reason given"
     _, found, rest = line.partition(" failed: ")
     line = redactor.mask(_SEVERITY.sub("", rest if found else line))
+    if any(words in line for words in _STRANGE):
+        return Trouble(Reason.PROTOCOL, "it does not speak PostgreSQL")
     if any(words in line for words in _BROKEN):
         return Trouble(Reason.PROTOCOL, line)
     if stage == "connect":
