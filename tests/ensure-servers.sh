@@ -17,6 +17,7 @@ has() {
     php-cli) command -v php ;;
     php-pgsql) php -m | grep -qx pgsql ;;
     influxdb) command -v influxd ;;
+    exim4-daemon-light) command -v exim4 || [ -x /usr/sbin/exim4 ] ;;
     *) command -v "$1" ;;
   esac >/dev/null
 }
@@ -24,7 +25,7 @@ has() {
 packages=(
   postgresql prometheus chromium age zstd openssl curl prometheus-blackbox-exporter
   mariadb-server redis-server memcached rabbitmq-server haproxy nginx-light
-  nagios4-core zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql influxdb
+  exim4-daemon-light nagios4-core zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql influxdb
 )
 
 missing() {
