@@ -32,6 +32,8 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 MODULES: dict[str, dict[str, Any]] = {
     "plain": {},
+    "brief": {},
+    "brief_matches": {"fail_if_body_matches_regexp": ["hel+o"]},
     "post": {"method": "POST", "headers": {"Content-Type": "text/plain"}, "body": "a body"},
     "head": {"method": "HEAD"},
     "stay": {"follow_redirects": False, "valid_status_codes": [302]},
@@ -243,12 +245,16 @@ def _modules(ca_file: str, prober: str = "http") -> dict[str, Any]:
     text = json.dumps(MODULES).replace('"CA"', json.dumps(ca_file))
     common = {"preferred_ip_protocol": "ip4"}
     made = {
-        name: {"prober": prober, "timeout": "700ms", prober: common | options}
+        name: {
+            "prober": prober,
+            "timeout": "700ms" if name.startswith("brief") else "10s",
+            prober: common | options,
+        }
         for name, options in json.loads(text).items()
     }
-    made["grpc"] = {"prober": "grpc", "timeout": "700ms", "grpc": common}
+    made["grpc"] = {"prober": "grpc", "timeout": "10s", "grpc": common}
     secure = {"tls": True, "tls_config": {"insecure_skip_verify": True}}
-    made["grpc_tls"] = {"prober": "grpc", "timeout": "700ms", "grpc": common | secure}
+    made["grpc_tls"] = {"prober": "grpc", "timeout": "10s", "grpc": common | secure}
     return {"modules": made}
 
 
