@@ -137,17 +137,19 @@ def test_no_bad_file_of_any_kind_ends_the_watch(hostile: Hostile, tmp_path) -> N
 
 
 def test_a_restart_refills_no_budget(hostile: Hostile, tmp_path) -> None:
-    declare(
-        tmp_path, hostile.url, "journeys:", "  buy:", "    side_effects: order",
-        "    budget: 2/h", "    steps: [{name: order, post: /echo}]",
-        "probes: [{name: often, kind: journey, journey: buy, every: 1s}]",
-    )  # fmt: skip
-    text = (tmp_path / "sre.yaml").read_text(encoding="utf-8")
-    text = text.replace("name: test,", "name: test, environment: staging,")
-    (tmp_path / "sre.yaml").write_text(text, encoding="utf-8")
-    for _ in range(2):
-        with serving(tmp_path) as service:
-            skipped = 'sre_probe_schedule_skipped_total{probe="often",reason="budget"}'
+    skipped = 'sre_probe_schedule_skipped_total{probe="often",reason="budget"}'
+    for life in ("first", "second"):
+        home = tmp_path / life
+        home.mkdir()
+        declare(
+            home, hostile.url, "journeys:", "  buy:", "    side_effects: order",
+            "    budget: 2/h", "    steps: [{name: order, post: /echo}]",
+            "probes: [{name: often, kind: journey, journey: buy, every: 1s}]",
+        )  # fmt: skip
+        text = (home / "sre.yaml").read_text(encoding="utf-8")
+        text = text.replace("name: test,", "name: test, environment: staging,")
+        (home / "sre.yaml").write_text(text, encoding="utf-8")
+        with serving(home, SRE_STATE=str(tmp_path / "state")) as service:
             wait_until(lambda: (service.value(skipped) or 0) >= 1, 20, "a skip")  # noqa: B023
     assert hostile.paths().count("/echo") == 2
 
