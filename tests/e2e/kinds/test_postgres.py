@@ -28,7 +28,6 @@ from sre.probes.pgwire import places
 from tests.servers.certificates import issue
 from tests.servers.examples import run_example, serve_example
 from tests.servers.glance import glance, looking
-from tests.servers.hostile import Hostile
 from tests.servers.looks import values
 from tests.servers.net import wait_until
 from tests.servers.postgresql import PgPair, PgServer, running_postgres
@@ -409,11 +408,20 @@ def test_several_hosts_and_a_socket(pg_pair: PgPair) -> None:
     assert glance("postgres", dsn=local).outcome is Outcome.OK
 
 
-def test_someone_else_at_that_port(hostile: Hostile) -> None:
-    dsn = Secret.literal(f"host=127.0.0.1 port={hostile.port} user=u dbname=d")
-    reading = glance("postgres", seconds=2, dsn=dsn)
-    assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.PROTOCOL)
-    assert reading.message.isprintable()
+def test_someone_else_at_that_port() -> None:
+    import socketserver
+
+    class Greeting(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"\xff\x00SSH-2.0-OpenSSH_9.2\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        dsn = Secret.literal(f"host=127.0.0.1 port={server.server_address[1]} user=u dbname=d")
+        reading = glance("postgres", seconds=5, dsn=dsn)
+        assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.PROTOCOL)
+        assert reading.message.isprintable()
+        server.shutdown()
 
 
 def test_dsns_that_name_no_place() -> None:
