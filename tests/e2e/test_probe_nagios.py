@@ -70,12 +70,22 @@ def test_nagios_shows_what_the_probes_found(home: Path, tmp_path: Path) -> None:
         call = [sys.executable, "-m", "sre", "probe", "nagios", name]
         return shlex.join([*call, "--config", str(home / "sre.yaml")])
 
+    example = (ROOT / "examples" / "nagios.cfg").read_text(encoding="utf-8")
+    for old, new in {
+        "/usr/local/bin/sre": f"{sys.executable} -m sre",
+        "/etc/sre/sre.yaml": str(home / "sre.yaml"),
+        "check_sre!home": "check_sre!good",
+    }.items():
+        assert old in example
+        example = example.replace(old, new)
     names = ("good", "slow", "broken", "browse", "outside", "machine")
     with running_nagios(
-        tmp_path, {name: line(name) for name in names}, env={"PYTHONPATH": str(ROOT)}
-    ) as nagios:
-        wait_until(lambda: len(nagios.services()) == len(names), 40, "all six checks")
+        tmp_path, {name: line(name) for name in names}, more=example,
+        env={"PYTHONPATH": str(ROOT)},
+    ) as nagios:  # fmt: skip
+        wait_until(lambda: len(nagios.services()) == len(names) + 1, 50, "all seven checks")
         found = nagios.services()
+    assert found.pop("Shop: home page")["plugin_output"].startswith("GOOD OK - ")
     states = {name: one["current_state"] for name, one in found.items()}
     assert states == {"good": "0", "slow": "1", "broken": "2", "browse": "0", "outside": "3",
                       "machine": "0"}  # fmt: skip

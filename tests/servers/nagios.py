@@ -68,6 +68,16 @@ define command {
   command_name quiet
   command_line /bin/true
 }
+define service {
+  name generic-service
+  register 0
+  max_check_attempts 1
+  check_interval 3600
+  retry_interval 3600
+  check_period always
+  contacts nobody
+  notification_period always
+}
 define host {
   host_name shop
   address 127.0.0.1
@@ -89,12 +99,7 @@ define service {{
   host_name shop
   service_description {name}
   check_command {name}
-  max_check_attempts 1
-  check_interval 3600
-  retry_interval 3600
-  check_period always
-  contacts nobody
-  notification_period always
+  use generic-service
 }}
 """
 
@@ -118,15 +123,23 @@ class Nagios:
 
 @contextlib.contextmanager
 def running_nagios(
-    home: Path, commands: Mapping[str, str], *, limit: int = 60, env: Mapping[str, str]
+    home: Path,
+    commands: Mapping[str, str],
+    *,
+    more: str = "",
+    limit: int = 60,
+    env: Mapping[str, str],
 ) -> Iterator[Nagios]:
-    """Nagios in the foreground with a service for each command line, each run once at once."""
+    """Nagios in the foreground with a service for each command line, each run once at once.
+
+    `more`: further objects.
+    """
     nagios = program("nagios4", "nagios")
     for folder in ("rw", "tmp", "results"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     words = {"home": home, "user": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
     (home / "nagios.cfg").write_text(_MAIN.format(**words, limit=limit), encoding="utf-8")
     services = (_SERVICE.format(name=name, line=line) for name, line in commands.items())
-    (home / "objects.cfg").write_text(_OBJECTS + "".join(services), encoding="utf-8")
+    (home / "objects.cfg").write_text(_OBJECTS + more + "".join(services), encoding="utf-8")
     with child([nagios, str(home / "nagios.cfg")], home=home, env=env):
         yield Nagios(home)

@@ -41,11 +41,13 @@ class Told:
         stage: the last one: `` (nothing yet), `starting`, `loading`, `done`, `lost`.
         why: of `lost`.
         starting: seconds from the driver's start to the browser being ready.
+        ready_at: when that was, on the monotonic clock.
     """
 
     stage: str = ""
     why: str = ""
     starting: float | None = None
+    ready_at: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     picture: bytes | None = None
 
@@ -136,7 +138,7 @@ def _heard(
         return True  # the picture failed; the facts are there
     told.stage = stage
     if stage == "loading":
-        told.starting = word["started"]
+        told.starting, told.ready_at = word["started"], time.monotonic()
     elif stage == "lost":
         told.why = word["why"]
         return True

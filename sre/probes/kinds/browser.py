@@ -6,6 +6,7 @@ import base64
 import importlib
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from sre.probes.dial import Attempt, Trouble, admitted
 from sre.probes.drivers import needs
 from sre.probes.facts import Facts
 from sre.probes.marked import Marked, check_url, marked
-from sre.probes.model import GOOD, ProbeContext, Reading
+from sre.probes.model import ProbeContext, Reading
 
 __all__ = ["BrowserProbe", "Viewport"]
 
@@ -174,10 +175,10 @@ class BrowserProbe:
         if told.picture is not None:
             message += self._kept(target, told.picture, attempt.context.clock.wall())
         outcome, reason = verdict.outcome, verdict.reason
-        seconds = found.get("ready", found.get("load", 0.0)) + (resolve or 0.0)
-        if outcome not in GOOD or seconds == 0.0:
-            spent = attempt.context.clock.now() - attempt.begun
-            seconds = max(0.0, spent - (told.starting or 0.0))
+        seconds = found.get("ready", found.get("load"))
+        if seconds is None:  # it never loaded: all the time that it had
+            seconds = time.monotonic() - (told.ready_at or attempt.begun)
+        seconds += resolve or 0.0
         status = told.facts.get("status") or None
         row = Row("page", outcome, seconds, reason=reason, status=status, phases=parts,
                   message=message)  # fmt: skip
