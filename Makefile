@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-long lint format bench-startup servers clean
+.PHONY: help demo test test-long lint format bench-startup bench-probe servers clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -35,6 +35,12 @@ format: .venv/.installed-lint ## put the code into its format
 
 bench-startup: .venv/.installed-all ## CPU of `sre --help` beside `import click`
 	$(BIN)/python benchmarks/bench_startup.py
+
+bench-probe: .venv/.installed-all ## CPU and truth of HTTP probes beside blackbox_exporter
+	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive apt-get \
+	  install -y -qq --no-install-recommends prometheus-blackbox-exporter nginx-light wrk gcc \
+	  libc6-dev openssl >/dev/null 2>&1 || true
+	$(BIN)/python benchmarks/bench_probe.py
 
 servers: ## the real servers and programs that tests start
 	@tests/ensure-servers.sh

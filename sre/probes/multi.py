@@ -201,7 +201,9 @@ class Loop:
         way = self._known.get(place)
         if way is None and not guard.asks(place[0], place[1]):
             admission = guard.admit(place[0], place[1], None, place[2])
-            way = self._known[place] = Way(replace(admission, seconds=None))
+            if admission.seconds is not None:
+                return Way(admission)
+            way = self._known[place] = Way(admission)
         if way is None:
             fresh = self._names.fresh(guard, place, now)
             way = Way(fresh) if fresh is not None else None
