@@ -88,8 +88,6 @@ def load_settings(path: Path | str) -> Settings:
     root = resolve(read_tree(path, beside=problems.found), keep=_TEMPLATES)
     _sections(root, problems)
     shop = _one(Shop, root.get("shop"), "shop", problems)
-    if root.get("shop") is None:
-        problems.add(root, "shop", "the section is missing; add shop: {name: …, base_url: …}")
     targets = _targets(root.get("targets"), problems)
     links = _one(Links, root.get("links"), "links", problems) or Links()
     known = shop or Shop("unknown", "http://shop.invalid", "staging")  # to find the other problems
@@ -132,6 +130,8 @@ def _sections(root: Node, problems: Problems) -> None:
     for key in ("journeys", "fragments", "loadtests"):
         _must_be(root.get(key), "mapping", key, problems)
     _must_be(root.get("objectives"), "sequence", "objectives", problems)
+    if root.get("shop") is None:
+        problems.add(root, "shop", "the section is missing; add shop: {name: …, base_url: …}")
 
 
 def _known_sections(root: Node, problems: Problems) -> None:

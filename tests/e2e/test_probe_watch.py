@@ -150,7 +150,7 @@ def test_a_restart_refills_no_budget(hostile: Hostile, tmp_path) -> None:
         text = text.replace("name: test,", "name: test, environment: staging,")
         (home / "sre.yaml").write_text(text, encoding="utf-8")
         with serving(home, SRE_STATE=str(tmp_path / "state")) as service:
-            wait_until(lambda: (service.value(skipped) or 0) >= 1, 20, "a skip")  # noqa: B023
+            wait_until(lambda: (service.value(skipped) or 0) >= 1, 20, "a skip")
     assert hostile.paths().count("/echo") == 2
 
 

@@ -150,6 +150,32 @@ def test_promtool_has_nothing_to_say() -> None:
     assert (told.returncode, told.stdout + told.stderr) == (0, "")
 
 
+def test_what_is_about_the_last_run_goes_stale_and_counters_stay() -> None:
+    """Also while a run hangs: nothing ends, and the scrapes go on."""
+    record, clock = Record(), FakeClock(1_795_000_000.0)
+    record.adopt(declared(CHECKS))
+    exposition = Exposition(record, clock)
+    gauges = (Gauge("sre_probe_made_ratio", 0.5, "A ratio."),)
+    for name in NAMES:
+        happen(record, clock, (name, Outcome.OK, Reason.NONE, 0.1, {"connect": 0.1}, gauges))
+        happen(record, clock, ("lag", name, 0.1))
+    fresh = samples(exposition.text().decode())
+    clock.advance(3 * 60 + 5 + 0.001)
+    stale = samples(exposition.text().decode())
+    gone = {name for name in fresh if fresh[name][2] and not stale.get(name, ("", "", {}))[2]}
+    assert gone == {
+        "sre_probe_up",
+        "sre_probe_schedule_lag_seconds",
+        "sre_probe_phase_seconds",
+        "sre_probe_step_phase_seconds",
+        "sre_probe_made_ratio",
+    }
+    clock.advance(1e6)
+    assert samples(exposition.text().decode()).keys() == stale.keys()
+    happen(record, clock, ("a", Outcome.OK, Reason.NONE, 0.1, {"connect": 0.1}, gauges))
+    assert b'sre_probe_made_ratio{probe="a"} 0.5' in exposition.text()
+
+
 def test_a_probe_that_leaves_and_comes_back_begins_at_0() -> None:
     record, clock = Record(), FakeClock()
     exposition = Exposition(record, clock)

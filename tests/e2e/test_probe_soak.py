@@ -1,0 +1,29 @@
+"""Do many probes stay on time for minutes? (benchmarks/soak_probes.py, smaller)"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+SOAK = Path(__file__).parents[2] / "benchmarks" / "soak_probes.py"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+def test_two_thousand_targets_for_two_minutes() -> None:
+    found = importlib.util.spec_from_file_location("soak_probes", SOAK)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    seen = module.soak(2000, 20.0, 120.0)
+    assert seen["never_asked"] == seen["skipped"] == seen["failed"] == 0
+    assert seen["starts"] >= 2000 * 5
+    assert 70 <= seen["starts_per_s_median"] <= 130
+    assert seen["starts_per_s_max"] <= 200
+    assert seen["drift_ms_p50"] < 20
+    assert seen["drift_ms_max"] < 1000, "late, perhaps, on a busy machine; not later each round"
+    assert seen["lag_ms_p50"] < 50
+    assert seen["rss_mib_max"] < 250
