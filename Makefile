@@ -37,9 +37,7 @@ bench-startup: .venv/.installed-all ## CPU of `sre --help` beside `import click`
 	$(BIN)/python benchmarks/bench_startup.py
 
 bench-probe: .venv/.installed-all ## CPU and truth of HTTP probes beside blackbox_exporter
-	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive apt-get \
-	  install -y -qq --no-install-recommends prometheus-blackbox-exporter nginx-light wrk gcc \
-	  libc6-dev openssl >/dev/null 2>&1 || true
+	@tests/ensure-servers.sh prometheus-blackbox-exporter nginx-light openssl wrk gcc
 	$(BIN)/python benchmarks/bench_probe.py
 
 servers: ## the real servers and programs that tests start

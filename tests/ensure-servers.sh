@@ -27,6 +27,7 @@ packages=(
   mariadb-server redis-server memcached rabbitmq-server haproxy nginx-light
   exim4-daemon-light nagios4-core zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql influxdb
 )
+if [ $# -gt 0 ]; then packages=("$@"); fi  # a benchmark names what it needs beside them
 
 missing() {
   for package in "${packages[@]}"; do
