@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from sre.core.clock import Deadline, SystemClock
 from sre.journey.guard import Guard
@@ -21,6 +22,7 @@ from sre.probes.model import ProbeContext, Reading
 from tests.servers.examples import run_example, serve_example
 from tests.servers.net import free_port
 from tests.servers.nginx import Nginx, running_nginx
+from tests.servers.oscar import OscarShop
 from tests.servers.tls import TlsServers
 
 GOOD = """
@@ -222,6 +224,20 @@ def test_a_server_that_is_stopped(sites: dict[str, Site], tls_servers: TlsServer
         reading = check(sites["good"], tls_servers, seconds=1.0)
         assert time.monotonic() - began < 1.5
     assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.TIMEOUT)
+
+
+@pytest.mark.oscar
+def test_a_shop_that_nobody_here_wrote(oscar_shop: OscarShop) -> None:
+    """Django's own middleware does much; the login page sets its cookies."""
+    shop = Shop("test", oscar_shop.base_url)
+    context = ProbeContext(Deadline.after(30), Guard((), shop.base_url), shop, SystemClock())
+    reading = SecurityProbe("/catalogue/", paths=("/accounts/login/",)).check(context)
+    assert reading.outcome is Outcome.DEGRADED
+    told = requests.get(f"{shop.base_url}/catalogue/", timeout=10).headers
+    assert told["X-Content-Type-Options"] == "nosniff"
+    assert not {"X-Frame-Options", "Content-Security-Policy", "Permissions-Policy"} & set(told)
+    found = {name for name, value in seen(reading).items() if value}
+    assert found == {"csp_missing", "framing_allowed", "permissions_policy_missing"}
 
 
 def test_the_example(sites: dict[str, Site], tls_servers: TlsServers, tmp_path: Path) -> None:
