@@ -243,6 +243,8 @@ class Line(Sink):
             setopt(pycurl.PROXY, "")
         else:
             _proxy(setopt, hop.options.proxy, way.proxy)
+        if request.body is None and not url.startswith("https:"):
+            setopt(pycurl.TCP_NODELAY, 0)  # all of it is one segment: nothing would be held back
         set_method(handle, request)
         self._tls = url.startswith("https:")
         apply(handle, hop.options, self._session if self._tls else None)

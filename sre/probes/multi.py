@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pycurl
@@ -63,7 +63,7 @@ class _Carried:
     asked: float = 0.0
     ends: float = 0.0
     ticket: int = 0
-    pins: dict[Place, Way] = field(default_factory=dict)
+    pins: dict[Place, Way] | None = None
 
 
 class Loop:
@@ -155,7 +155,11 @@ class Loop:
             self._go_on(carried, answer)
 
     def _go_on(self, carried: _Carried, answer: Answer | None) -> None:
-        self._took(carried, _step(carried.talk, answer))
+        step = _step(carried.talk, answer)
+        if isinstance(step, Hop):
+            self._send(carried, step)
+        else:
+            self._land(carried, step)
 
     def _took(self, carried: _Carried, step: Hop | Reading | Exception) -> None:
         if isinstance(step, Hop):
@@ -184,7 +188,9 @@ class Loop:
         place = (host, port, hop.options.families)
         carried.hop, carried.asked, carried.ends = hop, now, now + hop.timeout
         try:
-            way = carried.pins.get(place) or self._at_once(guard, place, now)
+            way = carried.pins.get(place) if carried.pins else None
+            if way is None:
+                way = self._at_once(guard, place, now)
         except (Blocked, Unresolved) as error:
             self._answered(carried, Answer(refusal(error, now)))
             return
@@ -226,8 +232,9 @@ class Loop:
         if line is None:
             line = carried.line = self._idle.pop() if self._idle else _new_line()
             line.carried = carried
-        place = (*origin_of(hop.request.url)[1:], hop.options.families)
-        carried.pins[place] = way.later()
+        if way.target is not None and way.target.seconds is not None:  # its name is known now
+            place = (*origin_of(hop.request.url)[1:], hop.options.families)
+            carried.pins = {**(carried.pins or {}), place: way.later()}
         try:
             line.begin(hop, way, carried.asked, max(0.001, carried.ends - context.clock.now()))
         except UsageError as error:
