@@ -109,8 +109,8 @@ def readings(
             **plain,
             "late": {"url": "/late?wait=0.3"},
             "away": {"url": f"/to?{away}/"},
-            "never": {"seconds": 8.0},
-            "loop-later": {"seconds": 8.0, "settle": 0.5},
+            "never": {"seconds": 7.0},
+            "loop-later": {"seconds": 7.0, "settle": 0.5},
             "lazy": {"wait": "#products", "viewport": "phone"},
             "self-signed": {"url": f"https://localhost:{tls_servers.good}/"},
             "unverified": {"url": f"https://localhost:{tls_servers.good}/", "verify": False},
@@ -298,11 +298,11 @@ def running(pages: Pages, seconds: float) -> tuple[ThreadPoolExecutor, Any, list
 def test_a_browser_that_is_stopped_ends_with_everything_in_time(pages: Pages) -> None:
     before = {one.pid for one in family()}
     began = time.monotonic()
-    pool, future, started = running(pages, 8.0)
+    pool, future, started = running(pages, 7.0)
     for one in started:
         one.send_signal(signal.SIGSTOP)
     reading = future.result(12)
-    assert time.monotonic() - began < 8.6
+    assert time.monotonic() - began < 7.6
     assert verdict(reading) == ("failed", "timeout")
     wait_until(lambda: ended(before), 3, "the end of all processes")
     pool.shutdown()
@@ -358,7 +358,7 @@ def test_the_example(pages: Pages, tmp_path: Path) -> None:
     code, data = run_example("browser", tmp_path, at)
     assert (code, data["results"][0]["outcome"]) == (3, "degraded"), data
     assert "script errors 2 (limit 0)" in data["results"][0]["message"]
-    at = {"http://127.0.0.1:18080": pages.url, "url: /": "url: /good", "every: 5m": "every: 10s"}
+    at = {"http://127.0.0.1:18080": pages.url, "url: /": "url: /good", "every: 5m": "every: 4s"}
     with serve_example("browser", tmp_path, at) as metrics:
         assert 'sre_probe_up{probe="home_on_a_phone"} 1' in metrics
         assert "sre_probe_browser_largest_contentful_paint_seconds{" in metrics
