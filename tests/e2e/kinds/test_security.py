@@ -250,6 +250,7 @@ def test_the_example(sites: dict[str, Site], tls_servers: TlsServers, tmp_path: 
     code, data = run_example("security", tmp_path, at)
     assert (code, data["results"][0]["message"]) == (0, "")
     at["url: /,"] += " paths: [/index.html],"
+    at["every: 1h"] = "every: 2s"
     with serve_example("security", tmp_path, at) as metrics:
         finding = 'sre_probe_security_finding{check="exposed_repository",probe="defences"'
         assert finding in metrics
