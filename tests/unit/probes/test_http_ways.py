@@ -60,7 +60,7 @@ PAGES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def shape(reading: Reading) -> dict[str, Any]:
-    """Everything but times: numbers in messages are of this run alone."""
+    """Everything but times, and how far an answer came in them."""
     step = reading.steps[0]
     return {
         "verdict": f"{reading.outcome.value} {reading.reason.value}",
@@ -71,7 +71,11 @@ def shape(reading: Reading) -> dict[str, Any]:
         "rows": [
             (row.outcome, row.reason, row.status, row.hop, sorted(row.phases)) for row in step.rows
         ],
-        "gauges": [(g.name, g.labels, g.value) for g in reading.gauges],
+        "gauges": [
+            (g.name, g.labels, g.value)
+            for g in reading.gauges
+            if reading.reason is not Reason.TIMEOUT or not g.name.endswith("body_bytes")
+        ],
     }
 
 
