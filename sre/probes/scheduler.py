@@ -18,6 +18,7 @@ from functools import partial
 
 from sre.core.clock import Clock, SystemClock
 from sre.core.secrets import redactor
+from sre.probes.budgets import Budgets
 from sre.probes.crew import Crew
 from sre.probes.landing import Landing
 from sre.probes.model import Check
@@ -26,7 +27,7 @@ from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.runner import GRACE, STOPPING, Flight, Passage, Result
 from sre.probes.spending import Ledger
-from sre.probes.timetable import Budgets, Due, Skip, Timetable, decide
+from sre.probes.timetable import Due, Skip, Timetable, decide
 from sre.probes.tuning import tuned
 
 __all__ = ["Scheduler"]

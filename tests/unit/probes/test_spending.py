@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from sre.core.clock import FakeClock
+from sre.probes.budgets import Budgets
 from sre.probes.record import Record
 from sre.probes.scheduler import Scheduler
 from sre.probes.spending import Ledger
-from sre.probes.timetable import Budgets
 from tests.servers.net import wait_until
 from tests.unit.probes.stubs import check, good, plan
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sre.core.clock import FakeClock
-from sre.probes.timetable import Budgets, Due, Skip, Timetable, decide, next_due, offset_of
+from sre.probes.budgets import Budgets
+from sre.probes.timetable import Due, Skip, Timetable, decide, next_due, offset_of
 from tests.unit.probes.stubs import check
 
 NOW = 1_795_000_000.0
