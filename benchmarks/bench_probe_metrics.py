@@ -8,7 +8,6 @@ prometheus_client alone. Prints a table and, as its last line, JSON.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import statistics
@@ -27,6 +26,7 @@ from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.runner import Result
 from sre.probes.scrape import Scrape
+from sre.probes.tuning import tuned
 
 PROBES = 10_000
 FOUND = 10
@@ -79,12 +79,11 @@ def metrics_10k_cpu_s() -> float:
 def _measure(fleet: Fleet, share: float) -> tuple[float, int, int]:
     fleet.run(1.0)
     scrape_cpu_s(fleet)
-    gc.collect()
-    gc.freeze()  # as the service does once it has read its declaration
     rounds = []
-    for _ in range(ROUNDS):
-        fleet.run(share)
-        rounds.append(scrape_cpu_s(fleet))
+    with tuned():  # as the service is
+        for _ in range(ROUNDS):
+            fleet.run(share)
+            rounds.append(scrape_cpu_s(fleet))
     return statistics.median(cost for cost, _, _ in rounds), *rounds[-1][1:]
 
 
