@@ -24,7 +24,8 @@ from sre.journey.resolve import unanswered
 from sre.journey.shop import origin_of
 from sre.journey.transport import refusal
 from sre.probes.crew import Crew
-from sre.probes.httphop import Answer, Hop, Line, Talk, Way
+from sre.probes.httphop import Answer, Hop, Talk, Way
+from sre.probes.httpline import Line
 from sre.probes.model import ProbeContext, Reading
 from sre.probes.multinames import Found, Names, Place
 from sre.probes.multipoll import Transfers

@@ -12,10 +12,12 @@ from sre.journey.compile import single_step
 from sre.journey.result import Outcome, Reason
 from sre.journey.shop import Shop
 from sre.probes.facts import Facts
+from sre.probes.httpauth import Auth, BasicAuth, OAuth2
 from sre.probes.httpfacts import FACTS
-from sre.probes.httphop import Talk, converse
+from sre.probes.httphop import Talk
+from sre.probes.httpline import converse
 from sre.probes.httpoptions import HttpOptions, Proxy, TlsOptions
-from sre.probes.httpscript import Auth, BasicAuth, OAuth2, Script
+from sre.probes.httpscript import Script
 from sre.probes.httptalk import talk
 from sre.probes.model import ProbeContext, Reading
 

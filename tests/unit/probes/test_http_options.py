@@ -13,8 +13,8 @@ import pytest
 from sre.core.config import Problems, decode_kind, read_tree, resolve
 from sre.core.secrets import Secret
 from sre.journey.result import Outcome, Reason
+from sre.probes.httpauth import BasicAuth, OAuth2
 from sre.probes.httpoptions import Proxy
-from sre.probes.httpscript import BasicAuth, OAuth2
 from sre.probes.kinds import KINDS
 from sre.probes.kinds.http import HttpProbe
 from sre.probes.model import CheckFields, Reading
