@@ -249,13 +249,27 @@ def _of_channel(
 
 
 def _schemas(session: Asking) -> Found:
+    """A table without any privilege on it is not shown: nothing seen is not nothing there."""
     rows = session.rows(
         "select table_schema as name, coalesce(sum(data_length + index_length), 0) as size "  # noqa: S608  our own names
         f"from information_schema.tables where table_schema not in ({_SYSTEM}) "
         "group by table_schema order by 2 desc, 1"
     )
+    if not rows and _has_tables(session):
+        raise Denied("sizes need a privilege on the tables, such as SHOW VIEW")
     sizes = [(str(name), float(size)) for name, size in (tuple(row.values()) for row in rows)]
     gauges = [FACTS("schema_size_bytes", size, schema=name) for name, size in sizes[:SCHEMAS]]
     gauges.append(FACTS("schemas_size_bytes", sum(size for _, size in sizes)))
     gauges.append(FACTS("schemas_left_out", max(0, len(sizes) - SCHEMAS)))
     return Found(tuple(gauges))
+
+
+def _has_tables(session: Asking) -> bool:
+    """Whether InnoDB keeps any but the system's. Raises Denied without the privilege PROCESS."""
+    view = "innodb_sys_tablespaces" if session.mariadb else "innodb_tablespaces"
+    return bool(
+        session.rows(
+            f"select 1 from information_schema.{view} where name like '%/%' "  # noqa: S608  our own names
+            f"and substring_index(name, '/', 1) not in ({_SYSTEM}) limit 1"
+        )
+    )

@@ -58,8 +58,9 @@ class Limits:
 class MysqlProbe:
     """Asks one MariaDB or MySQL server, on one connection, in a read-only session.
 
-    The user needs PROCESS and, for replication, SLAVE MONITOR (MariaDB) or REPLICATION CLIENT;
-    what it may not read is left out and has 0 in `sre_probe_mysql_collector_success`.
+    The user needs PROCESS and, for replication, SLAVE MONITOR (MariaDB) or REPLICATION CLIENT, and
+    for sizes any privilege on the tables, such as SHOW VIEW; what it may not read is left out and
+    has 0 in `sre_probe_mysql_collector_success`.
 
     Attributes:
         database: an entry of `databases:`, whose dsn is used.

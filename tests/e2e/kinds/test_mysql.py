@@ -106,8 +106,8 @@ def busy(server: MariaDb, *statements: str) -> Iterator[None]:
 
 def test_the_example(mariadb_pair: MariaPair, tmp_path: Path) -> None:
     server = mariadb_pair.primary
-    grant = "grant process, slave monitor on *.* to watcher@127.0.0.1"
-    with user(server, grant):
+    grant = "grant process, slave monitor, show view on *.* to watcher@127.0.0.1"
+    with stock(server), user(server, grant):
         env = {"WATCHER_PASSWORD": WATCHER}
         at = {"127.0.0.1:3306": f"127.0.0.1:{server.port}", "port: 3306": f"port: {server.port}"}
         code, data = run_example("mysql", tmp_path, at, env)
@@ -118,6 +118,9 @@ def test_the_example(mariadb_pair: MariaPair, tmp_path: Path) -> None:
             collectors = [x for x in metrics.splitlines() if "mysql_collector_success{" in x]
             assert len(collectors) == 6
             assert all(float(line.split()[-1]) == 1 for line in collectors)
+            assert (
+                'sre_probe_mysql_schema_size_bytes{probe="catalogue_db",schema="shop"}' in metrics
+            )
 
 
 def test_the_numbers_are_the_server_s_own(mariadb_pair: MariaPair) -> None:
@@ -235,13 +238,28 @@ def test_who_may_not_see_everything(mariadb_pair: MariaPair) -> None:
         found = values(reading, "mysql")
         assert told(reading) == (Outcome.OK, Reason.NONE, "")
         unread = {key[1] for key, each in found.items() if "collector_success" in key and not each}
-        assert unread == {"transactions", "sessions", "replication"}
+        assert unread == {"transactions", "sessions", "replication", "schemas"}
         assert found["connections"] >= 1
         assert "slow_queries" not in found
         blind = glance("mysql", max=Limits(transaction=Duration(1)), role="primary", **who)
         assert told(blind)[0] is Outcome.DEGRADED
         assert "'transaction' cannot be judged" in blind.message
         assert "its role cannot be judged" in blind.message
+
+
+def test_sizes_that_may_not_be_seen_are_not_zero(mariadb_pair: MariaPair) -> None:
+    server = mariadb_pair.primary
+    grant = "grant process on *.* to watcher@127.0.0.1"
+    with user(server, grant) as who, stock(server):
+        wait_until(
+            lambda: server.sql("select 1 from information_schema.innodb_sys_tablespaces "
+                               "where name = 'shop/stock'"), 5, "the table",
+        )  # fmt: skip
+        found = values(glance("mysql", **who), "mysql")
+        assert found["collector_success", "schemas"] == 0
+        assert "schemas_size_bytes" not in found
+        server.sql("grant show view on *.* to watcher@127.0.0.1")
+        assert values(glance("mysql", **who), "mysql")["schemas_size_bytes"] == 16384
 
 
 def test_nobody_lets_us_in(mariadb_pair: MariaPair) -> None:
