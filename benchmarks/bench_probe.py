@@ -35,7 +35,8 @@ def http_cpu(bed: probe_bed.Bed) -> Pair:
 def http_cpu_100s(bed: probe_bed.Bed) -> Pair:
     """100 probes a second, on the timetable; the target answers after 1 ms; GOMAXPROCS=1."""
     url, count = f"{bed.delay}1000", 400 if QUICK else 800
-    mine = probe_bed.ours("paced", url, "--probes", 100, "--count", count)["cpu_us"]
+    argv = ("paced", url, "--probes", 100, "--count", count, "--warm", 150)
+    mine = probe_bed.ours(*argv)["cpu_us"]
     with bed.blackbox(procs=1) as (child, port):
         asked = probe_bed.theirs_asked(child, port, url, count=count, most=10, rate=100)
         return mine, asked.cpu_us

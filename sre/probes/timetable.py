@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from sre.probes.model import Check
 
@@ -46,6 +47,7 @@ class Due:
     further: bool = False
 
 
+@lru_cache(maxsize=65536)
 def offset_of(name: str, every: float) -> float:
     """Seconds into each interval at which this probe runs; the same everywhere, 0 to `every`."""
     digest = hashlib.sha256(name.encode()).digest()
