@@ -8,9 +8,9 @@ from sre.probes.model import Gauge
 
 __all__ = ["SAMPLES", "fitting"]
 
-SAMPLES = 190
-"""Samples that a kind with many objects allows itself: below the exporter's limit of one run, so
-that a cut falls between objects, most important first, and is told."""
+SAMPLES = 950
+"""Samples that a kind with many objects allows itself: below the exporter's limit of one run
+(`max_series_per_probe`), so that a cut falls between objects, most important first, and is told."""
 
 
 def fitting(

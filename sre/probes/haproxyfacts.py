@@ -65,7 +65,7 @@ FACTS = Facts(
     ("backends_left_out", "Backends without numbers here, because there are too many."),
     ("servers_left_out", "Servers without numbers here, because there are too many."),
 )  # fmt: skip
-_ROOM = {"frontends": 40, "backends": 70}
+_ROOM = {"frontends": 200, "backends": 350}
 """Samples at least kept for the servers and backends: many frontends must not crowd them out."""
 
 

@@ -122,8 +122,8 @@ class RabbitmqProbe:
             raise ValueError("management: false leaves nothing to ask; set amqp_port: 5672")
         if self.prefix and (not self.prefix.startswith("/") or self.prefix.endswith("/")):
             raise ValueError("prefix must begin with / and not end with it")
-        if not 0 <= self.most <= 20:
-            raise ValueError("most must be 0 to 20; use a second probe for more queues")
+        if not 0 <= self.most <= 100:
+            raise ValueError("most must be 0 to 100; use a second probe for more queues")
         self._check_limits()
 
     def _check_limits(self) -> None:

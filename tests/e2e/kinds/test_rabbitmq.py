@@ -224,7 +224,7 @@ def test_a_frozen_server_ends_at_the_deadline(filled: Rabbit) -> None:
         ({}, "wants a password"),
         ({"management": False}, "nothing to ask"),
         ({**GUEST, "prefix": "rabbit/"}, "prefix must"),
-        ({**GUEST, "most": 100}, "most must"),
+        ({**GUEST, "most": 101}, "most must"),
         ({**GUEST, "max": RabbitmqLimits(min_consumers=1)}, "needs queues"),
         ({**GUEST, "warn": RabbitmqLimits(dead_letters=1)}, "needs dead_letters"),
         ({**GUEST, "amqp_port": 0}, "amqp_port must be"),

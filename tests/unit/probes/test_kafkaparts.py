@@ -109,4 +109,4 @@ def test_many_topics_are_cut_whole_and_counted() -> None:
     assert len(seen.gauges) <= SAMPLES
     lags = [dict(g.labels)["topic"] for g in seen.gauges if g.name.endswith("lag_messages")]
     assert lags[0] == "t299"
-    assert values(seen)["left_out"] > 500
+    assert values(seen)["left_out"] > 0

@@ -87,8 +87,8 @@ def test_queues_that_pass_get_no_label_unless_they_are_asked_for() -> None:
 
 def test_a_run_never_exports_more_than_there_is_room_for() -> None:
     found = Seen()
-    read_nodes([node(f"rabbit@n{n}") for n in range(30)], found)
-    read_queues([queue(f"q{n}", n) for n in range(500)], Chosen(most=20), NOW, found)
+    read_nodes([node(f"rabbit@n{n}") for n in range(60)], found)
+    read_queues([queue(f"q{n}", n) for n in range(500)], Chosen(most=100), NOW, found)
     assert len(found.gauges) <= SAMPLES
     assert shown(found)[0] == "q499"
 
