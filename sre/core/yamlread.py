@@ -15,19 +15,25 @@ __all__ = ["Node", "Position", "read_text", "read_tree"]
 _READING = re.compile(r"(?<!\$)\$\{(file|cmd):")
 
 
-def read_tree(path: Path | str, *, beside: list[Problem] | None = None) -> Node:
+def read_tree(
+    path: Path | str, *, beside: list[Problem] | None = None, merges: bool = False
+) -> Node:
     """The tree of the file at `path` with all its `include:` files merged in.
 
     Every node keeps the file that it stands in, named as `path` was given.
 
     Args:
         beside: takes what is wrong but leaves a tree to go on with, such as a duplicate key.
+        merges: whether `<<` merges mappings, as in files that are another program's; those
+            include nothing.
 
     Raises:
         UsageError: the file cannot be read.
         ConfigError: everything that is wrong with the YAML of one file.
     """
     path = Path(path)
+    if merges:
+        return _load(path, beside, merges=True)
     return _with_includes(_load(path, beside), path, (path.resolve(),), beside)
 
 
@@ -50,12 +56,11 @@ def read_text(path: Path) -> str:
         raise ConfigError([problem]) from None
 
 
-def _load(path: Path, beside: list[Problem] | None) -> Node:
-    root = compose(read_text(path), str(path), beside=beside)
+def _load(path: Path, beside: list[Problem] | None, *, merges: bool = False) -> Node:
+    root = compose(read_text(path), str(path), beside=beside, merges=merges)
     if root is None:
-        raise ConfigError(
-            [Problem(str(path), 1, 1, "", "the file is empty; begin with 'version: 1'")]
-        )
+        cure = "" if merges else "; begin with 'version: 1'"
+        raise ConfigError([Problem(str(path), 1, 1, "", f"the file is empty{cure}")])
     if root.kind != "mapping":
         message = f"expected a mapping at the top, not a {root.kind}; write 'key: value' lines"
         raise ConfigError([Problem(root.file, root.line, root.col, "", message)])

@@ -47,18 +47,21 @@ _CURES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
-def compose(text: str, file: str, *, beside: list[Problem] | None = None) -> Node | None:
+def compose(
+    text: str, file: str, *, beside: list[Problem] | None = None, merges: bool = False
+) -> Node | None:
     """The tree of `text`, None when it is empty. `file` is the name that positions carry.
 
     Args:
         beside: takes what is wrong but leaves a tree to go on with (a duplicate key), so that a
             caller can name it together with what else is wrong.
+        merges: whether `<<` merges a mapping in, as files of other programs may have it.
 
     Raises:
         ConfigError: everything that is wrong with the text.
     """
     _check_characters(text, file)
-    composer = _Composer(text, file)
+    composer = _Composer(text, file, merges=merges)
     try:
         root = composer.document()
     except yaml.MarkedYAMLError as error:
@@ -94,9 +97,9 @@ def scalar_of(text: str) -> Scalar:
 class _Composer:
     """Builds nodes from parser events; finds every problem that lies above the syntax."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, *, merges: bool = False) -> None:
         self._loader = _LOADER(text)
-        self._file = file
+        self._file, self._merges = file, merges
         self._anchors: dict[str, Node | None] = {}
         self._aliased = 0
         self._path: list[str | int] = []
@@ -188,11 +191,19 @@ class _Composer:
     def _mapping(self, event: Any, depth: int) -> Node:
         self._check_tag(event, {"map"})
         entries: dict[str, Entry] = {}
+        merged: list[Node] = []
         while not isinstance(item := self._loader.get_event(), yaml.MappingEndEvent):
             key = self._node(item, depth + 1)
             value = self._below(key.text, self._loader.get_event(), depth)
-            if self._key_is_good(item, key, entries):
+            if self._merges and _is_merge(item, key):
+                found = value.elements or (value,)
+                if any(one.kind != "mapping" for one in found):
+                    self._problem(item.start_mark, "<< merges a mapping, or a list of them")
+                merged += found
+            elif self._key_is_good(item, key, entries):
                 entries[key.text] = Entry(key.position, value)
+        for each in merged:  # what the mapping says itself stays, then the first that says it
+            entries = {**each.entries, **entries}
         mark, size = event.start_mark, 1 + sum(entry.value.size for entry in entries.values())
         return Node(
             self._file, mark.line + 1, mark.column + 1, "mapping", entries=entries, size=size
@@ -204,7 +215,7 @@ class _Composer:
             self._problem(mark, f"a key must be text, not a {key.kind}; put it in quotes")
         elif key.scalar is None:
             self._problem(mark, "a key must be text, not null; put it in quotes")
-        elif key.text == "<<" and getattr(event, "style", "") in {None, ""}:
+        elif _is_merge(event, key):
             self._problem(mark, "merge keys (<<) are not part of YAML 1.2; write the keys out")
         elif key.text in known:
             first = known[key.text].key.line
@@ -228,6 +239,10 @@ class _Composer:
         if tag not in {None, "!"} and tag.removeprefix(_STANDARD) not in allowed:
             shown = tag.replace(_STANDARD, "!!")
             self._problem(event.start_mark, f"the tag {shown} is not known here; remove it")
+
+
+def _is_merge(event: Any, key: Node) -> bool:
+    return key.text == "<<" and getattr(event, "style", "") in {None, ""}
 
 
 def _check_characters(text: str, file: str) -> None:

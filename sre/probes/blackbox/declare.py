@@ -68,7 +68,7 @@ def load_blackbox(path: Path) -> dict[str, Module]:
         UsageError: it cannot be read.
     """
     problems = Problems()
-    root = read_tree(path, beside=problems.found)
+    root = read_tree(path, beside=problems.found, merges=True)
     found, _ = modules_of(root, problems)
     problems.raise_if_any()
     return found

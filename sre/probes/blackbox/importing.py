@@ -43,7 +43,7 @@ def imported(path: Path) -> Imported:
         UsageError: it cannot be read.
     """
     problems = Problems()
-    root = read_tree(path, beside=problems.found)
+    root = read_tree(path, beside=problems.found, merges=True)
     _, nodes = modules_of(root, problems)
     problems.raise_if_any()
     modules: dict[str, Any] = {}

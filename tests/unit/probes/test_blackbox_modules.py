@@ -64,6 +64,32 @@ def test_every_key_of_a_newer_version_loads_too() -> None:
     assert modules["bearer"].http.bearer_token.reveal() == "tok-very-literal"
 
 
+def test_anchors_and_merge_keys_are_read_as_blackbox_exporter_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "blackbox.yml"
+    path.write_text(
+        "modules:\n"
+        "  base: &base\n"
+        "    prober: http\n"
+        "    timeout: 1m30s\n"
+        "    http: &http {method: GET, preferred_ip_protocol: ip4, valid_status_codes: [200]}\n"
+        "  other:\n"
+        "    <<: *base\n"
+        "    timeout: 1.5s\n"
+        "    http:\n"
+        "      <<: [{method: HEAD}, *http]\n"
+        "      valid_status_codes: [204]\n",
+        encoding="utf-8",
+    )
+    other = load_blackbox(path)["other"]
+    assert (other.prober, other.timeout) == ("http", 1.5)
+    assert (other.http.method, other.http.preferred_ip_protocol) == ("HEAD", "ip4")
+    assert other.http.valid_status_codes == (204,)
+    assert "<<" not in imported(path).text
+    assert problems_of(tmp_path, "modules:\n  a: {<<: 5, prober: http}\n") == [
+        "2:7 modules.a: << merges a mapping, or a list of them"
+    ]
+
+
 def test_what_is_there_without_a_declaration_is_what_debian_ships() -> None:
     if not DEBIAN[0].exists():
         missing("prometheus-blackbox-exporter")
