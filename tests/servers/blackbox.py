@@ -43,6 +43,8 @@ MODULES: dict[str, dict[str, Any]] = {
     "basic": {"basic_auth": {"username": "shop", "password": "hunter2222"}},
     "bearer": {"authorization": {"credentials": "tok-1234567"}},
     "matches": {"fail_if_body_matches_regexp": ["hel+o"]},
+    "spans": {"fail_if_body_not_matches_regexp": ["caf.*hello"]},
+    "referer": {"headers": {"Referer": "http://shop.example.test/"}},
     "matches_not": {"fail_if_body_not_matches_regexp": ["^hello$"]},
     "header": {"fail_if_header_matches": [{"header": "X-Kind", "regexp": "^tea"}]},
     "header_optional": {
@@ -73,6 +75,8 @@ class _Target(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         self.sent = self.rfile.read(length)
         path = self.path.partition("?")[0].strip("/")
+        if path in ("caf%C3%A9", "up/../down"):
+            path = "ok"
         name, _, rest = path.partition("/")
         act: Callable[[str], None] = getattr(self, f"on_{name or 'ok'}", self.on_missing)
         act(rest)
@@ -112,6 +116,19 @@ class _Target(BaseHTTPRequestHandler):
 
     def on_away(self, _rest: str) -> None:
         self.say(302, Location="http://127.0.0.1:1/")
+
+    def on_accent(self, _rest: str) -> None:
+        utf8 = "/caf\N{LATIN SMALL LETTER E WITH ACUTE}".encode().decode("latin-1")
+        self.say(302, Location=utf8)
+
+    def on_old(self, _rest: str) -> None:
+        self.say(200, "caf\N{LATIN SMALL LETTER E WITH ACUTE}s, hello".encode("latin-1"))
+
+    def on_referred(self, _rest: str) -> None:
+        self.say(302, Location="/referer")
+
+    def on_referer(self, _rest: str) -> None:
+        self.say(200 if len(self.headers.get_all("Referer", ())) == 1 else 400)
 
     def on_cookie(self, rest: str) -> None:
         if not rest:

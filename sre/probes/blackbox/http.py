@@ -228,7 +228,8 @@ def _hop(trip: _Trip, admission: Admission | None, proxy: Proxied | None) -> Hop
     if sent_host:
         headers = [*headers, ("Host", sent_host)]
     if trip.referer:
-        headers = [*headers, ("Referer", trip.referer)]
+        kept = [(name, value) for name, value in headers if name.lower() != "referer"]
+        headers = [*kept, ("Referer", trip.referer)]
     if any("\r" in v or "\n" in v or "\0" in v for pair in headers for v in pair):
         raise UsageError("a header holds a line break; check headers and secrets of the module")
     pinned = None if proxy is not None and parts.scheme == "http" else admission
@@ -242,7 +243,7 @@ def _bare(host: str) -> str:
 
 def _turn(trip: _Trip, answer: Answer) -> None:
     """Go where a redirect points, as a browser would. Raises _Over or Inadmissible."""
-    location = answer.header("location") or ""
+    location = _as_sent(answer.header("location") or "")
     before = trip.url
     trip.url = _address(urljoin(before, location))
     if answer.status in _TO_GET and trip.method not in ("GET", "HEAD"):
@@ -253,6 +254,14 @@ def _turn(trip: _Trip, answer: Answer) -> None:
         trip.host = None  # a custom Host stays for relative redirects alone, as in Go
     to_plain = before.startswith("https:") and trip.url.startswith("http:")
     trip.referer = "" if to_plain else before
+
+
+def _as_sent(location: str) -> str:
+    """The bytes of a Location beyond ASCII, which came in as Latin-1, percent-encoded as they are.
+
+    Most are UTF-8; encoded again they would be another address.
+    """
+    return "".join(one if one.isascii() else f"%{ord(one):02X}" for one in location)
 
 
 def _next_admission(trip: _Trip) -> Admission:

@@ -187,6 +187,7 @@ def _prepare(curl: Any, hop: Hop, session: Session | None) -> None:
     if hop.http2_at_once:
         setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
     setopt(pycurl.URL, hop.url)
+    setopt(pycurl.PATH_AS_IS, 1)
     setopt(pycurl.NOSIGNAL, 1)
     setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     setopt(pycurl.FOLLOWLOCATION, 0)

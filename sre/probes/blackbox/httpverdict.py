@@ -10,7 +10,7 @@ from typing import Any
 from sre.probes.blackbox.cel import CelError, decide
 from sre.probes.blackbox.httphop import Answer
 from sre.probes.blackbox.modules import HttpOptions
-from sre.probes.blackbox.regexp import compiled
+from sre.probes.blackbox.regexp import compiled, searchable
 
 __all__ = ["Verdict", "content_length", "judge", "last_modified", "needs_text"]
 
@@ -122,7 +122,8 @@ def _headers_are_good(options: HttpOptions, answer: Answer, verdict: Verdict) ->
                 yield spec.allow_missing
                 continue
             expression = compiled(spec.regexp)
-            found = any(expression.search(value.encode("latin-1")) for value in values)
+            texts = [searchable(value.encode("latin-1")) for value in values]
+            found = any(expression.search(text) for text in texts)
             if found is fails_if_found:
                 words = "matched" if found else "did not match"
                 verdict.say(
@@ -136,6 +137,7 @@ def _body_is_good(options: HttpOptions, text: bytes, unread: str, verdict: Verdi
     if unread:
         verdict.say("error", "Error reading HTTP body", err=unread)
         return False
+    text = searchable(text)
     for expression in options.fail_if_body_matches_regexp:
         if compiled(expression).search(text):
             verdict.say("error", "Body matched regular expression", regexp=expression)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 from functools import lru_cache
 from typing import Any
 
 from sre.core.errors import MissingExtra
 
-__all__ = ["compiled", "fault"]
+__all__ = ["compiled", "fault", "searchable"]
 
 
 @lru_cache(maxsize=512)
@@ -41,3 +42,26 @@ def fault(expression: str) -> str:
     except (ValueError, MissingExtra) as error:
         return str(error)
     return ""
+
+
+def searchable(text: bytes) -> bytes:
+    """The text as Go's expressions see it: each byte that is not of UTF-8 is one character, U+FFFD.
+
+    RE2 itself lets no `.` match such a byte, so `from.*to` would not span a word in Latin-1.
+    """
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return text.decode("utf-8", _EACH_BYTE).encode()
+    return text
+
+
+_EACH_BYTE = "sre-each-byte"
+
+
+def _each_byte(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101  nothing else is decoded with it
+    return "\ufffd" * (error.end - error.start), error.end
+
+
+codecs.register_error(_EACH_BYTE, _each_byte)
