@@ -87,7 +87,11 @@ def _mysql(session: mysqlwire.MySession) -> Rows:
 @contextmanager
 def sqlite_asking(attempt: Attempt, path: Path) -> Iterator[Rows]:
     """A file, opened for reading alone. Raises Trouble: it cannot be opened."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # a folder on the way may not be entered, say
+        raise Trouble(Reason.CONNECT, f"{path} cannot be read: {error.strerror}") from error
+    if not there:
         raise Trouble(Reason.CONNECT, f"there is no file {path}")
     deadline = attempt.context.deadline
     try:

@@ -194,6 +194,9 @@ def test_a_sqlite_file(ledger: Path, tmp_path: Path) -> None:
     gone = glance("sql", path=tmp_path / "none.db", queries=(by,))
     assert (gone.outcome, gone.reason) == (Outcome.FAILED, Reason.CONNECT)
     assert not (tmp_path / "none.db").exists()
+    odd = glance("sql", path=tmp_path / ("n" * 300), queries=(by,))
+    assert (odd.outcome, odd.reason) == (Outcome.FAILED, Reason.CONNECT)
+    assert odd.message.endswith(" cannot be read: File name too long")
     (tmp_path / "other").write_text("no database at all, but a text that is long enough")
     assert glance("sql", path=tmp_path / "other", queries=(by,)).reason is Reason.STATUS
 
