@@ -22,6 +22,7 @@ from sre.probes.dial import Attempt, Trouble, admitted, connect
 from sre.probes.drivers import needs
 from sre.probes.parts import Denied, Late, Unanswered
 from sre.probes.watchdog import Watchdog, watched
+from sre.probes.wire import local
 
 __all__ = ["MySession", "Place", "Tls", "opened", "place_of"]
 
@@ -127,17 +128,7 @@ def opened(attempt: Attempt, place: Place, kind: str) -> Iterator[MySession]:
 def _socket(attempt: Attempt, place: Place) -> socket.socket:
     if place.unix_socket is None:
         return connect(attempt, admitted(attempt, place.host, place.port))
-    raw = socket.socket(socket.AF_UNIX)
-    try:
-        with attempt.phase("connect"):
-            raw.settimeout(attempt.time_left())
-            raw.connect(place.unix_socket)
-    except OSError as error:
-        raw.close()
-        late = isinstance(error, TimeoutError)
-        reason = Reason.TIMEOUT if late else Reason.CONNECT
-        raise Trouble(reason, error.strerror or "no connection in time") from error
-    return raw
+    return local(attempt, place.unix_socket)
 
 
 def _tls(place: Place) -> dict[str, Any]:

@@ -118,14 +118,14 @@ class Link:
 
 @contextmanager
 def linked(
-    attempt: Attempt, admission: Admission, login: Login, tls: ssl.SSLContext | None, name: str
+    attempt: Attempt, where: Admission | str, login: Login, tls: ssl.SSLContext | None, name: str
 ) -> Iterator[Link]:
     """Connect, log in, choose the database; hung up at the end.
 
     Raises:
         Trouble: `connect`, `tls`, `timeout`, `status` (refused) or `protocol`.
     """
-    with dialled(attempt, admission, tls, name) as raw:
+    with dialled(attempt, where, tls, name) as raw:
         connection: Any = _Connection(Bounded(raw, attempt.context.deadline.left), login)
         try:
             with attempt.phase("processing"), _translated():

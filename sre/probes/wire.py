@@ -15,7 +15,16 @@ from sre.journey.guard import Admission
 from sre.journey.result import Reason
 from sre.probes.dial import Attempt, Trouble, connect, secured
 
-__all__ = ["Bounded", "ask", "check_port", "dialled", "revealed", "tls_context"]
+__all__ = [
+    "Bounded",
+    "ask",
+    "check_port",
+    "check_where",
+    "dialled",
+    "local",
+    "revealed",
+    "tls_context",
+]
 
 _CHUNK = 64 * 2**10
 
@@ -85,19 +94,47 @@ class Bounded:
 
 @contextmanager
 def dialled(
-    attempt: Attempt, admission: Admission, tls: ssl.SSLContext | None = None, name: str = ""
+    attempt: Attempt, where: Admission | str, tls: ssl.SSLContext | None = None, name: str = ""
 ) -> Iterator[socket.socket]:
     """A connection to the admitted address, after a TLS handshake if there is a context.
+
+    Args:
+        where: a text is the path of a socket of this machine.
 
     Raises:
         Trouble: `connect`, `tls` or `timeout`.
     """
-    with closing(connect(attempt, admission)) as raw:
-        if tls is None:
+    raw = local(attempt, where) if isinstance(where, str) else connect(attempt, where)
+    with closing(raw):
+        if tls is None or isinstance(where, str):
             yield raw
             return
-        with closing(secured(attempt, raw, tls, name or admission.host)) as connection:
+        with closing(secured(attempt, raw, tls, name or where.host)) as connection:
             yield connection
+
+
+def local(attempt: Attempt, path: str) -> socket.socket:
+    """A connection to a socket of this machine, which needs nobody's leave but the file's.
+
+    Raises:
+        Trouble: `connect`, `timeout`; `prober` where we may not open it.
+    """
+    raw = socket.socket(socket.AF_UNIX)
+    try:
+        with attempt.phase("connect"):
+            raw.settimeout(attempt.time_left())
+            raw.connect(path)
+    except BaseException as error:
+        raw.close()
+        if isinstance(error, TimeoutError | BlockingIOError):  # its queue of newcomers is full
+            raise Trouble(Reason.TIMEOUT, f"{path} takes no connection in time") from error
+        if isinstance(error, PermissionError):
+            what = f"no permission to open {path}; run as a user of its group"
+            raise Trouble(Reason.PROBER, what) from error
+        if isinstance(error, OSError):
+            raise Trouble(Reason.CONNECT, f"{path}: {error.strerror or error}") from error
+        raise
+    return raw
 
 
 def ask(
@@ -166,6 +203,16 @@ def check_port(port: int, name: str = "port") -> None:
     """Raises ValueError when it cannot be a TCP port."""
     if not 0 < port < 65536:
         raise ValueError(f"{name} must be 1 to 65535")
+
+
+def check_where(host: str | None, unix_socket: str | None, *, tls: bool) -> None:
+    """Raises ValueError unless exactly one of the two says where the server is."""
+    if (host is None) == (unix_socket is None):
+        raise ValueError("write either host or unix_socket: PATH")
+    if unix_socket is not None and not unix_socket.startswith(("/", ".")):
+        raise ValueError("unix_socket must be a path such as /run/redis/redis.sock")
+    if unix_socket is not None and tls:
+        raise ValueError("a unix_socket speaks no TLS; leave out tls")
 
 
 def revealed(secret: Secret | None) -> str | None:

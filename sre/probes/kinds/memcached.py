@@ -14,7 +14,7 @@ from sre.probes.dial import Attempt, Trouble, admitted
 from sre.probes.facts import Facts
 from sre.probes.model import Gauge, ProbeContext, Reading
 from sre.probes.peer import Trust, trusting
-from sre.probes.wire import ask, check_port, dialled
+from sre.probes.wire import ask, check_port, check_where, dialled
 
 __all__ = ["MemcachedLimits", "MemcachedProbe", "read_stats"]
 
@@ -74,6 +74,9 @@ class MemcachedProbe:
     the binary protocol alone and closes the connection. A server without statistics is degraded.
 
     Attributes:
+        host: name or address; needs an entry in `targets`.
+        port: of `host`.
+        unix_socket: path of the server's socket on this machine (`-s`), in place of `host`.
         tls: speak TLS, verified.
         server_name: the name in the certificate, if it is not `host`.
         ca_file: PEM file of the authorities to trust instead of the system's.
@@ -84,8 +87,9 @@ class MemcachedProbe:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     facts: ClassVar[Facts] = FACTS
-    host: str
+    host: str | None = None
     port: int = 11211
+    unix_socket: str | None = None
     tls: bool = False
     server_name: str | None = None
     ca_file: str | None = None
@@ -96,6 +100,7 @@ class MemcachedProbe:
 
     def __post_init__(self) -> None:
         check_port(self.port)
+        check_where(self.host, self.unix_socket, tls=self.tls)
         if not self.tls and (self.ca_file or self.cert_file or self.server_name):
             raise ValueError("ca_file, cert_file and server_name need tls: true")
 
@@ -114,8 +119,8 @@ class MemcachedProbe:
     def _stats(self, attempt: Attempt) -> dict[str, str]:
         trust = Trust(self.ca_file, self.cert_file, self.key_file)
         tls = trusting(trust) if self.tls else None
-        admission = admitted(attempt, self.host, self.port)
-        with dialled(attempt, admission, tls, self.server_name or "") as connection:
+        where = self.unix_socket or admitted(attempt, self.host or "", self.port)
+        with dialled(attempt, where, tls, self.server_name or "") as connection:
             began = time.monotonic()
             answer = ask(attempt, connection, b"version\r\n", _line_ended)
             version = _version(answer)

@@ -23,7 +23,7 @@ from sre.probes.redisparts import (
     read_info,
     read_sentinel,
 )
-from sre.probes.wire import check_port, revealed
+from sre.probes.wire import check_port, check_where, revealed
 
 if TYPE_CHECKING:
     from sre.probes.redislink import Link
@@ -70,6 +70,9 @@ class RedisProbe:
     a lost quorum (sentinel) have failed; a replica without its master is degraded.
 
     Attributes:
+        host: name or address; needs an entry in `targets`.
+        port: of `host`.
+        unix_socket: path of the server's socket on this machine, in place of `host`.
         username: of an ACL user (Redis 6); without it the password is the default user's.
         password: a reference such as "${env:REDIS_PASSWORD}".
         db: the database to log in to; its number must exist.
@@ -84,8 +87,9 @@ class RedisProbe:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     facts: ClassVar[Facts] = FACTS
-    host: str
+    host: str | None = None
     port: int = 6379
+    unix_socket: str | None = None
     username: str | None = None
     password: Secret | None = None
     db: int = 0
@@ -100,6 +104,7 @@ class RedisProbe:
 
     def __post_init__(self) -> None:
         check_port(self.port)
+        check_where(self.host, self.unix_socket, tls=self.tls)
         if self.db < 0:
             raise ValueError("db must be 0 or more")
         if self.username is not None and self.password is None:
@@ -128,8 +133,8 @@ class RedisProbe:
         trust = Trust(self.ca_file, self.cert_file, self.key_file)
         tls, name = trusting(trust) if self.tls else None, self.server_name or ""
         login = Login(self.username, revealed(self.password), self.db)
-        admission = admitted(attempt, self.host, self.port)
-        with linked(attempt, admission, login, tls, name) as link:
+        where = self.unix_socket or admitted(attempt, self.host or "", self.port)
+        with linked(attempt, where, login, tls, name) as link:
             began = time.monotonic()
             [pong] = link.ask(("PING",))
             seen.gauges.append(FACTS("ping_seconds", time.monotonic() - began))

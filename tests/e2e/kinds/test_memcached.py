@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sre.core.units import Share
 from sre.journey.result import Outcome, Reason
 from sre.probes.kinds.memcached import MemcachedLimits, MemcachedProbe, read_stats
+from tests.servers.child import child, program
 from tests.servers.examples import run_example, serve_example
 from tests.servers.looks import look, sample, values
 from tests.servers.memcached import Memcached, running_memcached
@@ -117,7 +119,26 @@ def test_what_an_old_server_does_not_tell_is_left_out() -> None:
     assert measured == {}
 
 
+def test_a_socket_of_this_machine(tmp_path: Path) -> None:
+    path = f"/tmp/sre-test-{os.getpid()}.memcached"  # a path of at most 107 bytes
+    argv = [program("memcached"), "-s", path, "-a", "700", "-m", "16"]
+    here: dict[str, Any] = {"host": None, "unix_socket": path}
+    with child([*argv, *(["-u", "root"] if os.geteuid() == 0 else [])], home=tmp_path):
+        wait_until(lambda: Path(path).is_socket(), 10, "the socket")
+        reading = look("memcached", allow=(), **here)
+        assert (reading.outcome, reading.message) == (Outcome.OK, "")
+        assert values(reading, "memcached")["connections"] >= 1
+    Path(path).unlink(missing_ok=True)
+    gone = look("memcached", **here)
+    assert (gone.outcome, gone.reason) == (Outcome.FAILED, Reason.CONNECT)
+    assert gone.message == f"{path}: No such file or directory"
+
+
 def test_a_bad_declaration_is_refused() -> None:
+    with pytest.raises(ValueError, match="either host or unix_socket"):
+        MemcachedProbe()
+    with pytest.raises(ValueError, match="must be a path"):
+        MemcachedProbe(unix_socket="memcached")
     with pytest.raises(ValueError, match="port must be"):
         MemcachedProbe("127.0.0.1", port=70000)
     with pytest.raises(ValueError, match="need tls"):

@@ -303,7 +303,9 @@ def test_a_socket_of_this_machine(mariadb_pair: MariaPair) -> None:
     who = {"user": "root", "password": Secret.literal(server.password)}
     assert glance("mysql", unix_socket=server.socket, **who).outcome is Outcome.OK
     gone = glance("mysql", unix_socket="/nowhere/at/all", **who)
-    assert told(gone) == (Outcome.FAILED, Reason.CONNECT, "No such file or directory")
+    assert told(gone) == (
+        Outcome.FAILED, Reason.CONNECT, "/nowhere/at/all: No such file or directory",
+    )  # fmt: skip
 
 
 def test_a_frozen_and_a_killed_server() -> None:

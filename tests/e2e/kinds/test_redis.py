@@ -293,9 +293,24 @@ def test_tls_with_a_certificate_of_our_own(tls_servers: TlsServers, tmp_path: Pa
         assert told(look("redis", seconds=0.5, **GOOD, **without_tls))[1] is Reason.TIMEOUT
 
 
+def test_a_socket_of_this_machine(tmp_path: Path) -> None:
+    path = f"/tmp/sre-test-{os.getpid()}.redis"  # a path of at most 107 bytes
+    with running_redis(tmp_path, "--unixsocket", path) as server:
+        here: dict[str, Any] = {"host": None, "unix_socket": path, **GOOD}
+        reading = look("redis", allow=(), **here)
+        assert told(reading) == (Outcome.OK, Reason.NONE, "")
+        assert set(reading.steps[0].phases) == {"connect", "processing"}
+        assert values(reading, "redis")["role_info", "master"] == 1
+        os.kill(server.process.pid, signal.SIGSTOP)
+        assert told(look("redis", seconds=0.3, **here))[1] is Reason.TIMEOUT
+        os.kill(server.process.pid, signal.SIGCONT)
+    assert told(look("redis", **here))[:2] == (Outcome.FAILED, Reason.CONNECT)
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
+        ({"unix_socket": "/run/redis.sock"}, "either host or unix_socket"),
         ({"port": 0}, "port must be"),
         ({"db": -1}, "db must be"),
         ({"username": "a"}, "needs a password"),
