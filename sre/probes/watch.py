@@ -15,13 +15,14 @@ from sre.core.clock import Clock, SystemClock
 from sre.core.errors import SreError, UsageError
 from sre.core.files import state_folder
 from sre.core.secrets import redactor
+from sre.probes.httpserver import HttpServer
 from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.render import as_data
 from sre.probes.runner import Result
 from sre.probes.scheduler import Scheduler
 from sre.probes.scrape import Scrape
-from sre.probes.serve import Answer, Asked, HttpServer, Pages
+from sre.probes.serve import Answer, Asked, Pages
 from sre.probes.spending import Ledger
 from sre.probes.webconfig import Web
 
