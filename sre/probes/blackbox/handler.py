@@ -33,7 +33,7 @@ OFFSET = 0.5
 """Seconds that are kept back from Prometheus' own timeout."""
 
 _TIMEOUT = 120.0
-_AT_ONCE = 40
+_AT_ONCE = 400  # hundreds of targets that hang together are each told as down: 503 says nothing
 _LONGEST_TARGET = 2048
 _REMEMBERED = 1000
 _HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -74,17 +74,23 @@ class Blackbox(Collector):
         offset: seconds that are kept back from Prometheus' own timeout.
         debug: whether anybody may see the log of a probe and the modules; without it only those
             who named themselves (`basic_auth_users` of --web.config.file).
+        at_once: probes under way at the same time; further ones are refused.
     """
 
     def __init__(
-        self, *, offset: float = OFFSET, debug: bool = False, clock: Clock | None = None
+        self,
+        *,
+        offset: float = OFFSET,
+        debug: bool = False,
+        at_once: int = _AT_ONCE,
+        clock: Clock | None = None,
     ) -> None:
         self._offset, self._debug = offset, debug
         self._clock = clock or SystemClock()
         self._modules: Mapping[str, Module] = {}
         self._guard = Guard(())
         self._marks = marks_of(None, self._clock)
-        self._slots = threading.BoundedSemaphore(_AT_ONCE)
+        self._slots = threading.BoundedSemaphore(at_once)
         self._lock = threading.Lock()
         self._counts = _Counts()
         self._told: set[tuple[str, str]] = set()
@@ -242,8 +248,7 @@ def timeout_of(header: str, module: float, offset: float) -> float:
     except ValueError:
         scrape = math.nan
     if not math.isfinite(scrape):
-        message = f"Failed to parse timeout from Prometheus header: {header[:32]!r}"
-        raise _Refusal(500, message)
+        raise _Refusal(500, f"Failed to parse timeout from Prometheus header: {header[:32]!r}")
     scrape = scrape if scrape > 0 else _TIMEOUT
     longest = scrape - offset
     if 0 < module < longest:
@@ -289,8 +294,7 @@ def _probe(request: _Request, context: BlackboxContext) -> bool:
 
 def _debug_output(request: _Request, context: BlackboxContext, text: str) -> str:
     said = as_log(context.lines, request.name, request.target)
-    shown = as_yaml(module_data(request.module))
     return (
         f"Logs for the probe:\n{said}\n\n\n\nMetrics that would have been returned:\n{text}\n\n\n"
-        f"Module configuration:\n{shown}"
+        f"Module configuration:\n{as_yaml(module_data(request.module))}"
     )

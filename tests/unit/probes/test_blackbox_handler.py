@@ -58,8 +58,8 @@ def looking(monkeypatch: pytest.MonkeyPatch) -> Looking:
     return prober
 
 
-def serving(*allow: str, debug: bool = False) -> Blackbox:
-    service = Blackbox(debug=debug)
+def serving(*allow: str, **options: Any) -> Blackbox:
+    service = Blackbox(**options)
     service.adopt(MODULES, Guard(allow, "http://127.0.0.1:9"))
     return service
 
@@ -183,15 +183,15 @@ def test_a_crash_is_a_failure_and_no_500(looking: Looking) -> None:
 
 
 def test_more_at_once_than_there_are_slots_is_503(looking: Looking) -> None:
-    service, go = serving(), threading.Event()
+    service, go = serving(at_once=5), threading.Event()
     looking.act = lambda _context: go.wait(10)
     threads = [
-        threading.Thread(target=ask, args=(service,), kwargs={"target": "a"}) for _ in range(40)
+        threading.Thread(target=ask, args=(service,), kwargs={"target": "a"}) for _ in range(5)
     ]
     for thread in threads:
         thread.start()
     try:
-        wait_until(lambda: len(looking.seen) == 40, 10, "every slot to be taken")
+        wait_until(lambda: len(looking.seen) == 5, 10, "every slot to be taken")
         answer = ask(service, target="a")
         assert (answer.status, answer.body) == (503, b"Too many probes at once; try again\n")
     finally:
