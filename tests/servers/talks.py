@@ -136,6 +136,7 @@ def _misbehave(what: str, text: str, connection: socket.socket, stop: threading.
         while not stop.is_set():
             connection.sendall(data)
     elif what == "reset":
+        stop.wait(0.15)  # a reset that overtakes the client's connect is another fault
         reset_on_close(connection)
 
 

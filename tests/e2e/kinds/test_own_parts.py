@@ -17,7 +17,7 @@ def outcomes(told: tuple[int, dict[str, object]]) -> tuple[int, list[str]]:
 
 
 def test_http(hostile: Hostile, tmp_path: Path) -> None:
-    at = {BASE: hostile.url}
+    at = {BASE: hostile.url, "url: /": "url: /, every: 1s"}
     assert outcomes(run_example("http", tmp_path, at)) == (0, ["ok"])
     with serve_example("http", tmp_path, at) as metrics:
         assert 'sre_probe_up{probe="home"} 1' in metrics

@@ -145,10 +145,10 @@ def test_a_bug_in_the_scheduler_itself_is_logged_and_survived(caplog):
 
 
 @pytest.mark.long
-def test_500_probes_for_half_a_minute_start_on_time():
-    checks = [check(f"p{n}", good, 5.0) for n in range(500)]
+def test_500_probes_start_on_time():
+    checks = [check(f"p{n}", good, 3.0) for n in range(500)]
     with scheduling(*checks, workers=32) as (_, record):
-        time.sleep(30)
+        time.sleep(9)
     lags = sorted(series(record, one.name).lag or 0.0 for one in checks)
     assert lags[int(len(lags) * 0.95)] < 0.25
     assert sum(sum(series(record, one.name).skipped.values()) for one in checks) == 0
