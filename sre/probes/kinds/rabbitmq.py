@@ -25,6 +25,9 @@ from sre.probes.wire import check_port, dialled
 __all__ = ["RabbitmqLimits", "RabbitmqProbe"]
 
 _PAGE = 500
+_NO_HTTP = (
+    "it does not speak HTTP; `port` is that of the management API (15672), `amqp_port` that of AMQP"
+)
 _MOST_PAGES = 20
 _BODY = 16 * 2**20
 _CURES = {
@@ -202,7 +205,12 @@ class _Api:
 
     def try_get(self, path: str) -> Any:
         """The answer, or a text that says why it was refused. Raises Trouble."""
-        page = self.fetcher.get(f"{self.base}/{path}", self.login, limit=_BODY)
+        try:
+            page = self.fetcher.get(f"{self.base}/{path}", self.login, limit=_BODY)
+        except Trouble as trouble:
+            if "HTTP/0.9" in trouble.message:  # libcurl's words for what is no HTTP at all
+                raise Trouble(trouble.reason, _NO_HTTP) from trouble
+            raise
         if page.status in (401, 403):
             return _refused(page)
         if page.status == 404 and path.startswith("queues/"):

@@ -201,7 +201,9 @@ def test_what_is_no_management_api(filled: Rabbit) -> None:
     reading = asked(filled, prefix="/elsewhere")
     assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.STATUS)
     assert "prefix" in reading.message
-    assert asked(filled, port=filled.amqp).reason is Reason.PROTOCOL
+    other = asked(filled, port=filled.amqp)
+    assert other.reason is Reason.PROTOCOL
+    assert "`amqp_port`" in other.message
 
 
 def test_a_frozen_server_ends_at_the_deadline(filled: Rabbit) -> None:
