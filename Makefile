@@ -9,8 +9,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Most tests wait for servers: three at a time keep two processors busy. Those that measure time or
 # load, or play the whole demo, run alone.
-APART := tests/unit tests/contracts tests/e2e/kinds $(wildcard tests/test_*.py)
-ALONE := tests/e2e --ignore=tests/e2e/kinds
+TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probes/test_http_ways.py
+APART := tests/unit tests/contracts tests/e2e/kinds $(wildcard tests/test_*.py) \
+  $(addprefix --ignore=,$(TIMED))
+ALONE := $(TIMED) tests/e2e --ignore=tests/e2e/kinds
 
 .PHONY: help demo test test-long lint format bench-startup bench-probe servers clean
 .DEFAULT_GOAL := help

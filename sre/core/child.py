@@ -26,6 +26,7 @@ Sink = Callable[[str], None] | Path | IO[Any] | int | None
 """Where output goes: a function called with each line (in a thread), a file to append to, an open
 file or descriptor, PIPE (read `child.stdout` yourself), or None: away."""
 
+_LAST_WORDS = 0.5
 _SWEEP_SECONDS = 2.0
 _LOST = 255
 
@@ -136,8 +137,16 @@ class Child:
         return self._exited(0.0)
 
     def wait(self, deadline: Deadline) -> int | None:
-        """Wait for its end; None when the deadline passes first (it keeps running)."""
-        return self._exited(deadline.left())
+        """Wait for its end; None when the deadline passes first (it keeps running).
+
+        What it said last has then reached the callables that read it; a daemon that still holds
+        its pipes is not waited for.
+        """
+        code = self._exited(deadline.left())
+        if code is not None:
+            for reader in self._readers:
+                reader.join(_LAST_WORDS)
+        return code
 
     def signal(self, number: int, *, group: bool = False) -> None:
         """Send a signal to it (or to its whole group); nothing happens once it has ended."""

@@ -160,7 +160,7 @@ WAIT = (Turn(expect="^220 ", refuse="^[45]"),)
         ([("hang", "")], Reason.TIMEOUT, "no answer came in time"),
         ([("drip", "")], Reason.BODY, "before the time was up"),
         ([("flood", "")], Reason.BODY, "a line of more than 65536 bytes"),
-        ([("flood", "x\n")], Reason.BODY, "no match in the first 262144 bytes"),
+        ([("flood", "x" * 63 + "\n")], Reason.BODY, "no match in the first 262144 bytes"),
         ([("say", "554 go away\r\n")], Reason.BODY, "the server refused"),
         ([("say", "22"), ("close", "")], Reason.BODY, "closed after 2 bytes"),
         ([("close", "")], Reason.BODY, "closed after 0 bytes"),

@@ -147,6 +147,18 @@ def test_programs_join_in_a_pipe_and_a_killed_producer_shows() -> None:
         assert producer.wait(after(5)) == -signal.SIGKILL
 
 
+def test_what_it_said_last_is_heard_before_its_end_is_told() -> None:
+    heard: list[str] = []
+
+    def slow(line: str) -> None:
+        time.sleep(0.1)
+        heard.append(line)
+
+    with Child(["sh", "-c", "echo disk full >&2; exit 3"], stderr=slow) as child:
+        assert child.wait(Deadline.after(5)) == 3
+        assert heard == ["disk full"]
+
+
 def test_many_threads_may_run_programs_and_wait_for_one_child() -> None:
     codes: list[int | None] = []
     with Child(["sh", "-c", "sleep 0.2; exit 5"]) as child:
