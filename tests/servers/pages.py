@@ -50,8 +50,8 @@ PAGES = {
     "/odd": GOOD + """<script>window.open('/popped'); alert('stop'); confirm('really?');
         window.PerformanceObserver = null; performance.now = () => 1e9;
         window.setTimeout = () => {}; JSON.stringify = () => "{}";</script>""",
-    "/lazy": GOOD + """<script>setTimeout(() => document.body.insertAdjacentHTML("beforeend",
-        "<div id=products>a kettle</div>"), 300)</script>""",
+    "/lazy": GOOD + """<script>setTimeout(() => document.body.insertAdjacentHTML("afterbegin",
+        "<div id=products style='height:300px'>a kettle</div>"), 300)</script>""",
 }  # fmt: skip
 
 
