@@ -47,6 +47,10 @@ class Bounds:
     min: float | None = None
     max: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing would be good")
+
     def broken(self, value: float) -> str:
         """Which bound a value breaks, for people; empty: none."""
         if self.min is not None and value < self.min:
@@ -98,6 +102,7 @@ class Query:
             raise ValueError(f"{self.name}: write either value or values")
         if not 1 <= self.max_rows <= 150:
             raise ValueError(f"{self.name}: max_rows must be 1 to 150")
+        Bounds(self.min, self.max)
         self._check_labels()
         for metric in self.metrics:
             _check_name(metric, counter=self.counter)

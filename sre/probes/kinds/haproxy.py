@@ -116,6 +116,8 @@ class HaproxyProbe:
             _address(self.socket)
         if self.password is not None and not self.user:
             raise ValueError("password without user; give both")
+        if self.socket and (self.user or self.ca_file):
+            raise ValueError("user, password and ca_file are for `url`, the statistics page")
 
     def check(self, context: ProbeContext) -> Reading:
         """Ask, read, judge."""

@@ -125,8 +125,11 @@ class TcpProbe:
         simple = self.send is not None or self.expect is not None
         if simple + bool(self.conversation) + bool(self.query_response) > 1:
             raise ValueError("send and expect, conversation, or query_response: one of them")
-        if self.tls + sum(turn.starttls for turn in self._turns) > 1:
+        if self.tls + self._starts_tls > 1:
             raise ValueError("TLS can begin once: tls, or one starttls")
+        files = self.ca_file or self.cert_file or self.key_file
+        if (files or self.server_name) and not self.tls and not self._starts_tls:
+            raise ValueError("ca_file, cert_file, key_file, server_name need tls: true or starttls")
 
     def check(self, context: ProbeContext) -> Reading:
         """Connect, talk, hang up."""
@@ -138,6 +141,10 @@ class TcpProbe:
         except Trouble as trouble:
             return attempt.ended_by(trouble)
         return attempt.reading()
+
+    @property
+    def _starts_tls(self) -> int:
+        return sum(turn.starttls for turn in self._turns)
 
     @property
     def _turns(self) -> tuple[Turn, ...]:

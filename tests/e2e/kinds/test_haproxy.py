@@ -304,5 +304,7 @@ def test_what_is_refused() -> None:
         HaproxyProbe(socket="localhost")
     with pytest.raises(ValueError, match="password without user"):
         HaproxyProbe(socket="/a/b", password=Secret.literal("x"))
+    with pytest.raises(ValueError, match="are for `url`"):
+        HaproxyProbe(socket="/a/b", user="admin")
     with pytest.raises(ValueError, match="at most 100%"):
         Backend(min_share=Share(1.1))

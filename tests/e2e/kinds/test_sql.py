@@ -291,6 +291,7 @@ def test_rows_are_turned() -> None:
         ("orders", {"labels": ("probe",)}, "cannot be a label"),
         ("orders", {"labels": ("a", "b", "c", "d", "e", "f")}, "at most 5 labels"),
         ("orders", {"max_rows": 1000}, "max_rows"),
+        ("orders", {"min": 5, "max": 2}, "nothing would be good"),
         ("orders", {"value": "n", "values": ("n",)}, "either value or values"),
     ],
 )

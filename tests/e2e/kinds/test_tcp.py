@@ -216,6 +216,8 @@ def test_one_way_to_talk() -> None:
         TcpProbe("h", 1, send="x", conversation=(Turn(expect="x"),))
     with pytest.raises(ValueError, match="TLS can begin once"):
         TcpProbe("h", 1, tls=True, conversation=(Turn(starttls=True),))
+    with pytest.raises(ValueError, match="need tls: true or starttls"):
+        TcpProbe("h", 443, ca_file="/etc/ca.pem")
     with pytest.raises(ValueError, match="small letters"):
         Label("Bad Name", "x")
 
