@@ -24,7 +24,7 @@ from sre.backup.manifest import Manifest, canonical
 from sre.backup.model import Declared, Dump, Source, Storage
 from sre.backup.pipeline import Poured, pour
 from sre.core.clock import Deadline
-from sre.core.errors import Interrupted, SreError, UsageError
+from sre.core.errors import Interrupted, SreError, Terminated, UsageError
 
 __all__ = ["Plan", "plan_backup", "run_backup"]
 
@@ -91,7 +91,7 @@ def run_backup(
 
 
 def _exit_code(error: BaseException) -> int:
-    if isinstance(error, SreError):
+    if isinstance(error, SreError | Terminated):
         return error.exit_code
     return Interrupted.exit_code if isinstance(error, KeyboardInterrupt) else SreError.exit_code
 

@@ -105,7 +105,7 @@ def run(argv: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except SreError as error:
+    except (SreError, Terminated) as error:
         return _say(error)
     except BrokenPipeError:
         sys.stderr.close()
@@ -117,7 +117,7 @@ def run(argv: list[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _say(error: SreError) -> int:
+def _say(error: SreError | Terminated) -> int:
     from sre.core.secrets import redactor  # noqa: PLC0415  only when something went wrong
 
     click.echo(redactor.mask(f"sre: {error}" if "\n" not in str(error) else str(error)), err=True)

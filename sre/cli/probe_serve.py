@@ -75,6 +75,8 @@ def serve(
             click.echo(f"listening on {watch.url}")
             while True:
                 asked.get()
+                while not asked.empty():
+                    asked.get()  # one reading answers all that was asked until now
                 watch.reload()
         finally:
             watch.stop()

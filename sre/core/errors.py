@@ -104,8 +104,12 @@ class Interrupted(SreError):
     exit_code = 130
 
 
-class Terminated(SreError):
-    """SIGTERM; everything started has been cleaned up."""
+class Terminated(BaseException):
+    """SIGTERM; everything started has been cleaned up.
+
+    No SreError: it comes at any moment, and whoever catches what may go wrong there (a reload,
+    a store) must not take the end of the process for it. KeyboardInterrupt is none either.
+    """
 
     exit_code = 143
 
