@@ -128,10 +128,11 @@ def _slots(ask: Ask, about: Server) -> Found:
     lost = "wal_status = 'lost'" if about.version >= 130000 else "false"
     rows = ask(_SLOTS.replace("LOST", lost))
     idle = sum(not row["active"] for row in rows)
+    gone = [row["name"] for row in rows if row["lost"]]
     gauges: list[Gauge] = [
         FACTS("slots", len(rows)),
         FACTS("slots_inactive", idle),
-        FACTS("slots_lost", sum(bool(row["lost"]) for row in rows)),
+        FACTS("slots_lost", len(gone)),
         FACTS("slots_left_out", max(0, len(rows) - SLOTS)),
     ]
     for row in rows[:SLOTS]:
@@ -142,4 +143,6 @@ def _slots(ask: Ask, about: Server) -> Found:
         (Of(row["retained"], row["name"]) for row in rows if row["retained"] is not None),
         default=None,
     )
-    return Found(tuple(gauges), {"slot_bytes": worst, "inactive_slots": idle})
+    poor = [f"the log that slot {name!r} needs is gone: its user is cut off" for name in gone[:1]]
+    used = {"slot_bytes": worst, "inactive_slots": idle}
+    return Found(tuple(gauges), used, poor=tuple(poor))

@@ -224,6 +224,28 @@ def small() -> Iterator[Small]:
         yield Small(server, root.chain_file, other.chain_file)
 
 
+def test_a_slot_whose_log_is_gone_degrades(pg_server: PgServer) -> None:
+    server = pg_server
+    for name, value in (("max_slot_wal_keep_size", "1MB"), ("wal_keep_size", "0")):
+        server.sql(f"alter system set {name} = '{value}'")
+    server.sql("select pg_reload_conf()")
+    server.sql("select pg_create_physical_replication_slot('forgotten', true)")
+    try:
+        for _ in range(3):
+            server.sql("create table filler (n int)")
+            server.sql("drop table filler")
+            server.sql("select pg_switch_wal()")
+        server.sql("checkpoint")
+        reading = seen(server)
+        assert values(reading, "postgres")["slots_lost"] == 1
+        assert told(reading)[:2] == (Outcome.DEGRADED, Reason.STATUS)
+        assert "slot 'forgotten' needs is gone" in reading.message
+    finally:
+        server.sql("select pg_drop_replication_slot('forgotten')")
+        server.sql("alter system reset all")
+        server.sql("select pg_reload_conf()")
+
+
 def test_every_connection_taken(small: Small) -> None:
     server = small.server
     with ExitStack() as stack:
