@@ -88,6 +88,8 @@ class InfluxFeed:
                 )
             except requests.RequestException as error:
                 raise Transient(f"InfluxDB does not answer: {type(error).__name__}") from error
+            except OSError as error:
+                raise UsageError(f"the feed's ca_file {self.ca_file} cannot be used") from error
         _judge(answer.status_code, answer.text)
 
     def _address(self) -> str:

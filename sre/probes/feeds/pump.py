@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,14 +20,13 @@ from sre.core.errors import SreError
 from sre.core.metrics import describe
 from sre.core.secrets import redactor
 from sre.probes.feeds.model import Rejected, Sent
+from sre.probes.feeds.waiting import Waiting
 from sre.probes.model import Check, Result
 
 __all__ = ["Pump", "Pumps"]
 
 log = logging.getLogger(__name__)
 
-_QUEUE = 20_000
-_BATCH = 1000
 _TIMEOUT = 10.0
 _ANNOUNCE = 3600.0
 _LAST_WORDS = 3.0
@@ -44,14 +43,18 @@ class Tally:
 
 
 class Pump:
-    """One feed at work."""
+    """One feed at work.
 
-    def __init__(self, sent: Sent, clock: Clock) -> None:
+    Args:
+        heir_of: the feed that had this name before: what waits for it, and its counts, go on.
+    """
+
+    def __init__(self, sent: Sent, clock: Clock, heir_of: Pump | None = None) -> None:
         self.sent = sent
-        self.tally = Tally()
+        self.tally: Tally = Tally() if heir_of is None else heir_of.tally
         self._clock = clock
-        self._queue: deque[Result] = deque()
-        self._lock = threading.Lock()
+        self._waiting = Waiting() if heir_of is None else Waiting(heir_of.leave_to(self))
+        self._heir: Pump | None = None
         self._checks: Sequence[Check] = ()
         self._announced: float | None = None
         self._ended = threading.Event()
@@ -69,29 +72,34 @@ class Pump:
 
     def hear(self, result: Result) -> None:
         """A run has ended; returns at once."""
-        with self._lock:
-            self._queue.append(result)
-            lost = len(self._queue) - _QUEUE
-            for _ in range(lost):
-                self._queue.popleft()
-        self.tally.dropped += max(0, lost)
+        self.tally.dropped += self._waiting.put(result)
 
-    def stop(self) -> None:
-        """Send what is there, once, and end."""
+    def leave_to(self, heir: Pump) -> list[Result]:
+        """Send nothing more; what waits. A batch under way is sent again, which does no harm."""
+        self._heir = heir
         self._ended.set()
-        self._thread.join(_LAST_WORDS + 1)
+        return self._waiting.taken()
+
+    def end(self) -> None:
+        """Send what is there, once, and end; returns at once."""
+        self._ended.set()
+
+    def join(self, until: float) -> None:
+        """Wait for that end, but no longer than until a moment (monotonic)."""
+        self._thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         while not self._ended.wait(self.sent.every):
             self._round(_TIMEOUT)
-        self._round(_LAST_WORDS)
+        if self._heir is None:
+            self._round(_LAST_WORDS)
 
     def _round(self, seconds: float) -> None:
         """Everything that waits, a batch at a time, until something goes wrong."""
         deadline = Deadline.after(seconds, self._clock)
         try:
             self._announce(deadline)
-            while (batch := self._batch()) and not deadline.passed():
+            while (batch := self._waiting.batch()) and not deadline.passed():
                 self._send(batch, deadline)
         except SreError as error:
             self._complain(redactor.mask(str(error)))
@@ -119,14 +127,7 @@ class Pump:
             if self._failing:
                 log.warning("feed %s: sending again", self.sent.name)
             self._failing = False
-        with self._lock:
-            for result in batch:
-                if self._queue and self._queue[0] is result:
-                    self._queue.popleft()
-
-    def _batch(self) -> list[Result]:
-        with self._lock:
-            return [self._queue[index] for index in range(min(_BATCH, len(self._queue)))]
+        self._waiting.done(batch)
 
     def _complain(self, words: str) -> None:
         self.tally.failures += 1
@@ -141,23 +142,28 @@ class Pumps(Collector):
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._pumps: dict[str, Pump] = {}
+        self._lock = threading.Lock()
 
     def adopt(self, feeds: Sequence[Sent], checks: Sequence[Check]) -> None:
-        """Start what is new, stop what is gone or changed, keep the rest with its queue."""
-        wanted = {sent.name: sent for sent in feeds}
-        for name in [n for n, pump in self._pumps.items() if wanted.get(n) != pump.sent]:
-            self._pumps.pop(name).stop()
-        for name, sent in wanted.items():
-            if name in self._pumps:
-                self._pumps[name].adopt(checks)
-            else:
-                pump = self._pumps[name] = Pump(sent, self._clock)
-                pump.start(checks)
+        """Start what is new, stop what is gone, keep the rest with its queue; never waits."""
+        with self._lock:
+            before, self._pumps = self._pumps, {}
+            for sent in feeds:
+                old = before.pop(sent.name, None)
+                if old is not None and old.sent == sent:
+                    old.adopt(checks)
+                    self._pumps[sent.name] = old
+                else:
+                    pump = self._pumps[sent.name] = Pump(sent, self._clock, old)
+                    pump.start(checks)
+        for pump in before.values():
+            pump.end()
 
     def hear(self, result: Result) -> None:
         """A run has ended."""
-        for pump in list(self._pumps.values()):
-            pump.hear(result)
+        with self._lock:
+            for pump in self._pumps.values():
+                pump.hear(result)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: which feeds there are is known only once the declaration was read."""
@@ -165,21 +171,28 @@ class Pumps(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """How each feed does."""
-        if not self._pumps:
+        with self._lock:
+            pumps = dict(self._pumps)
+        if not pumps:
             return
         for name, value_of in _TOLD.items():
             info = describe(name)
             family = Metric(name.removesuffix("_total"), info.help, info.type)
-            for feed, pump in list(self._pumps.items()):
+            for feed, pump in pumps.items():
                 value = value_of(pump.tally)
                 if value is not None:
                     family.add_sample(name, {"feed": feed}, value)
             yield family
 
     def stop(self) -> None:
-        """Send what waits, and end."""
-        for pump in self._pumps.values():
-            pump.stop()
+        """Send what waits, and end: all of them at the same time."""
+        with self._lock:
+            pumps = list(self._pumps.values())
+        for pump in pumps:
+            pump.end()
+        until = time.monotonic() + _LAST_WORDS + 1
+        for pump in pumps:
+            pump.join(until)
 
 
 _TOLD: dict[str, Callable[[Tally], float | None]] = {

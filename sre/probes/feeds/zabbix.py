@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sre.core.clock import Deadline
-from sre.core.errors import Transient
+from sre.core.errors import Transient, UsageError
 from sre.journey.result import Outcome
 from sre.probes.model import Check, Result
 
@@ -89,9 +89,13 @@ class ZabbixFeed:
     def _wrapper(self) -> Callable[[Any, Any], Any] | None:
         if self.ca_file is None:
             return None
-        context = ssl.create_default_context(cafile=self.ca_file)
-        if self.cert_file is not None:
-            context.load_cert_chain(self.cert_file, self.key_file)
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file is not None:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except OSError as error:
+            files = ", ".join(filter(None, (self.ca_file, self.cert_file, self.key_file)))
+            raise UsageError(f"the feed's TLS files cannot be used: {files}") from error
         return lambda connection, _tls: context.wrap_socket(connection, server_hostname=self.server)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from sre.core.clock import Deadline
-from sre.core.errors import Transient
+from sre.core.errors import Transient, UsageError
 from sre.core.secrets import Secret
 from sre.journey.result import Outcome, Reason, Row, StepResult
 from sre.probes.feeds import pump as pump_module
+from sre.probes.feeds import waiting as waiting_module
 from sre.probes.feeds.influxdb import InfluxFeed, lines
 from sre.probes.feeds.model import Feed, FeedFields, Rejected, Sent
 from sre.probes.feeds.pump import Pumps
@@ -100,7 +103,7 @@ def test_a_bug_of_a_feed_ends_nothing() -> None:
 
 
 def test_a_full_queue_drops_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump_module, "_QUEUE", 3)
+    monkeypatch.setattr(waiting_module, "_RESULTS", 3)
     monitor = Monitor()
     made = pumps(monitor, every=3600.0)
     sent = [result() for _ in range(5)]
@@ -118,8 +121,68 @@ def test_a_reload_keeps_a_feed_that_stays_and_ends_one_that_goes() -> None:
     made.adopt([Sent("m", "test", monitor, 3600.0), Sent("n", "test", other, 3600.0)], [CHECK])
     assert monitor.batches == []
     made.adopt([], [CHECK])
-    assert len(monitor.batches) == 1
+    wait_until(lambda: len(monitor.batches) == 1, 5, "its last words")
     assert list(made.collect()) == []
+
+
+def test_a_changed_feed_sends_what_the_one_before_could_not() -> None:
+    away, back = Monitor([Transient("away")] * 1000), Monitor()
+    made = pumps(away)
+    sent = [result(), result()]
+    for one in sent:
+        made.hear(one)
+    wait_until(lambda: told(made)["sre_feed_failures_total"] >= 1, 5, "a failure")
+    began = time.monotonic()
+    made.adopt([Sent("m", "other", back, 0.02)], [CHECK])
+    assert time.monotonic() - began < 1, "a reload waits for no monitor"
+    wait_until(lambda: back.batches, 5, "the monitor that is there")
+    assert back.batches == [sent]
+    counted = told(made)
+    assert counted["sre_feed_results_total"] == 2
+    assert counted["sre_feed_failures_total"] >= 1, "a counter goes on"
+    made.stop()
+
+
+def test_the_end_waits_for_all_monitors_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "_LAST_WORDS", 0.2)
+    go = threading.Event()
+
+    @dataclass(eq=False)
+    class Hanging(Monitor):
+        def send(self, batch: Sequence[Result], deadline: Deadline) -> None:
+            go.wait(20)
+
+    made = Pumps()
+    made.adopt([Sent(f"m{n}", "test", Hanging(), 3600.0) for n in range(4)], [CHECK])
+    made.hear(result())
+    began = time.monotonic()
+    made.stop()
+    assert time.monotonic() - began < 3
+    go.set()
+
+
+def test_runs_with_many_numbers_fill_the_queue_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_module, "_POINTS", 100)
+    monkeypatch.setattr(waiting_module, "_BATCH_POINTS", 50)
+    many = tuple(Gauge("sre_probe_x", float(n), "x") for n in range(30))
+    waiting = waiting_module.Waiting()
+    sent = [result(gauges=many) for _ in range(5)]
+    assert [waiting.put(one) for one in sent] == [0, 0, 0, 1, 1]
+    assert waiting.batch() == [sent[2]]
+    waiting.done([sent[0], sent[2]])
+    waiting.done(waiting.batch())
+    assert waiting.taken() == [sent[4]]
+    assert waiting.put(sent[0]) == 0
+    waiting.done(waiting.batch())
+    assert waiting.batch() == []
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    lost, deadline = str(tmp_path / "lost.pem"), Deadline.after(5)
+    influx = InfluxFeed("https://127.0.0.1:9", database="d", ca_file=lost)
+    for feed in (influx, ZabbixFeed("127.0.0.1", "h", 9, ca_file=lost)):
+        with pytest.raises(UsageError, match=r"lost\.pem"):
+            feed.send([result()], deadline)
 
 
 def test_line_protocol_escapes_what_must_be_escaped() -> None:
