@@ -81,8 +81,10 @@ class Gate:
     def ask(self, since: float, then: Callable[[bool], None]) -> None:
         """Call `then` with whether the network has worked since a moment (wall clock).
 
-        At once when that is known, else from the gate's thread after a look.
+        At once when that is known, else from the gate's thread after a look. From here on moments
+        are those of the clock that never jumps: a look of before a jump is not one of tomorrow.
         """
+        since = self._clock.now() - max(0.0, self._clock.wall() - since)
         with self._lock:
             known = self._known(since)
             if known is None and not self._ended:
@@ -105,7 +107,7 @@ class Gate:
 
     def _work(self) -> None:
         while not self._ended:
-            began = self._clock.wall()
+            began = self._clock.now()
             up = self._look()
             with self._lock:
                 if up != self._up:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from sre.core.clock import SystemClock
 from sre.core.units import Duration
 from sre.journey.result import Outcome, Reason, Row, StepResult
 from sre.probes.gate import Gate, could_be_ours, ours
@@ -19,6 +20,15 @@ from tests.servers.net import free_port, wait_until
 from tests.unit.probes.stubs import check, plan, reading
 
 REFUSED = reading(Outcome.FAILED, Reason.CONNECT)
+
+
+class JumpingClock(SystemClock):
+    """The machine's clocks, until somebody sets the one on the wall."""
+
+    ahead = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead
 
 
 @contextmanager
@@ -67,6 +77,17 @@ def test_what_is_known_is_told_at_once_and_a_failure_is_remembered() -> None:
         with socket.create_server(("127.0.0.1", port)):
             assert answer(gate, time.time()), "it works again"
             assert not answer(gate, began), "but it did not throughout"
+
+
+def test_a_clock_that_is_set_back_excuses_nothing() -> None:
+    clock, port = JumpingClock(), free_port()
+    with closing(Gate((f"127.0.0.1:{port}",), 0.5, clock=clock)) as gate:
+        began = clock.wall()
+        assert not answer(gate, began)
+        clock.ahead = -3600.0
+        with socket.create_server(("127.0.0.1", port)):
+            assert answer(gate, clock.wall()), "the look that failed was before the jump"
+            assert answer(gate, began), "a run from before it is not waited for an hour"
 
 
 def test_an_address_that_may_not_be_asked_excuses_nothing() -> None:
