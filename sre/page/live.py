@@ -37,7 +37,14 @@ SAVE_SHARE = 0.02
 """Share of the time that writing may take: with hundreds of probes it is done less often."""
 
 FRESH = 1.0
-"""Seconds for which a page is shown again rather than built anew."""
+"""Seconds for which a page is shown again rather than built anew, if nothing happened."""
+
+PAGE_SHARE = 0.05
+"""Share of the time that making pages may take: of ten thousand probes one takes seconds, and
+those who look at it must not hold up the probes."""
+
+LONGEST = 20.0
+"""Seconds for which a page is shown at most, however much it costs."""
 
 _HEADERS = (
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
@@ -67,6 +74,10 @@ class LiveStatus:
         self._names: frozenset[str] = frozenset()
         self._steps: dict[str, tuple[StepResult, ...]] = {}
         self._page: tuple[float, StatusPage] | None = None
+        self._changed = True
+        self._cost = 0.0
+        self._drawing = threading.Lock()
+        self._drawn: dict[str, tuple[StatusPage, bytes]] = {}
         self._news = threading.Event()
         self._ended = threading.Event()
         self._writer = threading.Thread(target=self._write, name="status-page", daemon=True)
@@ -116,7 +127,7 @@ class LiveStatus:
             self._history.add(result, self._clock.wall(), self._subjects)
             if result.reading.journey is not None:
                 self._steps[result.probe] = result.reading.steps
-            self._page = None
+            self._changed = True
         self._news.set()
 
     def page(self) -> StatusPage | None:
@@ -124,9 +135,14 @@ class LiveStatus:
         with self._lock:
             if self._declared is None:
                 return None
-            now = self._clock.now()
-            if self._page is None or not 0 <= now - self._page[0] < FRESH:
-                self._page = (now, self._build(self._declared))
+            began = self._clock.now()
+            least = min(LONGEST, self._cost / PAGE_SHARE)
+            lasts = least if self._changed else max(FRESH, least)
+            if self._page is None or not 0 <= began - self._page[0] < lasts:
+                self._changed = False
+                page = self._build(self._declared)
+                self._page = (self._clock.now(), page)
+                self._cost = self._page[0] - began
             return self._page[1]
 
     def save(self) -> None:
@@ -159,18 +175,29 @@ class LiveStatus:
         while not self._ended.is_set():
             self._news.wait()
             began = self._clock.now()
-            if not self._ended.is_set():
-                self.save()
+            try:
+                if not self._ended.is_set():
+                    self.save()
+            except Exception:
+                log.exception("the page's history was not saved this time, a bug of ours")
             self._ended.wait(max(SAVE_EVERY, (self._clock.now() - began) / SAVE_SHARE))
 
     def _html(self) -> Answer:
-        page = self.page()
-        if page is None:
-            return Answer.text(503, "the declaration is being read")
-        return Answer(200, render_html(page).encode(), "text/html; charset=utf-8", _HEADERS)
+        return self._draw("text/html; charset=utf-8", render_html)
 
     def _json(self) -> Answer:
+        return self._draw("application/json", render_json)
+
+    def _draw(self, kind: str, render: Callable[[StatusPage], str]) -> Answer:
+        """The page in one of its forms; however many ask, it is drawn once."""
         page = self.page()
         if page is None:
             return Answer.text(503, "the declaration is being read")
-        return Answer(200, render_json(page).encode(), "application/json", _HEADERS)
+        with self._drawing:
+            of, body = self._drawn.get(kind, (None, b""))
+            if of is not page:
+                began = self._clock.now()
+                body = render(page).encode()
+                self._drawn[kind] = (page, body)
+                self._cost += self._clock.now() - began
+        return Answer(200, body, kind, _HEADERS)

@@ -6,10 +6,14 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
+
 from sre.core.clock import FakeClock
 from sre.core.facts import Facts
+from sre.page import live
 from sre.page.live import LiveStatus
 from sre.page.model import State, StatusPage
+from sre.page.render_json import render_json
 from tests.unit.page.made import NOON, check, declared, failed, objective, run
 
 
@@ -92,6 +96,29 @@ def test_a_page_is_built_once_a_second_at_most(tmp_path: Path) -> None:
         first = now(status)
         clock.advance(2)
         assert now(status) is not first
+
+
+def test_a_page_that_costs_much_is_made_rarely_however_many_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, drawn = FakeClock(NOON), []
+
+    def drawing(page: StatusPage) -> str:
+        drawn.append(page)
+        clock.advance(0.5)
+        return render_json(page)
+
+    monkeypatch.setattr(live, "render_json", drawing)
+    with LiveStatus(tmp_path, clock) as status:
+        status.adopt(declared(check()))
+        for _ in range(18):
+            status.hear(failed())
+            assert status.routes["/-/status.json"]().status == 200
+            clock.advance(0.5)
+        assert len(drawn) == 1, "half a second in ten"
+        clock.advance(2)
+        assert json.loads(status.routes["/-/status.json"]().body)["state"] == "failing"
+        assert len(drawn) == 2
 
 
 def test_many_threads_lose_nothing(tmp_path: Path) -> None:
