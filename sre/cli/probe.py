@@ -39,6 +39,8 @@ probe.add_command(nagios)
 def run_command(names: tuple[str, ...], junit: Path | None, production: bool, run: Run) -> int:
     """Run probes once, all of them unless named, and show what they found.
 
+    Those that are named show their numbers too; --format json always has them.
+
     Exit code, the first that applies: 5 any blocked by the allow-list, 1 failed, 8 our own failure,
     4 throttled, 3 degraded or refused, 0 all good.
     """
@@ -54,5 +56,5 @@ def run_command(names: tuple[str, ...], junit: Path | None, production: bool, ru
         with status("probing", enabled=run.progress) as say:
             results = run_once(checks, plan, progress=lambda names: say(f"probing {names}"))
         write(results)
-    run.emit(as_json(results) if run.format == "json" else as_text(results))
+    run.emit(as_json(results) if run.format == "json" else as_text(results, numbers=bool(names)))
     return exit_code(results)

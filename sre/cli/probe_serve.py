@@ -88,10 +88,11 @@ class _Service:
 
     def __init__(self, shard: str, flags: ServeFlags, run: Run, *, production: bool) -> None:
         from sre.page.live import LiveStatus  # noqa: PLC0415  only when it runs
+        from sre.probes.changes import Changes  # noqa: PLC0415
         from sre.probes.feeds.pump import Pumps  # noqa: PLC0415
         from sre.probes.shard import parse_shard  # noqa: PLC0415
 
-        self.status, self.pumps = LiveStatus(), Pumps()
+        self.status, self.pumps, self._changes = LiveStatus(), Pumps(), Changes()
         self._blackbox = flags.service()
         self._shard, self._flags, self._run = parse_shard(shard), flags, run
         self._production = production
@@ -126,5 +127,6 @@ class _Service:
 
     def hear(self, result: Result) -> None:
         """A run has ended."""
+        self._changes.hear(result)
         self.status.hear(result)
         self.pumps.hear(result)

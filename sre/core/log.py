@@ -13,6 +13,8 @@ from sre.core.secrets import redactor
 
 __all__ = ["setup"]
 
+_CHATTY = ("pymongo",)
+"""Libraries whose debug log hides ours."""
 _OWN = "sre"
 _ISO = "%Y-%m-%dT%H:%M:%SZ"
 _PLAIN = set(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
@@ -34,6 +36,8 @@ def setup(level: str = "warning", format: str = "text", stream: TextIO | None = 
     root.addHandler(handler)
     root.setLevel(number if number == logging.DEBUG else max(number, logging.WARNING))
     logging.getLogger(_OWN).setLevel(number)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(number, logging.INFO))
     logging.captureWarnings(capture=True)
 
 

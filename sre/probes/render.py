@@ -10,7 +10,7 @@ from typing import Any
 from sre.core.console import table
 from sre.core.masking import masked
 from sre.journey.result import PHASES, Outcome, Row, StepResult
-from sre.probes.model import Reading
+from sre.probes.model import Gauge, Reading
 from sre.probes.runner import Result
 
 __all__ = ["as_data", "as_json", "as_text", "exit_code"]
@@ -54,11 +54,17 @@ def as_data(result: Result) -> dict[str, Any]:
         "run_id": reading.run_id,
         "ambiguous": reading.ambiguous,
         "steps": [_row(row) for step in reading.steps for row in _rows(step)],
+        "numbers": [_number(gauge) for gauge in reading.gauges],
     }
 
 
-def as_text(results: Sequence[Result]) -> str:
-    """A line for each probe, then the steps of each with their phases."""
+def _number(gauge: Gauge) -> dict[str, Any]:
+    """A number as /metrics of `probe serve` would show it."""
+    return {"name": gauge.name, "labels": dict(gauge.labels), "value": gauge.value}
+
+
+def as_text(results: Sequence[Result], *, numbers: bool = False) -> str:
+    """A line for each probe, then the steps of each with their phases; numbers where wanted."""
     lines = [
         (r.probe, r.reading.outcome, r.reading.reason, _ms(r.reading.seconds), r.reading.message)
         for r in results
@@ -66,7 +72,17 @@ def as_text(results: Sequence[Result]) -> str:
     right = ("time",)
     parts = [table(("probe", "outcome", "reason", "time", "message"), lines, right=right)]
     parts += [_steps(result) for result in results if result.reading.steps]
+    if numbers:
+        parts += [_numbers(result) for result in results if result.reading.gauges]
     return "\n".join(parts).rstrip("\n")
+
+
+def _numbers(result: Result) -> str:
+    rows = [
+        (gauge.name, ", ".join(f"{k}={v}" for k, v in gauge.labels), f"{gauge.value:.10g}")
+        for gauge in result.reading.gauges
+    ]
+    return table((f"{result.probe}: number", "labels", "value"), rows, right=("value",))
 
 
 def _steps(result: Result) -> str:

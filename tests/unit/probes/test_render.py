@@ -9,7 +9,7 @@ import pytest
 
 from sre.core.secrets import MASK, redactor
 from sre.journey.result import Outcome, Reason, Row, StepResult
-from sre.probes.model import Reading
+from sre.probes.model import Gauge, Reading
 from sre.probes.render import as_json, as_text, exit_code
 from sre.probes.runner import Result
 
@@ -80,3 +80,14 @@ def test_secrets_are_masked_in_json_even_where_json_escapes_them():
     text = as_json(results(reading))
     assert "nted" not in text
     assert MASK in json.loads(text)["results"][0]["message"]
+
+
+def test_numbers_are_in_the_data_and_in_the_text_where_they_are_wanted():
+    gauge = Gauge("sre_probe_x_ratio", 0.25, "X.", (("mount", "/"),))
+    found = results(Reading(Outcome.OK, 0.1, gauges=(gauge,)))
+    (one,) = json.loads(as_json(found))["results"]
+    assert one["numbers"] == [
+        {"name": "sre_probe_x_ratio", "labels": {"mount": "/"}, "value": 0.25}
+    ]
+    assert "sre_probe_x_ratio" not in as_text(found)
+    assert "sre_probe_x_ratio  mount=/" in as_text(found, numbers=True)
