@@ -11,16 +11,14 @@ if TYPE_CHECKING:
 
 __all__ = ["declared_of", "plan_of"]
 
-_DAY = 86400.0
-
 
 def declared_of(settings: Settings, plan: Plan) -> Declared:
     """What the declaration means to the status page."""
     from sre.page.model import Declared, Maintenance  # noqa: PLC0415  only when it runs
-    from sre.probes.watching import spans  # noqa: PLC0415
+    from sre.probes.watching import around  # noqa: PLC0415
 
     def plans(now: float) -> list[Maintenance]:
-        found = spans(plan.maintenance, plan.checks, now - _DAY, now + 7 * _DAY)
+        found = around(plan.maintenance, plan.checks, now)
         return [Maintenance(each.name, each.begin, each.end, each.probes) for each in found]
 
     databases = tuple(settings.databases)

@@ -126,7 +126,7 @@ def budget_row(one: Budget) -> str:
     state = _budget_state(one)
     left = "no events yet" if one.left is None else f"<b>{words.share(one.left)} left</b>"
     if one.left is not None and one.spent:
-        left = f"<b>spent</b> ({float(1 - one.left):.3g}× the budget)"
+        left = f"<b>spent</b> ({words.times(1 - one.left)}× the budget)"
     return (
         f'<li class="row promise {state if state is not State.WORKS else ""}" '
         f'data-key="{escape(one.name)}"><div><div class="name {state}">{icon(state)}'
@@ -156,7 +156,7 @@ def _counted(one: Budget) -> str:
 
 def _burn(one: Budget) -> str:
     window = _every(one.burn_window)
-    rate = "no runs" if one.burn is None else f"burn rate <b>{float(one.burn):.3g}×</b>"
+    rate = "no runs" if one.burn is None else f"burn rate <b>{words.times(one.burn)}×</b>"
     alarm = {"page": "burns too fast: page", "ticket": "burns too fast: ticket", "": ""}[one.fires]
     said = f"<p><b>{alarm}</b></p>" if alarm else ""
     return f'{said}<p class="none">{rate} in the last {window}</p>'

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from fractions import Fraction
 
-__all__ = ["iso", "lasting", "latency", "moment", "note", "share", "upper", "why"]
+__all__ = ["iso", "lasting", "latency", "moment", "note", "share", "times", "upper", "why"]
 
 _REASONS = {
     "dns": "the name could not be resolved",
@@ -94,6 +94,11 @@ def share(value: Fraction | float | None, digits: int = 0) -> str:
     if shown == int(shown):
         return f"{int(shown)}%"
     return f"{shown:.{digits}f}%"
+
+
+def times(value: Fraction | float) -> str:
+    """How many times, in three digits or whole: 0.25, 14.4, 1,000."""
+    return f"{float(value):,.0f}" if float(value) >= 100 else f"{float(value):.3g}"
 
 
 def upper(text: str) -> str:

@@ -15,12 +15,13 @@ from sre.core.units import Duration
 from sre.journey.guard import parse_entry
 from sre.probes.model import Check
 
-__all__ = ["Span", "WatchOptions", "Window", "in_maintenance", "opened", "spans"]
+__all__ = ["Span", "WatchOptions", "Window", "around", "in_maintenance", "opened", "spans"]
 
 MOST_SPANS = 100
 """Windows in time of one declared window that are told; a page needs no more."""
 
-_LONGEST = 31 * 86400.0
+_DAY = 86400.0
+_LONGEST = 31 * _DAY
 _TWO_SECONDS = Duration(2.0)
 
 
@@ -192,3 +193,14 @@ def spans(
         times = each.times(after, before)[:MOST_SPANS]
         found += [Span(each.name, begin, end, names) for begin, end in times]
     return sorted(found, key=lambda span: (span.begin, span.name))
+
+
+def around(windows: Iterable[Window], checks: Iterable[Check], now: float) -> list[Span]:
+    """What goes on and what comes within a week, the next first; then what was over today.
+
+    What goes on is never crowded out: a window may return every few minutes.
+    """
+    known, about = tuple(windows), tuple(checks)
+    coming = spans(known, about, now, now + 7 * _DAY)
+    over = [span for span in spans(known, about, now - _DAY, now) if span.end <= now]
+    return coming + over[::-1]

@@ -209,6 +209,9 @@ class TestDrawings:
     [
         (words.share(Fraction(9996, 10000)), "99%"),
         (words.share(0.99999, 2), "99.99%"),
+        (words.times(Fraction(1000)), "1,000"),
+        (words.times(14.44), "14.4"),
+        (words.times(0.25), "0.25"),
         (words.share(0.001), "under 1%"),
         (words.share(1.0, 2), "100%"),
         (words.share(0.9742, 2), "97.42%"),

@@ -15,7 +15,7 @@ from sre.journey.result import Outcome, Reason
 from sre.probes.confirm import Confirmations, Verdict
 from sre.probes.model import CheckFields, Retry
 from sre.probes.shard import Shard, parse_shard
-from sre.probes.watching import WatchOptions, Window, in_maintenance, spans
+from sre.probes.watching import WatchOptions, Window, around, in_maintenance, spans
 from tests.unit.probes.stubs import check, reading
 
 NIGHT = Window("night", schedule="30 2 * * *", for_=Duration(3600), zone="Europe/Berlin")
@@ -28,6 +28,16 @@ def at(text: str) -> float:
 
 
 class TestWindows:
+    def test_what_goes_on_is_told_first_however_often_a_window_returns(self) -> None:
+        often = Window("often", schedule="*/5 * * * *", for_=Duration(120))
+        now = at("2026-11-27T12:06:00Z")
+        begins = [span.begin for span in around([often, SALE], [check("a", reading)], now)]
+        assert begins[:2] == [at("2026-11-27T12:05:00Z"), at("2026-11-27T12:10:00Z")]
+        assert at("2026-11-27T22:00:00Z") in begins
+        over = [begin for begin in begins if begin < now - 120]
+        assert over == sorted(over, reverse=True)
+        assert over == begins[-len(over) :]
+
     @pytest.mark.parametrize(
         ("moment", "names"),
         [
