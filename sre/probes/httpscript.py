@@ -145,7 +145,7 @@ class Script:
         request, lines, mark, opening = self._plain
         wire = b""
         if mark:
-            marked = "".join([part or run_id for part in mark]).encode()
+            marked = run_id.join(mark).encode()
             lines = [*lines, marked]
             if opening:
                 wire = b"%s%s\r\n\r\n" % (opening, marked)
@@ -166,7 +166,7 @@ class Script:
             body_limit=self.step.body_limit,
             keep_alive=self.options.keep_alive,
         )
-        whole = [*fixed.lines, "".join([part or "0" for part in mark]).encode()]
+        whole = [*fixed.lines, "0".join(mark).encode()]
         fits = opening_of(request, self.options, whole if mark else fixed.lines) is not None
         opening = opening_of(request, self.options, fixed.lines) if fits else None
         self._plain = (request, fixed.lines, mark, opening or b"")
@@ -205,7 +205,7 @@ def _content(path: str) -> bytes:
 
 
 def _mark(varying: tuple[Field, ...]) -> tuple[str, ...] | None:
-    """The one header line that changes, "" where the run's own name stands; None: there is more."""
+    """The one header line that changes, cut where the run's own name stands; None: there is more."""
     if not varying:
         return ()
     values = varying[0].values
@@ -215,8 +215,13 @@ def _mark(varying: tuple[Field, ...]) -> tuple[str, ...] | None:
         return None
     if varying[0].name.lower() in CREDENTIAL_HEADERS:
         return None
-    texts = (part if isinstance(part, str) else "" for part in parts)
-    return (f"{varying[0].name}: ", *texts)
+    pieces = [f"{varying[0].name}: "]
+    for part in parts:
+        if isinstance(part, str):
+            pieces[-1] += part
+        else:
+            pieces.append("")
+    return tuple(pieces)
 
 
 def _constant_field(one: Field) -> bool:

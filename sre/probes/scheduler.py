@@ -56,7 +56,7 @@ class Scheduler:
         clock: Clock | None = None,
         workers: int = 32,
         grace: float = GRACE,
-        listener: Callable[[Result], None] = lambda _result: None,
+        listener: Callable[[Result], None] | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -64,7 +64,8 @@ class Scheduler:
         self._record = record
         self._workers = workers
         self._grace = grace
-        self._changed = threading.Condition()
+        self._held = threading.RLock()
+        self._changed = threading.Condition(self._held)
         self._stopping = False
         self._waiting: deque[Due] = deque()
         self._flights: dict[str, Flight] = {}
@@ -107,7 +108,7 @@ class Scheduler:
 
     def _turn(self) -> float:
         """Do what is due; seconds until something is due again."""
-        with self._changed:
+        with self._held:
             try:
                 self._round()
             except Exception as error:  # noqa: BLE001  a bug of ours must not end the watch
@@ -221,7 +222,7 @@ class Scheduler:
         further = flight in self._confirming
         self._confirming.discard(flight)
         self._landing.take(flight.check, result, further=further)
-        with self._changed:
+        with self._held:
             self._gone(flight)
 
     def _gone(self, flight: Flight | Passage) -> None:
