@@ -28,8 +28,8 @@ class Bridge:
         self.times = exchange
         self._far = socket.socket(fileno=exchange.take())
         self._near, self.end = socket.socketpair()
-        self._near.setblocking(False)
-        self.end.setblocking(False)
+        self._near.settimeout(0)
+        self.end.settimeout(0)
         self._held = memoryview(exchange.data)
         self._over, self._reset = exchange.ended or exchange.reset, exchange.reset
         self._watched: tuple[socket.socket, int] | None = None

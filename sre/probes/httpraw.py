@@ -1,4 +1,4 @@
-"""How does a plain GET travel over a socket of ours, on the loop's own epoll, and what of its times?
+"""How does a plain GET travel over a socket of ours on the loop, and when did what happen?
 
 Only what is plain stays here. An answer that is not is told by libcurl: it reads the same bytes
 from a socket pair, and the times are those that were taken here.
@@ -61,7 +61,8 @@ class Exchange:
         self.started, self.began = started, time.monotonic()
         try:
             self._socket = made = raw_socket(family, _STREAM, 0)
-            made.setblocking(False)
+            if not _BORN_SO:
+                made.settimeout(0)
             code = made.connect_ex((address, admission.port))
         except (OSError, OverflowError):
             return False
@@ -106,16 +107,17 @@ class Exchange:
         try:
             if self._left:
                 self._push()
-            if not self._left and events & OUT:
+            if events & OUT and not self._left:
                 self._transfers.change(self.descriptor, IN)
-            if not events & ~OUT:
-                return False
-            piece = self._socket.recv(_PIECE)
+            return bool(events & ~OUT) and self._receive(now)
         except BlockingIOError:
             return False
         except OSError:
             self.reset, self.done = True, time.monotonic()
             return True
+
+    def _receive(self, now: float) -> bool:
+        piece = self._socket.recv(_PIECE)
         self.done = time.monotonic()
         if piece:
             self.first = self.first or now
@@ -177,9 +179,9 @@ class Exchange:
         if self.refused == errno.ETIMEDOUT:  # the system has given up
             return self._failed(Reason.TIMEOUT, "timed out connecting", now)
         admission = self.way.admission
-        place = f"{_bracketed(admission.host)}:{admission.port}"
+        place = f"{admission.host}:{admission.port}"  # without brackets, as libcurl puts it
         if admission.host != admission.address:
-            place += f" via {admission.authority}"
+            place += f" via {admission.address}:{admission.port}"
         took = f"after {1000 * (now - self.began):.0f} ms"
         message = f"Failed to connect to {place} {took}: Could not connect to server"
         return self._failed(Reason.CONNECT, message, now)
@@ -200,8 +202,5 @@ class Exchange:
         return Answer(response)
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-_STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_CLOEXEC", 0)
+_BORN_SO = getattr(socket, "SOCK_NONBLOCK", 0)
+_STREAM = socket.SOCK_STREAM | _BORN_SO

@@ -205,7 +205,7 @@ def _content(path: str) -> bytes:
 
 
 def _mark(varying: tuple[Field, ...]) -> tuple[str, ...] | None:
-    """The one header line that changes, cut where the run's own name stands; None: there is more."""
+    """The one header line that changes, cut where the run's own name stands; None: more."""
     if not varying:
         return ()
     values = varying[0].values

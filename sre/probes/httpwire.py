@@ -151,7 +151,7 @@ def read(data: bytes, *, ended: bool, limit: int, decode: bool) -> Found | Unfit
     lower, status = head.lower(), int(match[2])
     body = _body(data, at + 4, lower, status, limit, ended=ended)
     if isinstance(body, Unfit):
-        return body
+        return Unfit.UNUSUAL if ended else body
     if "\ncontent-encoding:" in lower:
         plain = _decoded(body, lower, limit) if decode else None
         if plain is None:
@@ -173,14 +173,19 @@ def _body(
     size = lower.find("\ncontent-length:")
     if "\ntransfer-encoding:" in lower:
         return _dechunked(data, at, lower, limit) if size < 0 else Unfit.UNUSUAL
-    if status == 204:
-        return b"" if size < 0 else Unfit.UNUSUAL
-    if status == 205:
+    if status in (204, 205):
+        return b"" if status == 204 and size < 0 else Unfit.UNUSUAL
+    if size >= 0:
+        return _measured(data, at, lower, size, limit, ended=ended)
+    if len(data) - at > limit:
         return Unfit.UNUSUAL
-    if size < 0:
-        if len(data) - at > limit:
-            return Unfit.UNUSUAL
-        return data[at:] if ended else Unfit.MORE
+    return data[at:] if ended else Unfit.MORE
+
+
+def _measured(
+    data: bytes, at: int, lower: str, size: int, limit: int, *, ended: bool
+) -> bytes | Unfit:
+    """The body whose length is told at `size` of the head."""
     match = _LENGTH.match(lower, size + 16)
     if match is None or lower.find("\ncontent-length:", size + 1) >= 0:
         return Unfit.UNUSUAL

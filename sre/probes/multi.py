@@ -13,16 +13,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pycurl
 
 from sre.core.errors import UsageError
-from sre.journey.guard import Admission, Blocked, Guard, Unresolved
+from sre.journey.guard import Admission, Blocked, Unresolved
 from sre.journey.resolve import unanswered
 from sre.journey.shop import origin_of
 from sre.journey.transport import refusal
+from sre.probes.carried import Carried, Landed, step_of
 from sre.probes.crew import Crew
 from sre.probes.httpbridge import Bridge
 from sre.probes.httphop import Answer, Hop, Talk, Way
@@ -30,13 +31,10 @@ from sre.probes.httpline import Line
 from sre.probes.httpraw import Exchange
 from sre.probes.httpwire import Unfit
 from sre.probes.model import ProbeContext, Reading
-from sre.probes.multinames import Found, Names, Place
+from sre.probes.multinames import Found, Names
 from sre.probes.multipoll import Transfers
 
 __all__ = ["Landed", "Loop"]
-
-Landed = Callable[[Reading | Exception | None], None]
-"""Told what came of a run: its reading, a bug, or None when it was cancelled."""
 
 _MOST = 1000
 _SPARE_FILES = 200
@@ -52,28 +50,6 @@ _LAST_LOOK = 0.005
 _IDLE_HANDLES = 256
 
 
-@dataclass(slots=True, eq=False)
-class _Carried:
-    """One run on its way.
-
-    Attributes:
-        asked: when the hop began; `ends`: when its time is up.
-        ticket: which wait it is in, for a thread or for an exchange; 0 when it is in none.
-        exchange: the hop, where a socket of ours carries it.
-    """
-
-    talk: Talk
-    context: ProbeContext
-    landed: Landed
-    line: Line | None = None
-    hop: Hop | None = None
-    asked: float = 0.0
-    ends: float = 0.0
-    ticket: int = 0
-    exchange: Exchange | None = None
-    pins: dict[Place, Way] | None = None
-
-
 class Loop:
     """Runs talks. All methods but `wake` belong to the thread that `work`s.
 
@@ -84,11 +60,11 @@ class Loop:
     def __init__(self, crew: Crew, *, raw: bool = True) -> None:
         self._crew, self._raw = crew, raw
         self._transfers = Transfers()
-        self._carried: set[_Carried] = set()
+        self._carried: set[Carried] = set()
         self._idle: list[Line] = []
         self._inbox: deque[Callable[[], None]] = deque()
-        self._new: deque[_Carried] = deque()
-        self._limits: list[tuple[float, int, _Carried]] = []
+        self._new: deque[Carried] = deque()
+        self._limits: list[tuple[float, int, Carried]] = []
         self._tickets = itertools.count(1)
         self._names = Names(crew, self._deliver)
         self._attention = False
@@ -106,7 +82,7 @@ class Loop:
 
     def carry(self, talk: Talk, context: ProbeContext, landed: Landed) -> None:
         """Begin a run; `landed` is told in `work`, never from inside this call."""
-        carried = _Carried(talk, context, landed)
+        carried = Carried(talk, context, landed)
         self._carried.add(carried)
         self._new.append(carried)
 
@@ -162,28 +138,28 @@ class Loop:
         while self._inbox:
             self._inbox.popleft()()
 
-    def _answered(self, carried: _Carried, answer: Answer) -> None:
+    def _answered(self, carried: Carried, answer: Answer) -> None:
         heavy = answer.size > _HEAVY and carried.hop is not None and carried.hop.keep_body
         if heavy:
             self._aside(carried, answer)
         else:
             self._go_on(carried, answer)
 
-    def _go_on(self, carried: _Carried, answer: Answer | None) -> None:
-        self._took(carried, _step(carried.talk, answer))
+    def _go_on(self, carried: Carried, answer: Answer | None) -> None:
+        self._took(carried, step_of(carried.talk, answer))
 
-    def _took(self, carried: _Carried, step: Hop | Reading | Exception) -> None:
+    def _took(self, carried: Carried, step: Hop | Reading | Exception) -> None:
         if isinstance(step, Hop):
             self._send(carried, step)
         else:
             self._land(carried, step)
 
-    def _aside(self, carried: _Carried, answer: Answer) -> None:
+    def _aside(self, carried: Carried, answer: Answer) -> None:
         """Judge in a thread: a large body may take its time."""
         ticket = self._await(carried, carried.context.deadline.at + _JUDGING)
 
         def judge() -> None:
-            step = _step(carried.talk, answer)
+            step = step_of(carried.talk, answer)
             self._deliver(lambda: back(step))
 
         def back(step: Hop | Reading | Exception) -> None:
@@ -193,7 +169,7 @@ class Loop:
 
         self._crew.do(judge)
 
-    def _send(self, carried: _Carried, hop: Hop) -> None:
+    def _send(self, carried: Carried, hop: Hop) -> None:
         guard, now = carried.context.guard, carried.context.clock.now()
         _, host, port = origin_of(hop.request.url)
         place = (host, port, hop.options.families)
@@ -211,7 +187,7 @@ class Loop:
         ticket = self._await(carried, carried.ends)
         self._names.ask(guard, place, lambda found, at: self._found(carried, ticket, found, at))
 
-    def _found(self, carried: _Carried, ticket: int, found: Found, at: float) -> None:
+    def _found(self, carried: Carried, ticket: int, found: Found, at: float) -> None:
         if carried.ticket != ticket:
             return
         carried.ticket = 0
@@ -221,7 +197,7 @@ class Loop:
         took = max(0.0, min(found.seconds or 0.0, at - carried.asked))
         self._fly(carried, Way(replace(found, seconds=took)))
 
-    def _fly(self, carried: _Carried, way: Way) -> None:
+    def _fly(self, carried: Carried, way: Way) -> None:
         hop, context, line = carried.hop, carried.context, carried.line
         if hop is None:
             return
@@ -242,7 +218,7 @@ class Loop:
             return
         self._transfers.start(line.handle)
 
-    def _line(self, carried: _Carried) -> Line:
+    def _line(self, carried: Carried) -> Line:
         line = carried.line
         if line is None:
             line = carried.line = self._idle.pop() if self._idle else _new_line()
@@ -272,7 +248,7 @@ class Loop:
         line.cross(Bridge(self._transfers, exchange))
         self._transfers.start(line.handle)
 
-    def _await(self, carried: _Carried, until: float) -> int:
+    def _await(self, carried: Carried, until: float) -> int:
         """The run now waits for a thread, at most so long."""
         carried.ticket = next(self._tickets)
         heapq.heappush(self._limits, (until, carried.ticket, carried))
@@ -301,12 +277,12 @@ class Loop:
         else:
             self._over(exchange, answer)
 
-    def _land(self, carried: _Carried, outcome: Reading | Exception | None) -> None:
+    def _land(self, carried: Carried, outcome: Reading | Exception | None) -> None:
         self._carried.discard(carried)
         carried.ticket = 0
-        line = carried.line
-        if carried.exchange is not None:
-            carried.exchange.close()
+        line, exchange = carried.line, carried.exchange
+        if exchange is not None:
+            exchange.close()
             carried.exchange = None
         if line is not None:
             carried.line = line.carried = None
@@ -322,14 +298,3 @@ def _new_line() -> Line:
     handle: Any = pycurl.Curl()
     handle.line = line = Line(handle)
     return line
-
-
-def _step(talk: Talk, answer: Answer | None) -> Hop | Reading | Exception:
-    """The next hop of a talk, its end, or the bug in it."""
-    try:
-        return next(talk) if answer is None else talk.send(answer)
-    except StopIteration as end:
-        reading: Reading = end.value
-        return reading
-    except Exception as error:  # noqa: BLE001  a probe's bug must not end the loop
-        return error

@@ -98,8 +98,12 @@ class Transfers:
                 return ended
         if self._timer is not None:
             seconds = min(seconds, self._timer - now)
-        ready, served = self._poller.poll(max(0.0, seconds), _MANY), False
-        now = time.monotonic()
+        ready = self._poller.poll(max(0.0, seconds), _MANY)
+        return self._ended() if ready and self._serve(ready, time.monotonic()) else []
+
+    def _serve(self, ready: list[tuple[int, int]], now: float) -> bool:
+        """See to all that is ready; whether libcurl was asked to see to any of it."""
+        served = False
         for descriptor, events in ready:
             own = self._own.get(descriptor)
             if own is not None:
@@ -108,9 +112,9 @@ class Transfers:
             elif descriptor == self._waker:
                 os.read(descriptor, 4096)
             elif descriptor in self._watched:  # one of ours may be gone since
-                action(descriptor, _READY[events & 31])
+                self._multi.socket_action(descriptor, _READY[events & 31])
                 served = True
-        return self._ended() if served else []
+        return served
 
     def wake(self) -> None:
         """End the sleep of `wait`, from any thread, also when it is over."""

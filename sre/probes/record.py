@@ -60,6 +60,8 @@ class Record:
         with self._lock:
             old, self._plan, self._options = self._probes, plan, plan.watch
             self._probes = {c.name: self._series(c, old.get(c.name)) for c in plan.checks}
+            for series in self._probes.values():
+                series.gauges = (*series.gauges,)  # another object: the limits may have changed
             self._gauges = sum(len(series.gauges) for series in self._probes.values())
             run = {check.journey for check in plan.checks if check.journey is not None}
             past = self._journeys

@@ -137,7 +137,9 @@ def test_a_bomb_is_stopped_at_the_limit() -> None:
         fed(unlimited, bomb, 16384)
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip at all", gzip.compress(b"hello" * 100, mtime=0)[:-9]])
+@pytest.mark.parametrize(
+    "data", [b"", b"no gzip at all", gzip.compress(b"hello" * 100, mtime=0)[:-9]]
+)
 def test_what_is_not_compressed_as_promised_is_unreadable(data: bytes) -> None:
     with pytest.raises(Unreadable):
         fed(Body("gzip", 0, keep=False), data)
