@@ -12,10 +12,11 @@ from typing import Any
 
 import pycurl
 
+from sre.probes.httphop import Answer
 from sre.probes.httpraw import Exchange
 from sre.probes.multipoll import IN, OUT, Transfers
 
-__all__ = ["Bridge", "Shifted"]
+__all__ = ["Bridge", "Shifted", "crossing"]
 
 _PIECE = 64 * 2**10
 
@@ -26,8 +27,8 @@ class Bridge:
     def __init__(self, transfers: Transfers, exchange: Exchange) -> None:
         self._transfers = transfers
         self.times = exchange
-        self._far = socket.socket(fileno=exchange.take())
         self._near, self.end = socket.socketpair()
+        self._far = socket.socket(fileno=exchange.take())
         self._near.settimeout(0)
         self.end.settimeout(0)
         self._held = memoryview(exchange.data)
@@ -88,6 +89,14 @@ class Bridge:
         self._watched = what
         if what is not None:
             self._transfers.watch(what[0].fileno(), what[1], self)
+
+
+def crossing(transfers: Transfers, exchange: Exchange) -> Bridge | Answer:
+    """A bridge; or, where there is no room for one more, what is to be told of the exchange."""
+    try:
+        return Bridge(transfers, exchange)
+    except OSError as error:
+        return exchange.given_up(f"cannot open a socket: {error.strerror}")
 
 
 class Shifted:

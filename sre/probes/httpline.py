@@ -17,7 +17,7 @@ from sre.probes.httphop import Answer, Headed, Hop, Talk, Way
 from sre.probes.httpoptions import Proxy, Session, apply, told
 from sre.probes.model import ProbeContext, Reading
 
-__all__ = ["Line", "converse", "find_way"]
+__all__ = ["Line", "converse", "find_way", "new_line"]
 
 
 def find_way(hop: Hop, guard: Guard, seconds: float | None) -> Way:
@@ -197,6 +197,13 @@ class Line(Sink):
         elif not own:
             handle.setopt(pycurl.COOKIELIST, "ALL")
         handle.setopt(pycurl.COOKIEFILE, "")
+
+
+def new_line() -> Line:
+    """A line whose handle knows it."""
+    handle: Any = pycurl.Curl()
+    handle.line = line = Line(handle)
+    return line
 
 
 def _connected(_descriptor: Any, _purpose: int) -> int:

@@ -148,6 +148,10 @@ class Exchange:
         where = "waiting for the first byte of the answer" if self.connected else "connecting"
         return self._failed(Reason.TIMEOUT, f"timed out {where}", now)
 
+    def given_up(self, why: str) -> Answer:
+        """It cannot go on, and that is our own fault."""
+        return self._failed(Reason.PROBER, why, time.monotonic())
+
     def _answered(self, found: Found) -> Answer:
         started, admission = self.started, self.way.admission
         began, connected, first, done = self.began, self.connected, self.first, self.done

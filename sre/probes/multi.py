@@ -14,9 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
-
-import pycurl
 
 from sre.core.errors import UsageError
 from sre.journey.guard import Admission, Blocked, Unresolved
@@ -25,9 +22,9 @@ from sre.journey.shop import origin_of
 from sre.journey.transport import refusal
 from sre.probes.carried import Carried, Landed, step_of
 from sre.probes.crew import Crew
-from sre.probes.httpbridge import Bridge
+from sre.probes.httpbridge import crossing
 from sre.probes.httphop import Answer, Hop, Talk, Way
-from sre.probes.httpline import Line
+from sre.probes.httpline import Line, new_line
 from sre.probes.httpraw import Exchange
 from sre.probes.httpwire import Unfit
 from sre.probes.model import ProbeContext, Reading
@@ -139,16 +136,13 @@ class Loop:
             self._inbox.popleft()()
 
     def _answered(self, carried: Carried, answer: Answer) -> None:
-        heavy = answer.size > _HEAVY and carried.hop is not None and carried.hop.keep_body
-        if heavy:
+        if answer.size > _HEAVY and carried.hop is not None and carried.hop.keep_body:
             self._aside(carried, answer)
         else:
             self._go_on(carried, answer)
 
     def _go_on(self, carried: Carried, answer: Answer | None) -> None:
-        self._took(carried, step_of(carried.talk, answer))
-
-    def _took(self, carried: Carried, step: Hop | Reading | Exception) -> None:
+        step = step_of(carried.talk, answer)
         if isinstance(step, Hop):
             self._send(carried, step)
         else:
@@ -163,9 +157,13 @@ class Loop:
             self._deliver(lambda: back(step))
 
         def back(step: Hop | Reading | Exception) -> None:
-            if carried.ticket == ticket:
-                carried.ticket = 0
-                self._took(carried, step)
+            if carried.ticket != ticket:
+                return
+            carried.ticket = 0
+            if isinstance(step, Hop):
+                self._send(carried, step)
+            else:
+                self._land(carried, step)
 
         self._crew.do(judge)
 
@@ -221,7 +219,7 @@ class Loop:
     def _line(self, carried: Carried) -> Line:
         line = carried.line
         if line is None:
-            line = carried.line = self._idle.pop() if self._idle else _new_line()
+            line = carried.line = self._idle.pop() if self._idle else new_line()
             line.carried = carried
         return line
 
@@ -241,11 +239,14 @@ class Loop:
 
     def _cross(self, exchange: Exchange, seconds: float) -> None:
         """Let libcurl tell what this answer is."""
-        carried = exchange.carried
+        carried, bridge = exchange.carried, crossing(self._transfers, exchange)
+        if isinstance(bridge, Answer):
+            self._over(exchange, bridge)
+            return
         carried.exchange, carried.ticket = None, 0
         line = self._line(carried)
         line.begin(exchange.hop, exchange.way, carried.asked, max(_LAST_LOOK, seconds))
-        line.cross(Bridge(self._transfers, exchange))
+        line.cross(bridge)
         self._transfers.start(line.handle)
 
     def _await(self, carried: Carried, until: float) -> int:
@@ -271,11 +272,10 @@ class Loop:
                 self._land(carried, TimeoutError("the answer took too long to be judged"))
 
     def _late(self, exchange: Exchange, now: float) -> None:
-        answer = exchange.overdue(now)
-        if answer is None:
-            self._cross(exchange, 0.0)
-        else:
+        if (answer := exchange.overdue(now)) is not None:
             self._over(exchange, answer)
+        else:
+            self._cross(exchange, 0.0)
 
     def _land(self, carried: Carried, outcome: Reading | Exception | None) -> None:
         self._carried.discard(carried)
@@ -292,9 +292,3 @@ class Loop:
                 line.forget()
                 self._idle.append(line)
         carried.landed(outcome)
-
-
-def _new_line() -> Line:
-    handle: Any = pycurl.Curl()
-    handle.line = line = Line(handle)
-    return line

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from sre.journey.exchange import Request
-from sre.journey.result import Outcome
-from sre.probes import multi
+from sre.journey.result import Outcome, Reason
+from sre.probes import httpbridge
 from sre.probes.httpoptions import HttpOptions
 from sre.probes.httpwire import LARGEST, Found, Unfit, opening_of, read
 from sre.probes.kinds.http import HttpProbe
@@ -141,8 +141,8 @@ def crossed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         found.append(parts)
         return made(*parts)
 
-    made = multi.Bridge
-    monkeypatch.setattr(multi, "Bridge", bridge)
+    made = httpbridge.Bridge
+    monkeypatch.setattr(httpbridge, "Bridge", bridge)
     return found
 
 
@@ -192,6 +192,17 @@ def test_a_body_over_the_limit(pieces: list[bytes], limit: int, scripted: Script
     scripted.pieces, scripted.reset = pieces, False
     found = both(HttpProbe(f"http://127.0.0.1:{scripted.port}/a", body_limit=limit))
     assert found["verdict"] == "failed body"
+
+
+def test_no_room_for_a_bridge_is_our_own_fault(scripted: Scripted, monkeypatch: pytest.MonkeyPatch):
+    def full() -> Any:
+        raise OSError(24, "Too many open files")
+
+    scripted.pieces, scripted.reset = ODD["continue"], False
+    monkeypatch.setattr(httpbridge.socket, "socketpair", full)
+    (reading,) = on_loop((HttpProbe(f"http://127.0.0.1:{scripted.port}/"), context()))
+    assert reading.reason is Reason.PROBER
+    assert reading.message == "cannot open a socket: Too many open files"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
