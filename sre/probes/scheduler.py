@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 _TICK = 1.0
 
+_SLACK = 0.004
+"""Seconds that a slot may wait, so that probes which are due nearly together share a wake-up."""
+
 
 class Scheduler:
     """Runs the checks of a plan on their timetable until it is stopped.
@@ -237,7 +240,8 @@ class Scheduler:
         wakes = [flight.deadline.left() for flight in self._flights.values()]
         wake = self._timetable.next_wake()
         if wake is not None:
-            wakes.append(wake - self._now())
+            left = wake - self._now()
+            wakes.append(left + _SLACK if left > 0 else left)
         if self._further:
             wakes.append(self._further[0][0] - self._now())
         return max(0.0, min([_TICK, *wakes]))
