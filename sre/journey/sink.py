@@ -12,7 +12,7 @@ import pycurl
 
 from sre.journey.guard import Admission
 
-__all__ = ["Sink", "open_pinned", "pinned"]
+__all__ = ["Sink", "open_pinned", "opened", "pinned"]
 
 
 @dataclass(slots=True)
@@ -66,6 +66,11 @@ def open_pinned(address: Any, admitted: str, port: int, sink: Sink) -> Any:
     except OSError as error:  # out of file descriptors: our trouble, not the shop's
         sink.trouble = f"cannot open a socket: {error.strerror}"
         return pycurl.SOCKET_BAD
+
+
+def opened(descriptor: int) -> Any:
+    """A socket that is there already, for libcurl to have."""
+    return _Opened(descriptor)
 
 
 class _Opened:

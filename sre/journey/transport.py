@@ -181,13 +181,13 @@ def _sent(handle: Any) -> bool:
 
 def _stage(handle: Any) -> str:
     info = handle.getinfo
+    if not _sent(handle) and not info(pycurl.CONNECT_TIME):
+        return "timed out connecting"  # libcurl has a first byte's time then too, of nothing
     if info(pycurl.STARTTRANSFER_TIME) > 0:
         return "timed out while the answer was still arriving"
     if _sent(handle):
         return "timed out waiting for the first byte of the answer"
-    if info(pycurl.CONNECT_TIME) > 0:
-        return "timed out in the TLS handshake"
-    return "timed out connecting"
+    return "timed out in the TLS handshake"
 
 
 def refusal(error: Blocked | Unresolved, now: float) -> Response:

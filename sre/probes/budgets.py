@@ -40,6 +40,8 @@ class Budgets:
 
     def affords(self, name: str, now: float) -> bool:
         """Whether one more run may start, as far as this process knows; true without a budget."""
+        if name not in self._limits:
+            return True
         with self._lock:
             return self._left(name, now) > 0
 

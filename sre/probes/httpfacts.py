@@ -40,9 +40,9 @@ def gauges_of(answer: Answer, redirects: int) -> tuple[Gauge, ...]:
     response, found = answer.response, answer.told
     length, modified = response.header("content-length"), response.header("last-modified")
     counts = (response.status, redirects, answer.size)
-    gauges = _plain(counts, found.version, found.reused, length, modified)
+    gauges = _plain(counts, found.version, found.reused, length, modified, found.tls)
     if not found.tls:
-        return (*gauges, _NOT_TLS)
+        return gauges
     return (*gauges, *_of_tls(found.expiries, found.tls_version, found.cipher))
 
 
@@ -53,6 +53,7 @@ def _plain(
     reused: bool,  # noqa: FBT001  a part of the cache's key
     length: str | None,
     modified: str | None,
+    tls: bool,  # noqa: FBT001  the same
 ) -> tuple[Gauge, ...]:
     """Runs of a probe mostly tell the same: it is made once and shared by all of them."""
     status, redirects, size = counts
@@ -69,6 +70,8 @@ def _plain(
     seconds = _moment(modified) if modified else None
     if seconds is not None:
         gauges.append(FACTS("last_modified_timestamp_seconds", seconds))
+    if not tls:
+        gauges.append(_NOT_TLS)
     return tuple(gauges)
 
 

@@ -27,6 +27,7 @@ class Hop:
         keep_body: whether the body is wanted; otherwise it is read, counted and let go.
         lines: the request's headers for libcurl, where they are made already.
         seconds: for everything, where it is not the request's own timeout.
+        wire: the request as it is sent, where it is plain enough for a socket of ours.
     """
 
     request: Request
@@ -34,6 +35,7 @@ class Hop:
     keep_body: bool = True
     lines: list[bytes] | None = None
     seconds: float = 0.0
+    wire: bytes = b""
 
     @property
     def timeout(self) -> float:

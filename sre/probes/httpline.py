@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,13 +10,14 @@ import pycurl
 
 from sre.journey.guard import Admission, Blocked, Guard, Unresolved
 from sre.journey.shop import origin_of
-from sre.journey.sink import Sink, open_pinned
+from sre.journey.sink import Sink, open_pinned, opened
 from sre.journey.transport import failure_of, header_lines, phases_of, refusal, set_method
+from sre.probes.httpbridge import Bridge, Shifted
 from sre.probes.httphop import Answer, Headed, Hop, Talk, Way
 from sre.probes.httpoptions import Proxy, Session, apply, told
 from sre.probes.model import ProbeContext, Reading
 
-__all__ = ["Line", "converse", "find_way"]
+__all__ = ["Line", "converse", "find_way", "new_line"]
 
 
 def find_way(hop: Hop, guard: Guard, seconds: float | None) -> Way:
@@ -40,8 +42,8 @@ class Line(Sink):
     """
 
     __slots__ = (
-        "_address", "_common", "_jar", "_keep", "_own", "_port", "_session", "_started", "_tls",
-        "_way", "carried", "handle",
+        "_address", "_bridge", "_common", "_jar", "_keep", "_own", "_port", "_session",
+        "_started", "_tls", "_way", "carried", "handle",
     )  # fmt: skip
 
     def __init__(self, handle: Any) -> None:
@@ -52,6 +54,7 @@ class Line(Sink):
         self._jar: list[str] = []
         self._own, self._keep = True, True
         self._session = Session()
+        self._bridge: tuple[Bridge, Shifted] | None = None
 
     def begin(self, hop: Hop, way: Way, started: float, seconds: float) -> None:
         """Make the handle ready to send; `seconds` are left for it.
@@ -78,9 +81,26 @@ class Line(Sink):
         if milliseconds > 299_000:
             setopt(pycurl.CONNECTTIMEOUT_MS, milliseconds)
 
+    def cross(self, bridge: Bridge) -> None:
+        """The request that was just begun is under way elsewhere; only its answer is read here."""
+        self._bridge = (bridge, Shifted(self.handle, bridge.times, time.monotonic()))
+        self._common = ()
+        self.handle.setopt(pycurl.SOCKOPTFUNCTION, _connected)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._uncross()
+        self.handle.close()
+
+    def _uncross(self) -> None:
+        if self._bridge is not None:
+            self._bridge[0].close()
+            self._bridge = None
+
     def end(self, error: tuple[int, str] | None) -> Answer:
         """The answer of the finished transfer; `error` is libcurl's code and text."""
-        handle, info = self.handle, self.handle.getinfo
+        handle: Any = self.handle if self._bridge is None else self._bridge[1]
+        info = handle.getinfo
         found = told(handle, self._session if self._tls else None)
         admission = self._way.target or self._way.admission
         failure = None
@@ -91,11 +111,13 @@ class Line(Sink):
         head, body = self._head(), b"".join(self.chunks)
         self.lines.clear()
         self.chunks.clear()
+        phases = phases_of(handle, admission, answered=head != "\n")
+        self._uncross()
         response = Headed(
-            info(pycurl.RESPONSE_CODE),
+            self.handle.getinfo(pycurl.RESPONSE_CODE),
             (),
             body,
-            phases_of(handle, admission, answered=head != "\n"),
+            phases,
             self._started,
             self._started + (admission.seconds or 0.0) + took,
             failure,
@@ -158,6 +180,8 @@ class Line(Sink):
         apply(handle, hop.options, self._session if self._tls else None)
 
     def _open(self, _purpose: int, address: Any) -> Any:
+        if self._bridge is not None:
+            return opened(self._bridge[0].end.detach())
         return open_pinned(address, self._address, self._port, self)
 
     def _cookies(self, *, own: bool) -> None:
@@ -173,6 +197,17 @@ class Line(Sink):
         elif not own:
             handle.setopt(pycurl.COOKIELIST, "ALL")
         handle.setopt(pycurl.COOKIEFILE, "")
+
+
+def new_line() -> Line:
+    """A line whose handle knows it."""
+    handle: Any = pycurl.Curl()
+    handle.line = line = Line(handle)
+    return line
+
+
+def _connected(_descriptor: Any, _purpose: int) -> int:
+    return int(pycurl.SOCKOPT_ALREADY_CONNECTED)
 
 
 def _address(hop: Hop, way: Way) -> tuple[str, list[bytes], str]:
@@ -227,7 +262,7 @@ def converse(talk: Talk, context: ProbeContext) -> Reading | None:
         reading: Reading = end.value
         return reading
     finally:
-        line.handle.close()
+        line.close()
 
 
 def _perform(

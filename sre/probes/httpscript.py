@@ -18,6 +18,7 @@ from sre.journey.transport import header_lines
 from sre.probes.httpauth import Auth, instant
 from sre.probes.httphop import Hop
 from sre.probes.httpoptions import HttpOptions
+from sre.probes.httpwire import opening_of
 
 __all__ = ["Opening", "Script"]
 
@@ -113,7 +114,7 @@ class Script:
         self.instant = self._is_instant()
         self._prepared: Opening | None = None
         self._trusted = False
-        self._plain: tuple[Request, list[bytes], tuple[str, ...]] | None = None
+        self._plain: tuple[Request, list[bytes], tuple[str, ...], bytes] | None = None
 
     def open(self, scope: Scope, key: str) -> Opening:
         """The first request of a run.
@@ -141,10 +142,16 @@ class Script:
         """
         if self._plain is None:
             return None
-        request, lines, mark = self._plain
+        request, lines, mark, opening = self._plain
+        wire = b""
         if mark:
-            lines = [*lines, "".join([part or run_id for part in mark]).encode()]
-        return Hop(request, self.options, self.keep_body, lines, seconds)
+            marked = run_id.join(mark).encode()
+            lines = [*lines, marked]
+            if opening:
+                wire = b"%s%s\r\n\r\n" % (opening, marked)
+        elif opening:
+            wire = opening + b"\r\n"
+        return Hop(request, self.options, self.keep_body, lines, seconds, wire)
 
     def _find_plain(self, fixed: Opening) -> None:
         asks = self.auth != Auth() or self.versions or self.must_be_tls is not None
@@ -159,7 +166,10 @@ class Script:
             body_limit=self.step.body_limit,
             keep_alive=self.options.keep_alive,
         )
-        self._plain = (request, fixed.lines, mark)
+        whole = [*fixed.lines, "0".join(mark).encode()]
+        fits = opening_of(request, self.options, whole if mark else fixed.lines) is not None
+        opening = opening_of(request, self.options, fixed.lines) if fits else None
+        self._plain = (request, fixed.lines, mark, opening or b"")
 
     def _prepare(self, step: Step, scope: Scope, key: str) -> Opening:
         draft = build(step, scope, self.shop.base_url, self.shop, key)
@@ -195,7 +205,7 @@ def _content(path: str) -> bytes:
 
 
 def _mark(varying: tuple[Field, ...]) -> tuple[str, ...] | None:
-    """The one header line that changes, "" where the run's own name stands; None: there is more."""
+    """The one header line that changes, cut where the run's own name stands; None: more."""
     if not varying:
         return ()
     values = varying[0].values
@@ -205,8 +215,13 @@ def _mark(varying: tuple[Field, ...]) -> tuple[str, ...] | None:
         return None
     if varying[0].name.lower() in CREDENTIAL_HEADERS:
         return None
-    texts = (part if isinstance(part, str) else "" for part in parts)
-    return (f"{varying[0].name}: ", *texts)
+    pieces = [f"{varying[0].name}: "]
+    for part in parts:
+        if isinstance(part, str):
+            pieces[-1] += part
+        else:
+            pieces.append("")
+    return tuple(pieces)
 
 
 def _constant_field(one: Field) -> bool:

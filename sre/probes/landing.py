@@ -27,7 +27,7 @@ class Landing:
 
     Args:
         listener: told of each run of the schedule, as it was recorded, in a thread of its own:
-            however long it takes, no probe waits.
+            however long it takes, no probe waits. None: nobody listens.
         again: told of a further attempt that is wanted, and in how many seconds.
     """
 
@@ -35,12 +35,12 @@ class Landing:
         self,
         record: Record,
         clock: Clock,
-        listener: Callable[[Result], None],
+        listener: Callable[[Result], None] | None,
         again: Callable[[Check, float], None],
     ) -> None:
         self._record = record
         self._clock = clock
-        self._news = News(listener)
+        self._news = None if listener is None else News(listener)
         self._again = again
         self._lock = threading.Lock()
         self._confirmations = Confirmations()
@@ -62,7 +62,8 @@ class Landing:
     def close(self) -> None:
         """Let go of the gate, and let the listener hear what there is."""
         self._drop_gate()
-        self._news.close()
+        if self._news is not None:
+            self._news.close()
 
     def _drop_gate(self) -> None:
         gate, self._gate = self._gate, None
@@ -84,13 +85,17 @@ class Landing:
 
     def _conclude(self, check: Check, result: Result, *, further: bool) -> None:
         now = self._clock.wall()
-        with self._lock:
-            heard = self._confirmations.further if further else self._confirmations.first
-            verdict = heard(check, result.reading)
+        verdict = None
+        if further or check.retry is not None:
+            with self._lock:
+                heard = self._confirmations.further if further else self._confirmations.first
+                verdict = heard(check, result.reading)
         if not further:
-            self._record.add(result, now, decides=verdict.decides)
-            self._news.put(result)
-        self._follow(check, verdict, now)
+            self._record.add(result, now, decides=verdict is None or verdict.decides)
+            if self._news is not None:
+                self._news.put(result)
+        if verdict is not None:
+            self._follow(check, verdict, now)
 
     def _follow(self, check: Check, verdict: Verdict, now: float) -> None:
         if verdict.down is not None:

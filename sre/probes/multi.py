@@ -13,27 +13,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
-
-import pycurl
+from dataclasses import replace
 
 from sre.core.errors import UsageError
-from sre.journey.guard import Admission, Blocked, Guard, Unresolved
+from sre.journey.guard import Admission, Blocked, Unresolved
 from sre.journey.resolve import unanswered
 from sre.journey.shop import origin_of
 from sre.journey.transport import refusal
+from sre.probes.carried import Carried, Landed, step_of
 from sre.probes.crew import Crew
+from sre.probes.httpbridge import crossing
 from sre.probes.httphop import Answer, Hop, Talk, Way
-from sre.probes.httpline import Line
+from sre.probes.httpline import Line, new_line
+from sre.probes.httpraw import Exchange
+from sre.probes.httpwire import Unfit
 from sre.probes.model import ProbeContext, Reading
-from sre.probes.multinames import Found, Names, Place
+from sre.probes.multinames import Found, Names
 from sre.probes.multipoll import Transfers
 
 __all__ = ["Landed", "Loop"]
-
-Landed = Callable[[Reading | Exception | None], None]
-"""Told what came of a run: its reading, a bug, or None when it was cancelled."""
 
 _MOST = 1000
 _SPARE_FILES = 200
@@ -43,45 +41,29 @@ _HEAVY = 64 * 2**10
 _JUDGING = 2.0
 """Seconds beyond the deadline that judging may take."""
 
+_LAST_LOOK = 0.005
+"""Seconds for libcurl to read what came of an answer until its time was up."""
+
 _IDLE_HANDLES = 256
-_MANY_WAYS = 20_000
-
-
-@dataclass(slots=True, eq=False)
-class _Carried:
-    """One run on its way.
-
-    Attributes:
-        asked: when the hop began; `ends`: when its time is up.
-        ticket: which wait for a thread it is in; 0 when it is in none.
-    """
-
-    talk: Talk
-    context: ProbeContext
-    landed: Landed
-    line: Line | None = None
-    hop: Hop | None = None
-    asked: float = 0.0
-    ends: float = 0.0
-    ticket: int = 0
-    pins: dict[Place, Way] | None = None
 
 
 class Loop:
-    """Runs talks. All methods but `wake` belong to the thread that `work`s."""
+    """Runs talks. All methods but `wake` belong to the thread that `work`s.
 
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+    Args:
+        raw: plain requests may go over sockets of ours; otherwise libcurl carries all of them.
+    """
+
+    def __init__(self, crew: Crew, *, raw: bool = True) -> None:
+        self._crew, self._raw = crew, raw
         self._transfers = Transfers()
-        self._carried: set[_Carried] = set()
+        self._carried: set[Carried] = set()
         self._idle: list[Line] = []
         self._inbox: deque[Callable[[], None]] = deque()
-        self._new: deque[_Carried] = deque()
-        self._limits: list[tuple[float, int, _Carried]] = []
+        self._new: deque[Carried] = deque()
+        self._limits: list[tuple[float, int, Carried]] = []
         self._tickets = itertools.count(1)
         self._names = Names(crew, self._deliver)
-        self._known: dict[Place, Way] = {}
-        self._guard: Guard | None = None
         self._attention = False
         self._thread = 0
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -97,7 +79,7 @@ class Loop:
 
     def carry(self, talk: Talk, context: ProbeContext, landed: Landed) -> None:
         """Begin a run; `landed` is told in `work`, never from inside this call."""
-        carried = _Carried(talk, context, landed)
+        carried = Carried(talk, context, landed)
         self._carried.add(carried)
         self._new.append(carried)
 
@@ -124,15 +106,20 @@ class Loop:
         for carried in list(self._carried):
             self._land(carried, None)
         for line in self._idle:
-            line.handle.close()
+            line.close()
         self._transfers.close()
 
     def _once(self, seconds: float) -> None:
-        if self._limits:
-            seconds = min(seconds, self._limits[0][0] - time.monotonic())
+        limits = self._limits
+        while limits and limits[0][2].ticket != limits[0][1]:
+            heapq.heappop(limits)
+        if limits:
+            seconds = min(seconds, limits[0][0] - time.monotonic())
         for handle, error in self._transfers.wait(0.0 if self._inbox else seconds):
             line: Line = handle.line
             self._answered(line.carried, line.end(error))
+        for exchange in self._transfers.news():
+            self._heard(exchange)
         self._deliveries()
         if self._limits:
             self._overdue()
@@ -148,42 +135,39 @@ class Loop:
         while self._inbox:
             self._inbox.popleft()()
 
-    def _answered(self, carried: _Carried, answer: Answer) -> None:
-        heavy = answer.size > _HEAVY and carried.hop is not None and carried.hop.keep_body
-        if heavy:
+    def _answered(self, carried: Carried, answer: Answer) -> None:
+        if answer.size > _HEAVY and carried.hop is not None and carried.hop.keep_body:
             self._aside(carried, answer)
         else:
             self._go_on(carried, answer)
 
-    def _go_on(self, carried: _Carried, answer: Answer | None) -> None:
-        step = _step(carried.talk, answer)
+    def _go_on(self, carried: Carried, answer: Answer | None) -> None:
+        step = step_of(carried.talk, answer)
         if isinstance(step, Hop):
             self._send(carried, step)
         else:
             self._land(carried, step)
 
-    def _took(self, carried: _Carried, step: Hop | Reading | Exception) -> None:
-        if isinstance(step, Hop):
-            self._send(carried, step)
-        else:
-            self._land(carried, step)
-
-    def _aside(self, carried: _Carried, answer: Answer) -> None:
+    def _aside(self, carried: Carried, answer: Answer) -> None:
         """Judge in a thread: a large body may take its time."""
         ticket = self._await(carried, carried.context.deadline.at + _JUDGING)
 
         def judge() -> None:
-            step = _step(carried.talk, answer)
+            step = step_of(carried.talk, answer)
             self._deliver(lambda: back(step))
 
         def back(step: Hop | Reading | Exception) -> None:
-            if carried.ticket == ticket:
-                carried.ticket = 0
-                self._took(carried, step)
+            if carried.ticket != ticket:
+                return
+            carried.ticket = 0
+            if isinstance(step, Hop):
+                self._send(carried, step)
+            else:
+                self._land(carried, step)
 
         self._crew.do(judge)
 
-    def _send(self, carried: _Carried, hop: Hop) -> None:
+    def _send(self, carried: Carried, hop: Hop) -> None:
         guard, now = carried.context.guard, carried.context.clock.now()
         _, host, port = origin_of(hop.request.url)
         place = (host, port, hop.options.families)
@@ -191,7 +175,7 @@ class Loop:
         try:
             way = carried.pins.get(place) if carried.pins else None
             if way is None:
-                way = self._at_once(guard, place, now)
+                way = self._names.at_once(guard, place, now)
         except (Blocked, Unresolved) as error:
             self._answered(carried, Answer(refusal(error, now)))
             return
@@ -201,22 +185,7 @@ class Loop:
         ticket = self._await(carried, carried.ends)
         self._names.ask(guard, place, lambda found, at: self._found(carried, ticket, found, at))
 
-    def _at_once(self, guard: Guard, place: Place, now: float) -> Way | None:
-        """The way to an address that needs no DNS; None where it has to be asked."""
-        if guard is not self._guard or len(self._known) > _MANY_WAYS:
-            self._guard, self._known = guard, {}
-        way = self._known.get(place)
-        if way is None and not guard.asks(place[0], place[1]):
-            admission = guard.admit(place[0], place[1], None, place[2])
-            if admission.seconds is not None:
-                return Way(admission)
-            way = self._known[place] = Way(admission)
-        if way is None:
-            fresh = self._names.fresh(guard, place, now)
-            way = Way(fresh) if fresh is not None else None
-        return way
-
-    def _found(self, carried: _Carried, ticket: int, found: Found, at: float) -> None:
+    def _found(self, carried: Carried, ticket: int, found: Found, at: float) -> None:
         if carried.ticket != ticket:
             return
         carried.ticket = 0
@@ -226,16 +195,20 @@ class Loop:
         took = max(0.0, min(found.seconds or 0.0, at - carried.asked))
         self._fly(carried, Way(replace(found, seconds=took)))
 
-    def _fly(self, carried: _Carried, way: Way) -> None:
+    def _fly(self, carried: Carried, way: Way) -> None:
         hop, context, line = carried.hop, carried.context, carried.line
         if hop is None:
             return
-        if line is None:
-            line = carried.line = self._idle.pop() if self._idle else _new_line()
-            line.carried = carried
         if way.target is not None and way.target.seconds is not None:  # its name is known now
             place = (*origin_of(hop.request.url)[1:], hop.options.families)
             carried.pins = {**(carried.pins or {}), place: way.later()}
+        if self._raw and hop.wire and line is None and way.proxy is None:
+            exchange = Exchange(self._transfers, carried, hop, way)
+            if exchange.start(carried.asked):
+                carried.exchange = exchange
+                self._await(carried, carried.ends)
+                return
+        line = self._line(carried)
         try:
             line.begin(hop, way, carried.asked, max(0.001, carried.ends - context.clock.now()))
         except UsageError as error:
@@ -243,7 +216,40 @@ class Loop:
             return
         self._transfers.start(line.handle)
 
-    def _await(self, carried: _Carried, until: float) -> int:
+    def _line(self, carried: Carried) -> Line:
+        line = carried.line
+        if line is None:
+            line = carried.line = self._idle.pop() if self._idle else new_line()
+            line.carried = carried
+        return line
+
+    def _heard(self, exchange: Exchange) -> None:
+        """A socket of ours has news."""
+        answer = exchange.answer()
+        if answer is Unfit.UNUSUAL:
+            self._cross(exchange, exchange.carried.ends - time.monotonic())
+        elif isinstance(answer, Answer):
+            self._over(exchange, answer)
+
+    def _over(self, exchange: Exchange, answer: Answer) -> None:
+        carried = exchange.carried
+        exchange.close()
+        carried.exchange, carried.ticket = None, 0
+        self._answered(carried, answer)
+
+    def _cross(self, exchange: Exchange, seconds: float) -> None:
+        """Let libcurl tell what this answer is."""
+        carried, bridge = exchange.carried, crossing(self._transfers, exchange)
+        if isinstance(bridge, Answer):
+            self._over(exchange, bridge)
+            return
+        carried.exchange, carried.ticket = None, 0
+        line = self._line(carried)
+        line.begin(exchange.hop, exchange.way, carried.asked, max(_LAST_LOOK, seconds))
+        line.cross(bridge)
+        self._transfers.start(line.handle)
+
+    def _await(self, carried: Carried, until: float) -> int:
         """The run now waits for a thread, at most so long."""
         carried.ticket = next(self._tickets)
         heapq.heappush(self._limits, (until, carried.ticket, carried))
@@ -256,39 +262,33 @@ class Loop:
             if carried.ticket != ticket or carried.hop is None:
                 continue
             carried.ticket = 0
-            if now < carried.context.deadline.at + _JUDGING:  # it waited for DNS
+            if carried.exchange is not None:
+                self._late(carried.exchange, now)
+            elif now < carried.context.deadline.at + _JUDGING:  # it waited for DNS
                 _, host, _ = origin_of(carried.hop.request.url)
                 error = unanswered(host, carried.hop.timeout)
                 self._go_on(carried, Answer(refusal(error, carried.asked)))
             else:
                 self._land(carried, TimeoutError("the answer took too long to be judged"))
 
-    def _land(self, carried: _Carried, outcome: Reading | Exception | None) -> None:
+    def _late(self, exchange: Exchange, now: float) -> None:
+        if (answer := exchange.overdue(now)) is not None:
+            self._over(exchange, answer)
+        else:
+            self._cross(exchange, 0.0)
+
+    def _land(self, carried: Carried, outcome: Reading | Exception | None) -> None:
         self._carried.discard(carried)
         carried.ticket = 0
-        line = carried.line
+        line, exchange = carried.line, carried.exchange
+        if exchange is not None:
+            exchange.close()
+            carried.exchange = None
         if line is not None:
             carried.line = line.carried = None
             if outcome is None or len(self._idle) >= _IDLE_HANDLES:
-                line.handle.close()
+                line.close()
             else:
                 line.forget()
                 self._idle.append(line)
         carried.landed(outcome)
-
-
-def _new_line() -> Line:
-    handle: Any = pycurl.Curl()
-    handle.line = line = Line(handle)
-    return line
-
-
-def _step(talk: Talk, answer: Answer | None) -> Hop | Reading | Exception:
-    """The next hop of a talk, its end, or the bug in it."""
-    try:
-        return next(talk) if answer is None else talk.send(answer)
-    except StopIteration as end:
-        reading: Reading = end.value
-        return reading
-    except Exception as error:  # noqa: BLE001  a probe's bug must not end the loop
-        return error

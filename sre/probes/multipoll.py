@@ -8,17 +8,27 @@ import select
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import pycurl
 
-__all__ = ["Ended", "Transfers"]
+__all__ = ["IN", "OUT", "Ended", "Own", "Transfers"]
 
 Ended = tuple[Any, tuple[int, str] | None]
 """A handle, and libcurl's code and text if its transfer failed."""
 
+IN, OUT = select.POLLIN, select.POLLOUT  # epoll's have the same values
+_SEES_CLOSING = hasattr(select, "epoll")
 _MANY = 256
 _KEPT_CONNECTIONS = 256
+
+
+class Own(Protocol):
+    """Who waits for a socket of ours."""
+
+    def ready(self, events: int, now: float) -> bool:
+        """It is ready, since `now`; whether there is something to be seen to after all others."""
+        ...
 
 
 class Transfers:
@@ -26,20 +36,44 @@ class Transfers:
 
     def __init__(self) -> None:
         self._multi: Any = pycurl.CurlMulti()
-        self._poller: Any = select.epoll() if hasattr(select, "epoll") else _Poll()
+        self._poller: Any = select.epoll() if _SEES_CLOSING else _Poll()
         self._waker, self._bell = os.pipe()
         self._ringing = threading.Lock()
         self._closed = False
         os.set_blocking(self._waker, False)
         os.set_blocking(self._bell, False)
-        self._poller.register(self._waker, _IN)
+        self._poller.register(self._waker, IN)
         self._watched: set[int] = set()
+        self._own: dict[int, Own] = {}
+        self.heard: list[Any] = []
         self._timer: float | None = None
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _KEPT_CONNECTIONS)
         # two probes do not share one HTTP/2 connection
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
+
+    def watch(self, descriptor: int, events: int, own: Own) -> None:
+        """Tell `own`, in `wait`, when its socket is ready; `heard` has who has news then."""
+        self._poller.register(descriptor, events)
+        self._own[descriptor] = own
+
+    def news(self) -> list[Any]:
+        """Who has news since the last `wait`."""
+        heard = self.heard
+        if heard:
+            self.heard = []
+        return heard
+
+    def change(self, descriptor: int, events: int) -> None:
+        """Wait for something else of a socket of ours."""
+        self._poller.modify(descriptor, events)
+
+    def forget(self, descriptor: int, *, closing: bool = False) -> None:
+        """A socket of ours is not waited for any longer; epoll sees for itself that one closes."""
+        waited = self._own.pop(descriptor, None) is not None
+        if waited and not (closing and _SEES_CLOSING):
+            self._poller.unregister(descriptor)
 
     def start(self, handle: Any) -> None:
         """Begin a transfer, in the next `wait`."""
@@ -65,12 +99,22 @@ class Transfers:
         if self._timer is not None:
             seconds = min(seconds, self._timer - now)
         ready = self._poller.poll(max(0.0, seconds), _MANY)
+        return self._ended() if ready and self._serve(ready, time.monotonic()) else []
+
+    def _serve(self, ready: list[tuple[int, int]], now: float) -> bool:
+        """See to all that is ready; whether libcurl was asked to see to any of it."""
+        served = False
         for descriptor, events in ready:
-            if descriptor == self._waker:
+            own = self._own.get(descriptor)
+            if own is not None:
+                if own.ready(events, now):
+                    self.heard.append(own)
+            elif descriptor == self._waker:
                 os.read(descriptor, 4096)
-            else:
-                action(descriptor, _READY[events & 31])
-        return self._ended() if ready else []
+            elif descriptor in self._watched:  # one of ours may be gone since
+                self._multi.socket_action(descriptor, _READY[events & 31])
+                served = True
+        return served
 
     def wake(self) -> None:
         """End the sleep of `wait`, from any thread, also when it is over."""
@@ -128,18 +172,17 @@ class _Poll:
         """Nothing is held."""
 
 
-_IN, _OUT = select.POLLIN, select.POLLOUT  # epoll's have the same values
 _INTEREST = {
     pycurl.POLL_NONE: 0,
-    pycurl.POLL_IN: _IN,
-    pycurl.POLL_OUT: _OUT,
-    pycurl.POLL_INOUT: _IN | _OUT,
+    pycurl.POLL_IN: IN,
+    pycurl.POLL_OUT: OUT,
+    pycurl.POLL_INOUT: IN | OUT,
 }
 
 
 def _ready(events: int) -> int:
-    found = pycurl.CSELECT_IN if events & _IN else 0
-    found |= pycurl.CSELECT_OUT if events & _OUT else 0
+    found = pycurl.CSELECT_IN if events & IN else 0
+    found |= pycurl.CSELECT_OUT if events & OUT else 0
     return int(found | (pycurl.CSELECT_ERR if events & (select.POLLERR | select.POLLHUP) else 0))
 
 

@@ -51,7 +51,7 @@ class Plan:
     ) -> ProbeContext:
         """What one run of `check` may use; its time starts now."""
         return ProbeContext(
-            deadline=Deadline.after(check.timeout, clock),
+            deadline=Deadline(clock.now() + check.timeout, clock),
             guard=self.guard,
             shop=self.shop,
             clock=clock,

@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
+from sre.journey.result import Outcome, Reason
 from sre.probes.model import GOOD, Check, Gauge
 from sre.probes.plan import Plan
 from sre.probes.runner import Result
@@ -18,6 +20,11 @@ from sre.probes.series import STALE_AFTER, Attempts, Histogram, JourneySeries, P
 from sre.probes.watching import WatchOptions
 
 __all__ = ["STALE_AFTER", "Attempts", "Histogram", "JourneySeries", "ProbeSeries", "Record"]
+
+
+@lru_cache(maxsize=1024)
+def _words(outcome: Outcome, reason: Reason) -> tuple[str, str]:
+    return outcome.value, reason.value
 
 
 class Record:
@@ -53,6 +60,8 @@ class Record:
         with self._lock:
             old, self._plan, self._options = self._probes, plan, plan.watch
             self._probes = {c.name: self._series(c, old.get(c.name)) for c in plan.checks}
+            for series in self._probes.values():
+                series.gauges = (*series.gauges,)  # another object: the limits may have changed
             self._gauges = sum(len(series.gauges) for series in self._probes.values())
             run = {check.journey for check in plan.checks if check.journey is not None}
             past = self._journeys
@@ -70,13 +79,15 @@ class Record:
                 return
             reading = result.reading
             series.version += 1
-            series.attempts[reading.outcome.value, reading.reason.value] += 1
+            good = reading.outcome in GOOD
+            series.attempts[_words(reading.outcome, reading.reason)] += 1
             series.result, series.last_run = result, now
-            if reading.outcome in GOOD:
+            if good:
                 series.duration.observe(reading.seconds)
-            if reading.outcome in GOOD or (decides and reading.is_down):
-                series.up = (reading.outcome in GOOD, now)
-            self._keep(series, reading.gauges)
+            if good or (decides and reading.is_down):
+                series.up = (good, now)
+            if reading.gauges is not series.gauges:  # runs with the same numbers share them
+                self._keep(series, reading.gauges)
             if reading.journey is not None:
                 self._add_steps(reading.journey, result)
 

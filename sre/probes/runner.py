@@ -157,7 +157,9 @@ class Passage:
     def _arrive(self, outcome: Reading | Exception | None) -> None:
         self.alive = False
         if isinstance(outcome, Reading):
-            reading = _finished(self.check, outcome)
+            reading = outcome
+            if reading.message or self.check.slow is not None:
+                reading = _finished(self.check, reading)
         elif outcome is None:
             seconds = self._clock.wall() - self.started
             reading = Reading(Outcome.FAILED, seconds, Reason.PROBER, "cancelled")

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 _TICK = 1.0
 
+_SLACK = 0.004
+"""Seconds that a slot may wait, so that probes which are due nearly together share a wake-up."""
+
 
 class Scheduler:
     """Runs the checks of a plan on their timetable until it is stopped.
@@ -56,7 +59,7 @@ class Scheduler:
         clock: Clock | None = None,
         workers: int = 32,
         grace: float = GRACE,
-        listener: Callable[[Result], None] = lambda _result: None,
+        listener: Callable[[Result], None] | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -64,7 +67,8 @@ class Scheduler:
         self._record = record
         self._workers = workers
         self._grace = grace
-        self._changed = threading.Condition()
+        self._held = threading.RLock()
+        self._changed = threading.Condition(self._held)
         self._stopping = False
         self._waiting: deque[Due] = deque()
         self._flights: dict[str, Flight] = {}
@@ -107,7 +111,7 @@ class Scheduler:
 
     def _turn(self) -> float:
         """Do what is due; seconds until something is due again."""
-        with self._changed:
+        with self._held:
             try:
                 self._round()
             except Exception as error:  # noqa: BLE001  a bug of ours must not end the watch
@@ -221,7 +225,7 @@ class Scheduler:
         further = flight in self._confirming
         self._confirming.discard(flight)
         self._landing.take(flight.check, result, further=further)
-        with self._changed:
+        with self._held:
             self._gone(flight)
 
     def _gone(self, flight: Flight | Passage) -> None:
@@ -236,7 +240,8 @@ class Scheduler:
         wakes = [flight.deadline.left() for flight in self._flights.values()]
         wake = self._timetable.next_wake()
         if wake is not None:
-            wakes.append(wake - self._now())
+            left = wake - self._now()
+            wakes.append(left + _SLACK if left > 0 else left)
         if self._further:
             wakes.append(self._further[0][0] - self._now())
         return max(0.0, min([_TICK, *wakes]))
