@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import click
@@ -74,13 +74,25 @@ def serve(
             watch.start()
             click.echo(f"listening on {watch.url}")
             while True:
-                asked.get()
-                while not asked.empty():
-                    asked.get()  # one reading answers all that was asked until now
-                watch.reload()
+                if _wanted(asked):
+                    watch.reload()
         finally:
             watch.stop()
             service.pumps.stop()
+
+
+def _wanted(asked: SimpleQueue[None]) -> bool:
+    """Whether a reading is wanted; one answers all that was asked until now.
+
+    Waits a second at most: a signal that comes just before the wait would wake nobody.
+    """
+    try:
+        asked.get(timeout=1.0)
+    except Empty:
+        return False
+    while not asked.empty():
+        asked.get()
+    return True
 
 
 class _Service:
