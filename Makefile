@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Most tests wait for servers: three at a time keep two processors busy. Those that measure time or
+# Most tests wait for servers: two at a time keep two processors busy. Those that measure time or
 # load, or play the whole demo, run alone.
 TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probes/test_http_ways.py
 APART := tests/unit tests/contracts tests/e2e/kinds $(wildcard tests/test_*.py) \
@@ -25,11 +25,11 @@ demo: .venv/.installed-all ## a shop, its probes, a load gate and a fault, on th
 	@$(BIN)/sre demo $(ARGS)
 
 test: .venv/.installed-test servers ## everything but the minutes-long tests (ARGS=…)
-	$(BIN)/pytest $(APART) -n 3 --dist loadfile -m "not long" $(ARGS)
+	$(BIN)/pytest $(APART) -n 2 --dist loadfile -m "not long" $(ARGS)
 	$(BIN)/pytest $(ALONE) -m "not long" $(ARGS)
 
 test-long: .venv/.installed-test servers ## the minutes-long tests as well (ARGS=…)
-	$(BIN)/pytest $(APART) -n 3 --dist loadfile $(ARGS)
+	$(BIN)/pytest $(APART) -n 2 --dist loadfile $(ARGS)
 	$(BIN)/pytest $(ALONE) $(ARGS)
 
 lint: .venv/.installed-lint ## style, format, types, layers

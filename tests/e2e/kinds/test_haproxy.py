@@ -238,7 +238,7 @@ def test_a_frozen_haproxy_ends_in_time(tmp_path: Path) -> None:
         for probe in probes:
             began = time.monotonic()
             reading = look(probe, seconds=0.5)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3
             assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.TIMEOUT)
         for worker in workers:
             os.kill(worker.pid, signal.SIGCONT)

@@ -109,7 +109,7 @@ def test_a_frozen_and_a_killed_nginx(tmp_path: Path) -> None:
         with nginx.frozen():
             began = time.monotonic()
             reading = look(probe, seconds=0.5)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3
             assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.TIMEOUT)
         assert look(probe).outcome is Outcome.OK
     assert look(probe).reason is Reason.CONNECT

@@ -327,7 +327,7 @@ def test_a_frozen_and_a_killed_server() -> None:
         with server.frozen():
             began = time.monotonic()
             reading = glance("postgres", seconds=0.5, dsn=Secret.literal(server.dsn()))
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3
             assert told(reading)[:2] == (Outcome.FAILED, Reason.TIMEOUT)
         os.kill(server.pid, signal.SIGKILL)
         wait_until(lambda: seen(server).reason is Reason.CONNECT, 5, "the end of the server")

@@ -222,7 +222,7 @@ def test_a_server_that_is_stopped(sites: dict[str, Site], tls_servers: TlsServer
     with sites["good"].nginx.frozen():
         began = time.monotonic()
         reading = check(sites["good"], tls_servers, seconds=1.0)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 3
     assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.TIMEOUT)
 
 

@@ -180,7 +180,7 @@ def test_a_query_that_takes_too_long(
     sql = f"select count(*) from {many}" if engine == "mysql" else sql
     began = time.monotonic()
     reading = glance("sql", seconds=0.6, queries=(Query("slow", sql),), **where)
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 3
     assert (reading.outcome, reading.reason) == (Outcome.FAILED, Reason.TIMEOUT)
 
 

@@ -69,7 +69,7 @@ def test_a_wrong_password_ends_it_at_once_and_is_not_told(redis: Redis) -> None:
     )
     began = time.monotonic()
     reading = look(redis.port, conversation=talk)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert verdict(reading) == (Outcome.FAILED, Reason.BODY)
     assert reading.message == "the server refused"
 
@@ -81,7 +81,7 @@ def test_a_stopped_server_ends_at_the_deadline(redis: Redis) -> None:
         reading = look(redis.port, 0.4, query_response=(Turn(send="PING\r"), Turn(expect="PONG")))
     finally:
         os.kill(redis.process.pid, signal.SIGCONT)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert verdict(reading) == (Outcome.FAILED, Reason.TIMEOUT)
 
 
@@ -172,7 +172,7 @@ def test_faults(script: list[Step], reason: Reason, words: str) -> None:
     began = time.monotonic()
     with talking(script) as server:
         reading = look(server.port, 0.5, conversation=WAIT)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert verdict(reading) == (Outcome.FAILED, reason), reading.message
     assert words in reading.message
 

@@ -245,7 +245,7 @@ def test_a_bad_server_is_a_failure_in_time(
     good, context = probe(hostile.url + path, options, seconds=1.0)
     assert not good, said(context)
     assert words in said(context)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 4
     assert psutil.Process().memory_info().rss - held < 100 * 2**20
 
 

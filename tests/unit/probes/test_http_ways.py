@@ -187,7 +187,7 @@ def test_names_and_a_resolver_that_hangs_hold_up_nobody(hostile: Hostile):
     began = time.monotonic()
     readings = on_loop(*runs)
     hanging.set()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3
     assert [(r.outcome, r.reason) for r in readings] == [
         (Outcome.FAILED, Reason.DNS),
         (Outcome.FAILED, Reason.DNS),

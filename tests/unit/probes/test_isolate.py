@@ -22,7 +22,7 @@ def test_what_comes_back_comes_back_and_what_hangs_is_left():
     parts = {"dead": dead, "fine": lambda: 2, "broken": broken}
     began = time.monotonic()
     first = isolated(parts, 0.2)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 4
     assert first == {"dead": "no answer in 0.2 s", "fine": 2, "broken": "OSError: no such mount"}
     second = isolated(parts, 0.2)
     assert second["dead"] == "still hanging"

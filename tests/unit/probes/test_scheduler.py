@@ -103,7 +103,7 @@ def test_stop_cancels_what_runs_and_waits_for_it():
         wait_until(lambda: scheduler._flights, 5, "a run")
         began = time.monotonic()
         scheduler.stop()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         assert runs(record, "long") == 1
 
 
