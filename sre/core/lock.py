@@ -42,14 +42,17 @@ def exclusive(path: Path, what: str = "", clock: Clock | None = None) -> Iterato
             raise Locked(_holder(descriptor, path, clock)) from None
         _sign(descriptor, {"pid": os.getpid(), "since": clock.wall(), "what": what})
         yield
-        os.ftruncate(descriptor, 0)
+        _sign(descriptor, None)
     finally:
         os.close(descriptor)
 
 
-def _sign(descriptor: int, holder: dict[str, object]) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+def _sign(descriptor: int, holder: dict[str, object] | None) -> None:
+    """Say who to look for. The lock holds without: a full disk, say, takes nothing but the name."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        if holder is not None:
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
 
 
 def _holder(descriptor: int, path: Path, clock: Clock) -> str:

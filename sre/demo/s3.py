@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sre.core.errors import MissingExtra, Transient
+from sre.core.files import replace_file
 from sre.core.secrets import redactor
 from sre.demo.guard import Guarded
 from sre.demo.ports import HOST, free_port
@@ -53,10 +54,7 @@ class EmbeddedS3(Served):
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         (self.folder / "data").mkdir(parents=True)
         config = self.folder / "s3.json"
-        config.unlink(missing_ok=True)
-        descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(self._identities(), file)
+        replace_file(config, json.dumps(self._identities()).encode())
         self._server = Guarded(
             self._command(weed, config),
             env={**os.environ, "HOME": str(self.folder)},

@@ -14,7 +14,7 @@ from typing import Any
 from sre.core.units import Duration, Share, Size, format_duration
 from sre.journey.result import Outcome, Reason
 
-__all__ = ["Of", "crossed", "shown", "unknown", "verdict"]
+__all__ = ["Of", "contradictions", "crossed", "shown", "unknown", "verdict"]
 
 Verdict = tuple[Outcome, Reason, str]
 
@@ -49,6 +49,23 @@ def crossed(limits: Any, measured: Mapping[str, float | None]) -> list[str]:
 def unknown(limits: Any, measured: Mapping[str, float | None]) -> list[str]:
     """Names of limits about something that was not measured; None says it does not apply."""
     return [name for name, _ in _declared(limits) if name not in measured]
+
+
+def contradictions(warn: Any, highest: Any) -> list[str]:
+    """Names of limits that `highest` crosses before `warn` does: its warning would never be seen.
+
+    Least values are those named `min_...` and those that the class lists in `least`; what is no
+    number (limits by route, say) is not compared.
+    """
+    least = getattr(type(warn), "least", ())
+    fails, found = dict(_declared(highest)), []
+    for name, soft in _declared(warn):
+        hard = fails.get(name)
+        if isinstance(soft, int | float) and isinstance(hard, int | float):
+            lower = name.startswith("min_") or name in least
+            if hard > soft if lower else hard < soft:
+                found.append(name)
+    return found
 
 
 def verdict(

@@ -42,6 +42,7 @@ class Limits:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    least: ClassVar = ("hit_ratio",)
     hit_ratio: Share | None = None
     latency: Duration | None = None
     age: Duration | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from fnmatch import filter as filter_names
 from functools import partial
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from sre.core.metrics import MetricInfo
 from sre.journey.model import Journey
 from sre.probes.blackbox.declare import declare_modules
 from sre.probes.blackbox.modules import Module
+from sre.probes.bounds import contradictions
 from sre.probes.facts import own_metrics
 from sre.probes.feeds.declare import declare_feeds
 from sre.probes.feeds.model import Sent
@@ -109,6 +110,7 @@ def _probes(
             at = item.get("database") or item
             problems.add(at, f"{where}.database", _unknown("database", database, databases))
         _named_once(made.own, named, item, where, problems)
+        _sensible(made.own, item, where, problems)
         if check.retry is not None and check.journey in journeys:
             _retried(check, journeys, item.get("retry") or item, f"{where}.retry", problems)
         checks[check.name] = check
@@ -127,6 +129,19 @@ def _named_once(
                 where,
                 f"{metric.name} has another help or other labels in another probe; rename one",
             )
+
+
+def _sensible(probe: object, item: Node, where: str, problems: Problems) -> None:
+    """Each key may be right by itself, and together they are not."""
+    warn, highest = getattr(probe, "warn", None), getattr(probe, "max", None)
+    if is_dataclass(warn) and type(warn) is type(highest):
+        for name in contradictions(warn, highest):
+            what = f"{name} fails before it warns; swap the limits of warn and max"
+            problems.add(item.get("warn") or item, f"{where}.warn.{name}", what)
+    host = getattr(probe, "host", None)
+    if isinstance(host, str) and ("/" in host or host.count(":") == 1):
+        what = f"{host!r} is no name and no address; write the port in port:, and no scheme"
+        problems.add(item.get("host") or item, f"{where}.host", what)
 
 
 def _retried(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sre.probes.bounds import Of
 from sre.probes.facts import Facts
 from sre.probes.fitting import SAMPLES, fitting
+from sre.probes.judged import Seen
 from sre.probes.model import Gauge
 
 __all__ = [
@@ -89,21 +90,6 @@ class Place:
     def lag(self) -> int | None:
         """Messages that are there and not processed."""
         return None if self.next is None else max(0, self.end - self.next)
-
-
-@dataclass
-class Seen:
-    """What the answers said.
-
-    Attributes:
-        measured: what limits are about, by the limit's name; None where it does not apply.
-        bad, poor: what fails, and what degrades, for people.
-    """
-
-    gauges: list[Gauge] = field(default_factory=list)
-    measured: dict[str, float | None] = field(default_factory=dict)
-    bad: list[str] = field(default_factory=list)
-    poor: list[str] = field(default_factory=list)
 
 
 def read_cluster(cluster: Cluster, wanted: Iterable[str], seen: Seen) -> None:

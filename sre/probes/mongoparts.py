@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sre.probes.bounds import Of
 from sre.probes.facts import Facts
-from sre.probes.model import Gauge
+from sre.probes.judged import Seen
 
 __all__ = ["FACTS", "Denied", "Seen", "read_hello", "read_members", "read_oplog", "read_status"]
 
@@ -65,22 +64,6 @@ FACTS = Facts(
 
 class Denied(Exception):  # noqa: N818  a finding about one question, not an error of ours
     """This user may not ask that, or the server does not know the question."""
-
-
-@dataclass
-class Seen:
-    """What the answers said.
-
-    Attributes:
-        measured: what limits are about, by the limit's name; None where it does not apply.
-        bad, poor: what fails, and what degrades, for people.
-    """
-
-    role: str = ""
-    gauges: list[Gauge] = field(default_factory=list)
-    measured: dict[str, float | None] = field(default_factory=dict)
-    bad: list[str] = field(default_factory=list)
-    poor: list[str] = field(default_factory=list)
 
 
 def read_hello(hello: Document, seen: Seen) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from sre.probes.bounds import Of
 from sre.probes.fitting import SAMPLES, fitting
+from sre.probes.judged import Seen
 from sre.probes.model import Gauge
 from sre.probes.rabbitfacts import (
     FACTS,
@@ -42,21 +43,6 @@ class Chosen:
     queues: Sequence[str] = ()
     dead_letters: Sequence[str] = ()
     most: int = 15
-
-
-@dataclass
-class Seen:
-    """What the answers said.
-
-    Attributes:
-        measured: what limits are about, by the limit's name; None where it does not apply.
-        bad, poor: what fails, and what degrades, for people.
-    """
-
-    gauges: list[Gauge] = field(default_factory=list)
-    measured: dict[str, float | None] = field(default_factory=dict)
-    bad: list[str] = field(default_factory=list)
-    poor: list[str] = field(default_factory=list)
 
 
 def read_overview(overview: Row, seen: Seen) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from sre.probes.facts import Facts
-from sre.probes.model import Gauge
+from sre.probes.judged import Seen
 
 __all__ = ["FACTS", "Seen", "parse_info", "read_cluster", "read_info", "read_sentinel"]
 
@@ -70,22 +69,6 @@ FACTS = Facts(
     *((name, text) for name, (_, text) in (_PLAIN | _COUNTERS).items()),
 )
 """What a Redis server, a replica, a cluster node or a sentinel tells."""
-
-
-@dataclass
-class Seen:
-    """What the answers said.
-
-    Attributes:
-        measured: what limits are about, by the limit's name; None where it does not apply.
-        bad, poor: what fails, and what degrades, for people.
-    """
-
-    role: str = ""
-    gauges: list[Gauge] = field(default_factory=list)
-    measured: dict[str, float | None] = field(default_factory=dict)
-    bad: list[str] = field(default_factory=list)
-    poor: list[str] = field(default_factory=list)
 
 
 def parse_info(text: str) -> dict[str, str]:

@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+
+from tests.servers.examples import serving
+from tests.servers.net import wait_until
 
 CONFIG = """
 version: 1
@@ -62,3 +66,26 @@ def test_a_full_disk_is_named_and_nothing_looks_whole(
     assert "No space left on device" in done.stderr.splitlines()[-1]
     left = [p.name for p in full.rglob("*") if p.is_file() and p.name not in ("fill", "lock")]
     assert [name for name in left if not name.endswith(".log")] == []
+
+
+def test_the_watch_goes_on_where_its_state_cannot_be_kept(full: Path) -> None:
+    text = f"{CONFIG}probes: [{{name: m, kind: host, every: 1s}}]\n"
+    (full.parent / "sre.yaml").write_text(text)
+    with serving(full.parent, SRE_STATE=str(full / "state")) as url:
+
+        def shown(path: str, words: str) -> bool:
+            return words in requests.get(f"{url}{path}", timeout=5).text
+
+        wait_until(lambda: shown("/metrics", 'sre_probe_up{probe="m"} 1'), 20, "a verdict")
+        wait_until(lambda: shown("/", "history cannot be saved"), 20, "the page's own word")
+
+
+def test_a_junit_file_that_cannot_be_written_is_named(full: Path) -> None:
+    (full.parent / "sre.yaml").write_text(f"{CONFIG}probes: [{{name: m, kind: host}}]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "sre", "probe", "run", "m", "--junit", str(full / "j.xml")],
+        cwd=full.parent, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "No space left on device" in done.stderr
+    assert [path.name for path in full.iterdir()] == ["fill"]

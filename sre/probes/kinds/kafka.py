@@ -11,11 +11,11 @@ from sre.core.secrets import Secret
 from sre.core.units import Duration
 from sre.journey.guard import Admission
 from sre.journey.result import Reason
-from sre.probes.bounds import verdict
 from sre.probes.dial import Attempt, Trouble, admitted
 from sre.probes.drivers import needs
 from sre.probes.facts import Facts
-from sre.probes.kafkaparts import FACTS, Broker, Cluster, Place, Seen, read_cluster, read_groups
+from sre.probes.judged import Seen, judged
+from sre.probes.kafkaparts import FACTS, Broker, Cluster, Place, read_cluster, read_groups
 from sre.probes.kafkawire import Login, named_brokers
 from sre.probes.model import ProbeContext, Reading
 from sre.probes.peer import Trust, trusting
@@ -118,16 +118,7 @@ class KafkaProbe:
 
     def check(self, context: ProbeContext) -> Reading:
         """Connect, ask, judge."""
-        attempt, seen = Attempt("kafka", context), Seen()
-        try:
-            self._look(attempt, seen)
-        except Trouble as trouble:
-            attempt.gauges += seen.gauges
-            return attempt.ended_by(trouble)
-        attempt.gauges += seen.gauges
-        return attempt.reading(
-            *verdict(self.max, self.warn, seen.measured, bad=seen.bad, poor=seen.poor)
-        )
+        return judged("kafka", context, self._look, highest=self.max, warn=self.warn)
 
     def _look(self, attempt: Attempt, seen: Seen) -> None:
         with needs("kafka", "queues"):

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from sre.core.secrets import Secret
 from sre.core.units import Duration, Share
-from sre.probes.bounds import verdict
-from sre.probes.dial import Attempt, Trouble, admitted
+from sre.probes.dial import Attempt, admitted
 from sre.probes.drivers import needs
 from sre.probes.facts import Facts
+from sre.probes.judged import Seen, judged
 from sre.probes.model import ProbeContext, Reading
 from sre.probes.mongoparts import (
     FACTS,
     Denied,
-    Seen,
     read_hello,
     read_members,
     read_oplog,
@@ -104,17 +103,8 @@ class MongodbProbe:
 
     def check(self, context: ProbeContext) -> Reading:
         """Connect, ask, hang up."""
-        attempt, seen = Attempt("mongodb", context), Seen()
-        try:
-            self._look(attempt, seen)
-        except Trouble as trouble:
-            attempt.gauges += seen.gauges
-            return attempt.ended_by(trouble)
-        attempt.gauges += seen.gauges
-        if self.role is not None and seen.role != self.role:
-            seen.bad.append(f"its role is {seen.role}, not {self.role}")
-        return attempt.reading(
-            *verdict(self.max, self.warn, seen.measured, bad=seen.bad, poor=seen.poor)
+        return judged(
+            "mongodb", context, self._look, highest=self.max, warn=self.warn, role=self.role
         )
 
     def _look(self, attempt: Attempt, seen: Seen) -> None:

@@ -12,14 +12,14 @@ from sre.core.secrets import Secret
 from sre.core.units import Duration, Share
 from sre.journey.result import Reason
 from sre.probes.amqp import greeted
-from sre.probes.bounds import verdict
 from sre.probes.dial import Attempt, Trouble, admitted
 from sre.probes.facts import Facts
 from sre.probes.fetch import Fetcher, Page, basic, opened
+from sre.probes.judged import Seen, judged
 from sre.probes.model import ProbeContext, Reading
 from sre.probes.peer import Trust, trusting
 from sre.probes.rabbitfacts import FACTS, NODE_COLUMNS, QUEUE_COLUMNS
-from sre.probes.rabbitparts import Chosen, Seen, read_nodes, read_overview, read_queues
+from sre.probes.rabbitparts import Chosen, read_nodes, read_overview, read_queues
 from sre.probes.wire import check_port, dialled
 
 __all__ = ["RabbitmqLimits", "RabbitmqProbe"]
@@ -138,19 +138,13 @@ class RabbitmqProbe:
 
     def check(self, context: ProbeContext) -> Reading:
         """Ask, judge, hang up."""
-        attempt, seen = Attempt("rabbitmq", context), Seen()
-        try:
-            if self.amqp_port is not None:
-                self._greet(attempt, self.amqp_port)
-            if self.management:
-                self._manage(attempt, seen)
-        except Trouble as trouble:
-            attempt.gauges += seen.gauges
-            return attempt.ended_by(trouble)
-        attempt.gauges += seen.gauges
-        return attempt.reading(
-            *verdict(self.max, self.warn, seen.measured, bad=seen.bad, poor=seen.poor)
-        )
+        return judged("rabbitmq", context, self._look, highest=self.max, warn=self.warn)
+
+    def _look(self, attempt: Attempt, seen: Seen) -> None:
+        if self.amqp_port is not None:
+            self._greet(attempt, self.amqp_port)
+        if self.management:
+            self._manage(attempt, seen)
 
     def _greet(self, attempt: Attempt, port: int) -> None:
         tls = trusting(Trust(self.ca_file)) if self.amqp_tls else None

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from sre.core.secrets import Secret
 from sre.core.units import Duration, Share, Size
 from sre.journey.result import Reason
-from sre.probes.bounds import verdict
 from sre.probes.dial import Attempt, Trouble, admitted
 from sre.probes.drivers import needs
 from sre.probes.facts import Facts
+from sre.probes.judged import Seen, judged
 from sre.probes.model import ProbeContext, Reading
 from sre.probes.peer import Trust, trusting
 from sre.probes.redisparts import (
     FACTS,
-    Seen,
     parse_info,
     read_cluster,
     read_info,
@@ -114,17 +113,8 @@ class RedisProbe:
 
     def check(self, context: ProbeContext) -> Reading:
         """Log in, PING, ask, hang up."""
-        attempt, seen = Attempt("redis", context), Seen()
-        try:
-            self._look(attempt, seen)
-        except Trouble as trouble:
-            attempt.gauges += seen.gauges
-            return attempt.ended_by(trouble)
-        attempt.gauges += seen.gauges
-        if self.role is not None and seen.role not in ("", self.role):
-            seen.bad.append(f"its role is {seen.role}, not {self.role}")
-        return attempt.reading(
-            *verdict(self.max, self.warn, seen.measured, bad=seen.bad, poor=seen.poor)
+        return judged(
+            "redis", context, self._look, highest=self.max, warn=self.warn, role=self.role
         )
 
     def _look(self, attempt: Attempt, seen: Seen) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from sre.journey.result import Outcome
 from sre.probes.bounds import verdict
+from sre.probes.judged import Seen
 from sre.probes.kinds.mongodb import MongodbLimits
-from sre.probes.mongoparts import Seen, read_hello, read_members, read_oplog, read_status
+from sre.probes.mongoparts import read_hello, read_members, read_oplog, read_status
 from tests.servers.mongomock import hello, members, status
 
 

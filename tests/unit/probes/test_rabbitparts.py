@@ -9,8 +9,9 @@ import pytest
 from sre.journey.result import Outcome
 from sre.probes.bounds import verdict
 from sre.probes.fitting import SAMPLES
+from sre.probes.judged import Seen
 from sre.probes.kinds.rabbitmq import RabbitmqLimits
-from sre.probes.rabbitparts import Chosen, Seen, read_nodes, read_queues
+from sre.probes.rabbitparts import Chosen, read_nodes, read_queues
 
 NOW = 1_800_000_000.0
 
