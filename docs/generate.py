@@ -16,23 +16,17 @@ import inspect
 import re
 import sys
 import textwrap
-import types
 import typing
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
-import yaml
+from keytables import Wrong, duration, meanings, option_table, options, table
 
 from sre import settings
 from sre.cli.main import EXIT_CODES, cli
 from sre.core.metrics import MetricInfo
-from sre.core.units import Duration, Rate, Share, Size
-from sre.journey.expect import Expectation
-from sre.journey.extract import Extractor
-from sre.journey.model import Journey, Step
 from sre.journey.result import Outcome, Reason
 from sre.loadtest.model import LoadTest, stages_of
 from sre.loadtest.profiles import PROFILES
@@ -46,164 +40,6 @@ DOCS = Path(__file__).resolve().parent
 EXAMPLES = DOCS.parent / "examples"
 WIDTH = 96
 
-MEANINGS: dict[str, str] = yaml.safe_load((DOCS / "meanings.yaml").read_text("utf-8"))
-"""What keys mean where no docstring says so."""
-
-_TWINS: dict[str, type[Any]] = {
-    "StepSpec": Step, "DefaultsSpec": Step, "JourneySpec": Journey, "ExpectSpec": Expectation,
-    "ExtractSpec": Extractor,
-}  # fmt: skip
-"""What a shape becomes: its defaults, and its docstring, hold where the shape itself is silent."""
-
-_WORDS: dict[Any, str] = {
-    Duration: "duration", Rate: "rate", Size: "size", Share: "percentage", str: "text",
-    int: "whole number", float: "number", bool: "`true` or `false`", Any: "any value",
-}  # fmt: skip
-
-
-class Wrong(Exception):  # noqa: N818  what is wrong with the documents, for their writer
-    """A document cannot be generated as it stands."""
-
-
-# --- what a class says about its keys ---
-
-
-def meanings(cls: type[Any]) -> dict[str, tuple[str, ...]]:
-    """Meaning -> the keys that it is about, in the order of the class."""
-    told = _parsed(_attributes(cls))
-    place = f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"  # two kinds may have a Limits
-    added = _parsed(MEANINGS.get(place, MEANINGS.get(cls.__name__, "")))
-    keys = _keys(cls)
-    for key in added:
-        if key in told or key not in keys:
-            why = "is explained in its docstring too" if key in told else "does not exist"
-            raise Wrong(f"meanings.yaml: {cls.__name__}.{key} {why}; take it out")
-    twin = _parsed(_attributes(_TWINS[cls.__name__])) if cls.__name__ in _TWINS else {}
-    found = {**twin, **told, **added}
-    groups: dict[str, list[str]] = {}
-    for key in keys:
-        if key not in found:
-            raise Wrong(f"{cls.__name__}.{key}: say in its docstring's Attributes what it means")
-        groups.setdefault(found[key], []).append(key)
-    return {text: tuple(names) for text, names in groups.items()}
-
-
-def _keys(cls: type[Any]) -> list[str]:
-    if dataclasses.is_dataclass(cls):
-        return [field.name for field in dataclasses.fields(cls) if field.init]
-    return [member.value for member in cls if member.value]
-
-
-def _attributes(cls: type[Any]) -> str:
-    return inspect.getdoc(cls).partition("Attributes:\n")[2]  # type: ignore[union-attr]
-
-
-def _parsed(text: str) -> dict[str, str]:
-    """`a, b: words` with continuation lines further in -> key to words."""
-    found: dict[str, str] = {}
-    for line in _flush(text):
-        names, colon, words = line.partition(": ")
-        if colon:
-            found |= dict.fromkeys(names.split(", "), " ".join(words.split()))
-    return found
-
-
-def _flush(text: str) -> list[str]:
-    """The lines dedented, each with its continuation lines."""
-    lines: list[str] = []
-    for line in textwrap.dedent(text.strip("\n")).splitlines():
-        if line.startswith(" ") and lines:
-            lines[-1] += f" {line.strip()}"
-        else:
-            lines.append(line)
-    return lines
-
-
-# --- how it is written ---
-
-
-def options(argument: str) -> str:
-    """The keys of one dataclass, `MODULE:CLASS`, as a table."""
-    module, _, name = argument.partition(":")
-    return _option_table(getattr(import_module(module), name))
-
-
-def _option_table(cls: type[Any]) -> str:
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    rows: dict[tuple[str, str, str], list[str]] = {}
-    for text, keys in meanings(cls).items():
-        for key in keys:
-            row = (_written(hints[key]), _default(cls, fields[key], hints[key]), text)
-            rows.setdefault(row, []).append(f"`{key.removesuffix('_')}`")
-    return _table(
-        ("key", "written as", "default", "meaning"),
-        [(", ".join(keys), *row) for row, keys in rows.items()],
-    )
-
-
-def _written(hint: Any) -> str:
-    origin, inside = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return " or ".join(f"`{value}`" for value in inside)
-    if origin in (types.UnionType, typing.Union):
-        kinds = dict.fromkeys(_written(each) for each in inside if each is not types.NoneType)
-        return " or ".join(kinds)
-    if origin in (list, tuple):
-        return "list" if inside[0] is Any else f"list of {_several(_written(inside[0]))}"
-    if origin is dict:
-        return "mapping"
-    return _WORDS.get(hint, "mapping")
-
-
-def _several(words: str) -> str:
-    return words.replace(" or ", ", ") if "`" in words else re.sub(r"\b(?= or |$)", "s", words)
-
-
-def _default(cls: type[Any], field: dataclasses.Field[Any], hint: Any) -> str:
-    value = field.default
-    if field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
-    if value is dataclasses.MISSING:
-        return "required"
-    twin = _TWINS.get(cls.__name__)
-    if value is None and twin is not None:
-        value = {f.name: f.default for f in dataclasses.fields(twin)}.get(field.name)
-        value = None if value is dataclasses.MISSING else value
-    return _shown(value, [hint, *typing.get_args(hint)])
-
-
-def _shown(value: Any, hints: list[Any]) -> str:
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, (int, float)):
-        for unit, show in ((Duration, _duration), (Size, _size)):
-            if unit in hints:
-                return f"`{show(value)}`"
-    if isinstance(value, (list, tuple)) and value:
-        return f"`[{', '.join(str(item) for item in value)}]`"
-    return f"`{value}`" if isinstance(value, (str, int, float)) else ""
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds else "0s"
-
-
-def _size(count: int) -> str:
-    return f"{count // 2**20}MiB" if count % 2**20 == 0 else str(count)
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    cells = [[cell.replace("|", "\\|") or " " for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-# --- the regions ---
-
 
 def probe_kinds(_argument: str) -> str:
     """Every kind of probe: what it is, its keys, its example."""
@@ -212,7 +48,7 @@ def probe_kinds(_argument: str) -> str:
         cls = KINDS.load(name)
         said = inspect.getdoc(cls).partition("Attributes:")[0].strip()  # type: ignore[union-attr]
         text = " ".join(said.replace("\n\n", "\0").split()).replace("\0", "\n\n")
-        parts.append(f"### `kind: {name}`\n\n{text}\n\n{_option_table(cls)}")
+        parts.append(f"### `kind: {name}`\n\n{text}\n\n{option_table(cls)}")
         parts += _inner_tables(cls, set())
         parts.append(example(f"kinds/{name}.yaml"))
     return "\n\n".join(parts)
@@ -227,7 +63,7 @@ def _inner_tables(cls: type[Any], seen: set[type[Any]]) -> Iterator[str]:
     for inner, names in keys.items():
         if inner not in seen:
             seen.add(inner)
-            yield f"{' and '.join(names)}:\n\n{_option_table(inner)}"
+            yield f"{' and '.join(names)}:\n\n{option_table(inner)}"
             yield from _inner_tables(inner, seen)
 
 
@@ -244,7 +80,7 @@ def feed_kinds(_argument: str) -> str:
     for name in FEEDS.names():
         cls = FEEDS.load(name)
         said = inspect.getdoc(cls).partition("Attributes:")[0].strip()  # type: ignore[union-attr]
-        parts.append(f"`kind: {name}`: {' '.join(said.split())}\n\n{_option_table(cls)}")
+        parts.append(f"`kind: {name}`: {' '.join(said.split())}\n\n{option_table(cls)}")
     return "\n\n".join(parts)
 
 
@@ -258,7 +94,7 @@ def words(argument: str) -> str:
     """The members of an enumeration with what they mean."""
     cls = {"outcomes": Outcome, "reasons": Reason}[argument]
     rows = [(f"`{key}`", text) for text, keys in meanings(cls).items() for key in keys]
-    return _table((argument.removesuffix("s"), "meaning"), rows)
+    return table((argument.removesuffix("s"), "meaning"), rows)
 
 
 def causes(_argument: str) -> str:
@@ -273,7 +109,7 @@ def causes(_argument: str) -> str:
     for text, (key, *_) in meanings(Cause).items():
         what, _, cure = text.partition(" | ")
         rows.append((f"`{key}`", what.format(**limits), cure))
-    return _table(("code", "what it says", "what to do"), rows)
+    return table(("code", "what it says", "what to do"), rows)
 
 
 def sections(_argument: str) -> str:
@@ -294,15 +130,15 @@ def profiles(_argument: str) -> str:
     rows = []
     for name in PROFILES:
         stages = stages_of(LoadTest(users=1, profile=name))
-        text = ", ".join(f"{stage.label} for {_duration(stage.seconds)}" for stage in stages)
+        text = ", ".join(f"{stage.label} for {duration(stage.seconds)}" for stage in stages)
         rows.append((f"`{name}`", text))
-    return _table(("profile", "stages"), rows)
+    return table(("profile", "stages"), rows)
 
 
 def exit_codes(_argument: str) -> str:
     """The table of `sre --help`."""
     rows = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
-    return _table(("code", "meaning"), rows)
+    return table(("code", "meaning"), rows)
 
 
 def commands(_argument: str) -> str:
@@ -349,7 +185,7 @@ def _metric_table(found: list[MetricInfo]) -> str:
         (f"`{m.name}`", m.type, ", ".join(f"`{label}`" for label in m.labels), m.help)
         for m in found
     ]
-    return _table(("name", "type", "labels", "meaning"), rows)
+    return table(("name", "type", "labels", "meaning"), rows)
 
 
 RENDERERS: dict[str, Callable[[str], str]] = {

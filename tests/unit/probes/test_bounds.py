@@ -12,7 +12,8 @@ import pytest
 from sre.core.errors import MissingExtra
 from sre.core.units import Duration, Share, Size
 from sre.journey.result import Outcome
-from sre.probes.bounds import Of, verdict
+from sre.probes.bounds import Of, contradictions, verdict
+from sre.probes.cdnjudge import Limits as CdnLimits
 from sre.probes.drivers import needs
 from sre.probes.wire import Bounded
 
@@ -89,3 +90,20 @@ def test_a_bounded_connection_ends_with_its_time_and_its_allowance() -> None:
             Bounded(ours, lambda: 0.02).recv(1)
         with pytest.raises(TimeoutError):
             Bounded(ours, lambda: 0.0).sendall(b"x")
+
+
+@pytest.mark.parametrize(
+    ("warn", "highest", "told"),
+    [
+        (Limits(memory=Share(0.9)), Limits(memory=Share(0.7)), ["memory"]),
+        (Limits(memory=Share(0.7)), Limits(memory=Share(0.9)), []),
+        (Limits(memory=Share(0.7)), Limits(memory=Share(0.7)), []),
+        (Limits(memory=Share(0.9)), Limits(lag=Duration(1)), []),
+        (Limits(min_replicas=1), Limits(min_replicas=2), ["min_replicas"]),
+        (Limits(min_replicas=2), Limits(min_replicas=1), []),
+        (CdnLimits(hit_ratio=Share(0.5)), CdnLimits(hit_ratio=Share(0.8)), ["hit_ratio"]),
+        (CdnLimits(hit_ratio=Share(0.8)), CdnLimits(hit_ratio=Share(0.5)), []),
+    ],
+)
+def test_a_warning_that_never_comes(warn: object, highest: object, told: list[str]) -> None:
+    assert contradictions(warn, highest) == told
