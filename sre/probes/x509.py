@@ -5,13 +5,15 @@ Everything in a certificate is its maker's text: names are cut and escaped befor
 
 from __future__ import annotations
 
+import base64
 import calendar
 import hashlib
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Certificate", "Name", "printable", "read_certificate"]
+__all__ = ["Certificate", "Name", "pem_certificates", "printable", "read_certificate"]
 
 Name = tuple[tuple[str, bytes, int], ...]
 """Attributes of a subject or an issuer, in order: object identifier, value, the value's tag."""
@@ -52,6 +54,7 @@ _CURVES = {
 }
 _FIXED = {"ed25519": 256, "ed448": 456}
 _ALTERNATIVE = "2.5.29.17"
+_PEM = re.compile(r"-----BEGIN (?:TRUSTED )?CERTIFICATE-----(.+?)-----END", re.DOTALL)
 _MOST_NAMES = 1000
 
 _SEQUENCE, _INTEGER, _BITS, _OID = 0x30, 0x02, 0x03, 0x06
@@ -86,11 +89,16 @@ class Certificate:
     mails: tuple[str, ...] = ()
 
 
+def pem_certificates(text: str) -> list[bytes]:
+    """The DER form of each certificate of a PEM text."""
+    return [base64.b64decode(match[1]) for match in _PEM.finditer(text)]
+
+
 def read_certificate(der: bytes) -> Certificate:
     """Raises ValueError when it is no certificate."""
     try:
         return _read(der)
-    except (IndexError, UnicodeDecodeError, OverflowError) as error:
+    except (IndexError, ValueError, OverflowError, StopIteration) as error:
         raise ValueError("not a certificate") from error
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import pycurl
 
 from sre.journey.guard import Admission
-from sre.probes.blackbox.der import Certificate
 from sre.probes.blackbox.httpbody import Body, Unreadable
 from sre.probes.blackbox.tlsfacts import sent_chain
 from sre.probes.httpoptions import HttpOptions, Session, apply
+from sre.probes.x509 import Certificate
 
 __all__ = ["Answer", "Hop", "Proxied", "handle", "perform"]
 

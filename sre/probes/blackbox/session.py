@@ -15,12 +15,12 @@ from sre.journey.guard import Admission
 from sre.journey.result import Reason
 from sre.journey.shop import Shop
 from sre.probes.blackbox.clientoptions import TlsConfig
-from sre.probes.blackbox.der import Certificate, parse
 from sre.probes.blackbox.model import BlackboxContext
 from sre.probes.dial import Attempt, Trouble, secured
 from sre.probes.model import ProbeContext
 from sre.probes.peer import Trust, narrow, sent_der, trusting
 from sre.probes.wire import tls_context
+from sre.probes.x509 import Certificate, read_certificate
 
 __all__ = ["attempt_of", "certificates", "dialled", "encrypted", "split_host_port"]
 
@@ -89,7 +89,7 @@ def certificates(connection: ssl.SSLSocket) -> list[Certificate]:
     found = []
     for der in sent_der(connection):
         with contextlib.suppress(ValueError):
-            found.append(parse(der))
+            found.append(read_certificate(der))
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from socket import socket
 
 from sre.core.errors import MissingExtra, UsageError
+from sre.probes.blackbox.gonames import go_name
 from sre.probes.blackbox.model import BlackboxContext, Module, QueryResponse, TcpOptions
 from sre.probes.blackbox.regexp import compiled
 from sre.probes.blackbox.resolve import choose
@@ -103,7 +104,7 @@ def _record(connection: ssl.SSLSocket, options: TcpOptions, context: BlackboxCon
     metrics.set("probe_tls_version_info", 1, version=shown)
     if not chain:
         return
-    metrics.set("probe_ssl_earliest_cert_expiry", min(one.not_after for one in chain))
+    metrics.set("probe_ssl_earliest_cert_expiry", min(one.expires for one in chain))
     expiry = NEVER if tls.insecure_skip_verify else last_chain_expiry(chain, trusted(tls))
     metrics.set("probe_ssl_last_chain_expiry_timestamp_seconds", expiry)
     leaf = chain[0]
@@ -111,9 +112,9 @@ def _record(connection: ssl.SSLSocket, options: TcpOptions, context: BlackboxCon
         "probe_ssl_last_chain_info",
         1,
         fingerprint_sha256=leaf.fingerprint,
-        subject=leaf.subject,
-        issuer=leaf.issuer,
-        subjectalternative=",".join(leaf.dns_names),
+        subject=go_name(leaf.subject),
+        issuer=go_name(leaf.issuer),
+        subjectalternative=",".join(leaf.dns),
     )
 
 

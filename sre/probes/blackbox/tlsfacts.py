@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from sre.probes.blackbox.clientoptions import TlsConfig
-from sre.probes.blackbox.der import Certificate, parse, pem_certificates
+from sre.probes.blackbox.gonames import go_name
 from sre.probes.blackbox.model import Metrics
+from sre.probes.x509 import Certificate, Name, pem_certificates, read_certificate
 
 __all__ = ["NEVER", "cipher_name", "last_chain_expiry", "record", "sent_chain", "trusted"]
 
@@ -35,16 +36,16 @@ def record(metrics: Metrics, chain: Sequence[Certificate], tls: TlsConfig, sessi
     if not chain:
         return
     leaf = chain[0]
-    metrics.set("probe_ssl_earliest_cert_expiry", min(one.not_after for one in chain))
+    metrics.set("probe_ssl_earliest_cert_expiry", min(one.expires for one in chain))
     expiry = NEVER if tls.insecure_skip_verify else last_chain_expiry(chain, trusted(tls))
     metrics.set("probe_ssl_last_chain_expiry_timestamp_seconds", expiry)
     metrics.set(
         "probe_ssl_last_chain_info",
         1,
         fingerprint_sha256=leaf.fingerprint,
-        subject=leaf.subject,
-        issuer=leaf.issuer,
-        subjectalternative=",".join(leaf.dns_names),
+        subject=go_name(leaf.subject),
+        issuer=go_name(leaf.issuer),
+        subjectalternative=",".join(leaf.dns),
     )
 
 
@@ -54,39 +55,39 @@ def sent_chain(certinfo: Iterable[Sequence[tuple[str, str]]]) -> list[Certificat
     for pairs in certinfo:
         for der in pem_certificates(dict(pairs).get("Cert", "")):
             try:
-                found.append(parse(der))
+                found.append(read_certificate(der))
             except ValueError:
                 continue
     return found
 
 
 def last_chain_expiry(
-    sent: Sequence[Certificate], roots: Mapping[bytes, Sequence[Certificate]]
+    sent: Sequence[Certificate], roots: Mapping[Name, Sequence[Certificate]]
 ) -> float:
     """Of all ways from the server's certificate to a trusted one, the end of the longest lasting.
 
     A way ends when its first certificate does. Names alone are followed: signatures were verified.
     """
-    between: dict[bytes, list[Certificate]] = {}
+    between: dict[Name, list[Certificate]] = {}
     for one in sent[1:]:
-        between.setdefault(one.raw_subject, []).append(one)
+        between.setdefault(one.subject, []).append(one)
     best = NEVER
-    ways: list[tuple[Certificate, float, tuple[str, ...]]] = [(sent[0], sent[0].not_after, ())]
+    ways: list[tuple[Certificate, float, tuple[str, ...]]] = [(sent[0], sent[0].expires, ())]
     while ways:
         at, ends, seen = ways.pop()
-        own = [root for root in roots.get(at.raw_subject, ()) if root.fingerprint == at.fingerprint]
-        for root in own or roots.get(at.raw_issuer, ()):
-            best = max(best, min(ends, root.not_after))
-        if len(seen) < _DEPTH and not at.self_issued:
+        own = [root for root in roots.get(at.subject, ()) if root.fingerprint == at.fingerprint]
+        for root in own or roots.get(at.issuer, ()):
+            best = max(best, min(ends, root.expires))
+        if len(seen) < _DEPTH and at.subject != at.issuer:
             ways += [
-                (up, min(ends, up.not_after), (*seen, at.fingerprint))
-                for up in between.get(at.raw_issuer, ())
+                (up, min(ends, up.expires), (*seen, at.fingerprint))
+                for up in between.get(at.issuer, ())
                 if up.fingerprint not in seen
             ]
     return best
 
 
-def trusted(tls: TlsConfig) -> Mapping[bytes, Sequence[Certificate]]:
+def trusted(tls: TlsConfig) -> Mapping[Name, Sequence[Certificate]]:
     """The trusted certificates by subject: the module's own authorities, or the system's."""
     if tls.ca:
         return _by_subject(tls.ca)
@@ -100,18 +101,18 @@ def trusted(tls: TlsConfig) -> Mapping[bytes, Sequence[Certificate]]:
 
 
 @lru_cache(maxsize=16)
-def _from_file(name: str, _changed: int) -> Mapping[bytes, Sequence[Certificate]]:
+def _from_file(name: str, _changed: int) -> Mapping[Name, Sequence[Certificate]]:
     return _by_subject(Path(name).read_text(encoding="latin-1"))
 
 
-def _by_subject(text: str) -> Mapping[bytes, Sequence[Certificate]]:
-    found: dict[bytes, list[Certificate]] = {}
+def _by_subject(text: str) -> Mapping[Name, Sequence[Certificate]]:
+    found: dict[Name, list[Certificate]] = {}
     for der in pem_certificates(text):
         try:
-            one = parse(der)
+            one = read_certificate(der)
         except ValueError:
             continue
-        found.setdefault(one.raw_subject, []).append(one)
+        found.setdefault(one.subject, []).append(one)
     return found
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sre.probes.blackbox.der import Certificate, parse, pem_certificates
 from sre.probes.blackbox.exposition import as_log, as_text
+from sre.probes.blackbox.gonames import go_name
 from sre.probes.blackbox.grpc import asked, served, status_of
 from sre.probes.blackbox.httpbody import Body, Unreadable
 from sre.probes.blackbox.httphop import Answer
@@ -20,6 +20,7 @@ from sre.probes.blackbox.httpverdict import content_length, last_modified
 from sre.probes.blackbox.model import LogLine, Metrics
 from sre.probes.blackbox.resolve import ip_hash
 from sre.probes.blackbox.tlsfacts import NEVER, cipher_name, last_chain_expiry
+from sre.probes.x509 import Certificate, Name, pem_certificates, read_certificate
 from tests.servers.certificates import Authority
 
 NAMES = Path(__file__).parent / "blackbox-names.pem"
@@ -34,23 +35,23 @@ SUBJECTS = (
 
 
 def test_a_name_is_written_as_go_writes_it() -> None:
-    found = [parse(der) for der in pem_certificates(NAMES.read_text(encoding="ascii"))]
-    assert tuple(one.subject for one in found) == SUBJECTS
-    assert all(one.self_issued and one.dns_names == ("localhost",) for one in found)
+    found = [read_certificate(der) for der in pem_certificates(NAMES.read_text(encoding="ascii"))]
+    assert tuple(go_name(one.subject) for one in found) == SUBJECTS
+    assert all(one.subject == one.issuer and one.dns == ("localhost",) for one in found)
 
 
 def test_a_certificate_is_read_as_the_library_reads_it(tmp_path: Path) -> None:
     for one in Authority(tmp_path).issued.values():
-        found = parse(pem_certificates(one.chain_file.read_text())[0])
+        found = read_certificate(pem_certificates(one.chain_file.read_text())[0])
         assert found.fingerprint == one.fingerprint
-        assert found.not_after == one.expires
-        assert found.not_before == one.certificate.not_valid_before_utc.timestamp()
+        assert found.expires == one.expires
+        assert found.begins == one.certificate.not_valid_before_utc.timestamp()
 
 
 @given(st.binary(max_size=200))
 def test_nonsense_is_no_certificate(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a certificate"):
-        parse(data)
+        read_certificate(data)
 
 
 def test_a_certificate_with_a_wrong_byte_is_read_or_refused() -> None:
@@ -59,21 +60,27 @@ def test_a_certificate_with_a_wrong_byte_is_read_or_refused() -> None:
     for at in range(len(der)):
         for wrong in (0x00, 0x30, 0x80, 0xFF):
             try:
-                parse(der[:at] + bytes([wrong]) + der[at + 1 :])
+                read_certificate(der[:at] + bytes([wrong]) + der[at + 1 :])
             except ValueError:
                 refused += 1
     assert refused > 50
 
 
+def called(name: str) -> Name:
+    return (("2.5.4.3", name.encode(), 12),)
+
+
 def certificate(name: str, issuer: str, ends: float) -> Certificate:
-    return Certificate(f"{name}{ends}", 0, ends, name, issuer, name.encode(), issuer.encode(), ())
+    return Certificate(
+        f"{name}{ends}", "1", called(name), called(issuer), 0, ends, "rsa", 0, "other"
+    )
 
 
 def test_the_longest_lasting_way_to_a_trusted_certificate_counts() -> None:
     leaf, cross = certificate("leaf", "mid", 50), certificate("mid", "old", 40)
     mid, roots = certificate("mid", "root", 45), {
-        b"root": [certificate("root", "root", 100)],
-        b"old": [certificate("old", "old", 10)],
+        called("root"): [certificate("root", "root", 100)],
+        called("old"): [certificate("old", "old", 10)],
     }  # fmt: skip
     assert last_chain_expiry([leaf, mid], roots) == 45
     assert last_chain_expiry([leaf, cross], roots) == 10
