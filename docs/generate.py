@@ -28,9 +28,9 @@ from sre import settings
 from sre.cli.main import EXIT_CODES, cli
 from sre.core.metrics import MetricInfo
 from sre.journey.result import Outcome, Reason
+from sre.loadtest.judge.validity import Cause, Limits
 from sre.loadtest.model import LoadTest, stages_of
 from sre.loadtest.profiles import PROFILES
-from sre.loadtest.validity import Cause, Limits
 from sre.probes.catalogue import all_metrics
 from sre.probes.facts import Facts
 from sre.probes.feeds import FEEDS

@@ -15,7 +15,7 @@ from sre.core.errors import Interrupted, SreError, Terminated, UsageError
 
 if TYPE_CHECKING:
     from sre.loadtest.job import Job
-    from sre.loadtest.report import Report
+    from sre.loadtest.judge.report import Report
 
 __all__ = ["loadtest"]
 
@@ -38,7 +38,7 @@ def plan(name: str, run: Run) -> int:
     the target, and how many workers it takes.
     """
     from sre.core.console import table  # noqa: PLC0415
-    from sre.loadtest.render import plan_data, plan_text  # noqa: PLC0415
+    from sre.loadtest.output.render import plan_data, plan_text  # noqa: PLC0415
 
     job = _job(run, name)
     address, refused, code = None, None, 0
@@ -86,10 +86,10 @@ def run_command(
 
 def _run(job: Job, run: Run, out: Path, workers: int) -> int:
     from sre.core.console import status, table  # noqa: PLC0415
-    from sre.loadtest.files import write_reports  # noqa: PLC0415
-    from sre.loadtest.render import text  # noqa: PLC0415
+    from sre.loadtest.output.files import write_reports  # noqa: PLC0415
+    from sre.loadtest.output.render import text  # noqa: PLC0415
+    from sre.loadtest.output.summary import to_summary  # noqa: PLC0415
     from sre.loadtest.runner import run_job  # noqa: PLC0415
-    from sre.loadtest.summary import to_summary  # noqa: PLC0415
 
     out = _folder(out)
     total = job.shape.seconds

@@ -9,7 +9,7 @@ from itertools import pairwise
 from sre.core.units import format_duration
 from sre.demo.act import Act
 from sre.demo.loop import Numbers
-from sre.loadtest.page_style import STYLE
+from sre.loadtest.output.page_style import STYLE
 
 __all__ = ["render"]
 

@@ -17,9 +17,12 @@ from types import FrameType
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import MissingExtra, Transient
 from sre.loadtest.book import Book
+from sre.loadtest.crew.vitals import host_steal
+from sre.loadtest.crew.wire import WorkerPlan
+from sre.loadtest.crew.worker import Worker
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.job import Job
-from sre.loadtest.report import (
+from sre.loadtest.judge.report import (
     Facts,
     Report,
     build_parts,
@@ -28,11 +31,8 @@ from sre.loadtest.report import (
     phases_of,
     points_of,
 )
-from sre.loadtest.validity import Evidence, JourneyCounts, doubts, lateness_limit
-from sre.loadtest.verdict import judge
-from sre.loadtest.vitals import host_steal
-from sre.loadtest.wire import WorkerPlan
-from sre.loadtest.worker import Worker
+from sre.loadtest.judge.validity import Evidence, JourneyCounts, doubts, lateness_limit
+from sre.loadtest.judge.verdict import judge
 
 __all__ = ["Progress", "run_job"]
 

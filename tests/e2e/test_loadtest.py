@@ -40,7 +40,11 @@ def wait_for(what: Any, seconds: float = 20.0) -> Any:
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         found = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in found if "sre.loadtest.locustfile" in " ".join(child.cmdline())]
+        return [
+            child
+            for child in found
+            if "sre.loadtest.generator.locustfile" in " ".join(child.cmdline())
+        ]
     return []
 
 

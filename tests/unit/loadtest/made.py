@@ -9,8 +9,7 @@ from sre.journey.result import JourneyResult, Outcome, Reason, Row, StepResult
 from sre.loadtest.book import Book
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.job import Job
-from sre.loadtest.recorder import Recorder
-from sre.loadtest.report import (
+from sre.loadtest.judge.report import (
     Facts,
     Report,
     build_parts,
@@ -19,8 +18,9 @@ from sre.loadtest.report import (
     phases_of,
     points_of,
 )
-from sre.loadtest.validity import Evidence, doubts
-from sre.loadtest.verdict import judge
+from sre.loadtest.judge.validity import Evidence, doubts
+from sre.loadtest.judge.verdict import judge
+from sre.loadtest.recorder import Recorder
 from sre.settings import load_settings
 
 __all__ = ["made_job", "made_report"]

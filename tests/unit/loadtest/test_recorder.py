@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sre.journey.result import JourneyResult, Outcome, Reason, Row, StepResult
 from sre.loadtest.book import Book
+from sre.loadtest.crew.wire import read_deltas, write_delta
 from sre.loadtest.recorder import Collector, Recorder, response_times
 from sre.loadtest.shape import WARMUP, Arrival
-from sre.loadtest.wire import read_deltas, write_delta
 
 
 def arrival(number: int = 0, due: float = 0.0, phase: int = 0) -> Arrival:

@@ -13,10 +13,10 @@ from sre.core.console import table
 from sre.core.errors import Refused, UsageError
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.job import Job
-from sre.loadtest.render import junit, plan_data, plan_text, text
-from sre.loadtest.render_html import render_html
-from sre.loadtest.report import Report
-from sre.loadtest.summary import to_summary
+from sre.loadtest.judge.report import Report
+from sre.loadtest.output.render import junit, plan_data, plan_text, text
+from sre.loadtest.output.render_html import render_html
+from sre.loadtest.output.summary import to_summary
 from sre.settings import load_settings
 from tests.unit.loadtest import made
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from sre.loadtest.crew.vitals import Canary, Health, Vitals, host_steal
 from sre.loadtest.histogram import Histogram
-from sre.loadtest.validity import Cause, Evidence, JourneyCounts, doubts, lateness_limit
-from sre.loadtest.vitals import Canary, Health, Vitals, host_steal
+from sre.loadtest.judge.validity import Cause, Evidence, JourneyCounts, doubts, lateness_limit
 
 GOOD = JourneyCounts(arrivals=1000, answered=1000, failed=0, dropped=0, blocked=0, prober=0)
 SOUND = Evidence(

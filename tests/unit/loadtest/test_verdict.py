@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sre.loadtest.book import Latency
+from sre.loadtest.judge.validity import Cause, Doubt
+from sre.loadtest.judge.verdict import Check, Measured, State, VerdictName, evaluate, judge, show
 from sre.loadtest.thresholds import parse_threshold
-from sre.loadtest.validity import Cause, Doubt
-from sre.loadtest.verdict import Check, Measured, State, VerdictName, evaluate, judge, show
 
 LATENCY = parse_threshold("home.response.p95 < 100ms")
 OUTCOME = parse_threshold("home.failed < 1%")

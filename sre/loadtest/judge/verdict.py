@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sre.loadtest.book import Latency
+from sre.loadtest.judge.validity import Cause, Doubt
 from sre.loadtest.thresholds import QUANTILES, Threshold
-from sre.loadtest.validity import Cause, Doubt
 
 __all__ = [
     "EXIT_CODES",

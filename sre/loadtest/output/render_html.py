@@ -7,11 +7,11 @@ from html import escape
 
 from sre.core.units import format_duration
 from sre.loadtest.book import Latency, Series
-from sre.loadtest.page_charts import charts
-from sre.loadtest.page_style import STYLE
-from sre.loadtest.report import Part, Report
-from sre.loadtest.validity import Cause, Limits, starvation_limit
-from sre.loadtest.verdict import Check, State, VerdictName, show
+from sre.loadtest.judge.report import Part, Report
+from sre.loadtest.judge.validity import Cause, Limits, starvation_limit
+from sre.loadtest.judge.verdict import Check, State, VerdictName, show
+from sre.loadtest.output.page_charts import charts
+from sre.loadtest.output.page_style import STYLE
 
 __all__ = ["render_html"]
 

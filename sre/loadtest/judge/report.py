@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from sre.loadtest.book import Book, Series, Tally
 from sre.loadtest.job import Job
+from sre.loadtest.judge.validity import Evidence, JourneyCounts
+from sre.loadtest.judge.verdict import Check, Measured, Verdict, evaluate
 from sre.loadtest.shape import WARMUP
 from sre.loadtest.thresholds import Target
-from sre.loadtest.validity import Evidence, JourneyCounts
-from sre.loadtest.verdict import Check, Measured, Verdict, evaluate
 
 __all__ = [
     "Facts",

@@ -18,12 +18,12 @@ from sre.journey.exchange import Request, Response, Wait
 from sre.journey.guard import Guard
 from sre.journey.model import Journey
 from sre.journey.result import JourneyResult, Outcome, Reason, StepResult
-from sre.loadtest.curlhub import Browser, CurlHub
+from sre.loadtest.crew.vitals import Canary, Vitals
+from sre.loadtest.crew.wire import WorkerPlan, write_delta
+from sre.loadtest.generator.curlhub import Browser, CurlHub
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.recorder import Recorder
 from sre.loadtest.shape import Arrival, shard
-from sre.loadtest.vitals import Canary, Vitals
-from sre.loadtest.wire import WorkerPlan, write_delta
 
 __all__ = ["Dispatcher"]
 

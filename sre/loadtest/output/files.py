@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sre.core.files import replace_file
 from sre.core.secrets import redactor
-from sre.loadtest.render import junit
-from sre.loadtest.render_html import render_html
-from sre.loadtest.report import Report
-from sre.loadtest.summary import to_summary
+from sre.loadtest.judge.report import Report
+from sre.loadtest.output.render import junit
+from sre.loadtest.output.render_html import render_html
+from sre.loadtest.output.summary import to_summary
 
 __all__ = ["write_reports"]
 

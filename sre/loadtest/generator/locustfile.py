@@ -27,8 +27,8 @@ from locust.env import Environment
 
 from sre.core.log import setup
 from sre.core.secrets import redactor
-from sre.loadtest.dispatcher import Dispatcher
-from sre.loadtest.wire import read_plan, read_start
+from sre.loadtest.crew.wire import read_plan, read_start
+from sre.loadtest.generator.dispatcher import Dispatcher
 
 __all__ = ["main"]
 

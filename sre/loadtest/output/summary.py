@@ -9,9 +9,9 @@ from typing import Any
 
 from sre.loadtest.book import Latency
 from sre.loadtest.histogram import Histogram
-from sre.loadtest.report import Part, Phase, Point, Report
+from sre.loadtest.judge.report import Part, Phase, Point, Report
+from sre.loadtest.judge.verdict import Check, State
 from sre.loadtest.thresholds import QUANTILES
-from sre.loadtest.verdict import Check, State
 
 __all__ = ["SCHEMA", "to_summary"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.process import PIPE, Child
+from sre.loadtest.crew.vitals import Health
+from sre.loadtest.crew.wire import START, WorkerPlan, read_deltas, write_plan
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.recorder import Collector
-from sre.loadtest.vitals import Health
-from sre.loadtest.wire import START, WorkerPlan, read_deltas, write_plan
 
 __all__ = ["Worker"]
 
@@ -60,7 +60,7 @@ class Worker:
         path = os.pathsep.join(folder for folder in sys.path if folder)
         try:
             self._child = Child(
-                [sys.executable, "-P", "-m", "sre.loadtest.locustfile"],
+                [sys.executable, "-P", "-m", "sre.loadtest.generator.locustfile"],
                 env={"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
                 stdin=PIPE,
                 stderr=self.log,

@@ -9,8 +9,8 @@ from typing import Any
 from sre.core.junit import Case, document
 from sre.core.units import format_duration
 from sre.loadtest.job import Job
-from sre.loadtest.report import Part, Report
-from sre.loadtest.verdict import Check, State, VerdictName, show
+from sre.loadtest.judge.report import Part, Report
+from sre.loadtest.judge.verdict import Check, State, VerdictName, show
 
 __all__ = ["Table", "junit", "plan_data", "plan_text", "text"]
 

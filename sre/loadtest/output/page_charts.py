@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from sre.core.units import format_duration
 from sre.loadtest.book import Latency, Series
-from sre.loadtest.charts import Axis, Bars, Line, chart, linear, logarithmic, seconds_label
-from sre.loadtest.report import Point, Report
+from sre.loadtest.judge.report import Point, Report
+from sre.loadtest.output.charts import Axis, Bars, Line, chart, linear, logarithmic, seconds_label
 
 __all__ = ["charts"]
 

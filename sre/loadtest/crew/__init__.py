@@ -1,0 +1,1 @@
+"""Who makes the load, and how does the parent talk to them?"""

@@ -1,0 +1,1 @@
+"""How is load made? The child process: the only code that loads Locust and gevent."""
