@@ -12,6 +12,7 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.process import PIPE, Child
+from sre.loadtest.book import Book
 from sre.loadtest.crew.vitals import Health
 from sre.loadtest.crew.wire import START, WorkerPlan, read_deltas, write_plan
 from sre.loadtest.histogram import Histogram
@@ -116,11 +117,21 @@ class Worker:
         return f"{self.log.stem} ended with code {code}, see {self.log.name}"
 
     @property
-    def counts(self) -> tuple[int, int]:
-        """(journeys started, journeys in flight) so far."""
+    def label(self) -> str:
+        """`worker-0`."""
+        return self.log.stem
+
+    @property
+    def adds_up(self) -> bool:
+        """No delta is missing, and every arrival has come to an end."""
+        return self.collector.adds_up
+
+    def snapshot(self) -> Book:
+        """Everything it has reported so far; a copy."""
+        book = Book()
         with self._lock:
-            tallies = list(self.collector.book.tallies.values())
-        return sum(tally.started for tally in tallies), self.in_flight
+            book.merge(self.collector.book)
+        return book
 
     @property
     def is_ready(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sre.loadtest.book import Book, Series, Tally
 from sre.loadtest.job import Job
+from sre.loadtest.judge.finding import Finding
 from sre.loadtest.judge.validity import Evidence, JourneyCounts
 from sre.loadtest.judge.verdict import Check, Measured, Verdict, evaluate
 from sre.loadtest.shape import WARMUP
@@ -119,6 +120,7 @@ class Report:
     phases: tuple[Phase, ...] = ()
     requests: int = 0
     ambiguous: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 def build_parts(

@@ -43,6 +43,8 @@ class Cause(StrEnum):
     BLOCKED = "blocked"
     PROBER = "prober"
     UNGATED_FAILURES = "ungated_failures"
+    INVARIANT_UNKNOWN = "invariant_unknown"
+    NOT_COMPARABLE = "not_comparable"
 
 
 _ABOUT_THE_GENERATOR = frozenset(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sre.loadtest.book import Latency
+from sre.loadtest.judge.finding import Finding, State
 from sre.loadtest.judge.validity import Cause, Doubt
 from sre.loadtest.thresholds import QUANTILES, Threshold
 
@@ -44,14 +45,6 @@ EXIT_CODES = {
     VerdictName.INVALID: 3,
     VerdictName.ABORTED: 8,
 }
-
-
-class State(StrEnum):
-    """What one threshold says."""
-
-    KEPT = "kept"
-    BROKEN = "broken"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -142,22 +135,32 @@ def _evaluate_latency(threshold: Threshold, seen: Measured, min_samples: int) ->
 
 
 def judge(
-    checks: Sequence[Check], doubts: Sequence[Doubt], *, aborted: str | None = None
+    checks: Sequence[Check],
+    doubts: Sequence[Doubt],
+    *,
+    findings: Sequence[Finding] = (),
+    aborted: str | None = None,
 ) -> Verdict:
-    """The verdict over all thresholds and all doubts about the measurement."""
-    doubts = (*doubts, *(_too_few(check) for check in checks if check.state is State.UNKNOWN))
+    """The verdict over all thresholds, all findings and all doubts about the measurement."""
+    judged = [finding for finding in findings if not finding.informational]
+    doubts = (
+        *doubts,
+        *(_too_few(check) for check in checks if check.state is State.UNKNOWN),
+        *(finding.doubt for finding in judged if finding.state is State.UNKNOWN),
+    )
     if aborted is not None:
         return Verdict(VerdictName.ABORTED, (aborted,), doubts)
-    broken = [check for check in checks if check.state is State.BROKEN]
     trusted = not any(doubt.spoils_latency for doubt in doubts)
-    counted = [check for check in broken if trusted or not check.threshold.is_latency]
+    broken = [(_broken(c), c.threshold.is_latency) for c in checks if c.state is State.BROKEN]
+    broken += [(f.words, f.is_latency) for f in judged if f.state is State.BROKEN]
+    counted = tuple(words for words, is_latency in broken if trusted or not is_latency)
     if counted:
-        return Verdict(VerdictName.FAILED, tuple(_broken(check) for check in counted), doubts)
+        return Verdict(VerdictName.FAILED, counted, doubts)
     if doubts:
         reasons = [doubt.text for doubt in doubts]
-        reasons += [f"not to be believed: {_broken(check)}" for check in broken]
+        reasons += [f"not to be believed: {words}" for words, _ in broken]
         return Verdict(VerdictName.INVALID, tuple(reasons), doubts)
-    return Verdict(VerdictName.PASSED, (_praise(checks),))
+    return Verdict(VerdictName.PASSED, (_praise(checks, judged),))
 
 
 def _broken(check: Check) -> str:
@@ -169,10 +172,16 @@ def _too_few(check: Check) -> Doubt:
     return Doubt(Cause.TOO_FEW_SAMPLES, text)
 
 
-def _praise(checks: Sequence[Check]) -> str:
-    if not checks:
+def _praise(checks: Sequence[Check], findings: Sequence[Finding]) -> str:
+    if not checks and not findings:
         return "no threshold was declared; the measurement itself is sound"
-    return f"all {len(checks)} thresholds kept" if len(checks) > 1 else "the threshold was kept"
+    parts = [f"all {len(checks)} thresholds kept" if len(checks) > 1 else "the threshold was kept"]
+    held = sum(finding.kind == "invariant" for finding in findings)
+    parts = parts if checks else []
+    parts += [f"{held} invariant{'s' * (held > 1)} held"] if held else []
+    if any(finding.kind == "regression" for finding in findings):
+        parts.append("no regression")
+    return ", ".join(parts)
 
 
 def show(unit: str, value: float | None) -> str:

@@ -12,18 +12,26 @@ from sre.loadtest.output.render import junit
 from sre.loadtest.output.render_html import render_html
 from sre.loadtest.output.summary import to_summary
 
-__all__ = ["write_reports"]
+__all__ = ["NAMES", "write_reports"]
+
+NAMES = ("summary.json", "junit.xml", "report.html")
+"""What a run may leave behind, besides the logs of its workers."""
 
 
-def write_reports(report: Report, out: Path) -> None:
+def write_reports(report: Report, out: Path) -> str:
     """Write report.html, junit.xml and, last, summary.json, each in one step, secrets masked.
 
-    A reader who finds summary.json finds the others too.
+    A reader who finds summary.json finds the others too. Returns what went wrong, in words, such
+    as a full disk; empty when all of them stand.
     """
     texts = {
         "report.html": render_html(report),
         "junit.xml": junit(report),
         "summary.json": json.dumps(to_summary(report), indent=2) + "\n",
     }
-    for name, text in texts.items():
-        replace_file(out / name, redactor.mask(text).encode(), mode=0o644)
+    try:
+        for name, text in texts.items():
+            replace_file(out / name, redactor.mask(text).encode(), mode=0o644)
+    except OSError as error:
+        return f"the reports could not be written to {out}: {error.strerror}; make room, run again"
+    return ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from sre.loadtest.book import Latency
 from sre.loadtest.histogram import Histogram
+from sre.loadtest.judge.finding import Finding
 from sre.loadtest.judge.report import Part, Phase, Point, Report
 from sre.loadtest.judge.verdict import Check, State
 from sre.loadtest.thresholds import QUANTILES
@@ -43,7 +44,8 @@ def to_summary(report: Report) -> dict[str, Any]:
         "steps": {part.label: _part(part) for part in report.steps},
         "groups": {part.label: _part(part) for part in report.groups},
         "thresholds": [_check(check) for check in report.checks],
-        "invariants": [],
+        "invariants": [_finding(f) for f in report.findings if f.kind == "invariant"],
+        "regressions": [_finding(f) for f in report.findings if f.kind == "regression"],
         "validity": _validity(report),
         "phases": [_phase(phase) for phase in report.phases],
         "timeline": {
@@ -107,6 +109,18 @@ def _check(check: Check) -> dict[str, Any]:
         "unit": unit,
         "samples": check.samples,
         "passed": None if check.state is State.UNKNOWN else check.state is State.KEPT,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "name": finding.name,
+        "value": finding.value,
+        "expected": finding.expected,
+        "passed": None if finding.state is State.UNKNOWN else finding.state is State.KEPT,
+        "problem": finding.problem,
+        "informational": finding.informational,
+        **finding.data,
     }
 
 

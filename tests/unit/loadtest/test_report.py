@@ -14,7 +14,8 @@ from sre.core.errors import Refused, UsageError
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.job import Job
 from sre.loadtest.judge.report import Report
-from sre.loadtest.output.render import junit, plan_data, plan_text, text
+from sre.loadtest.output.plan import plan_data, plan_text
+from sre.loadtest.output.render import junit, text
 from sre.loadtest.output.render_html import render_html
 from sre.loadtest.output.summary import to_summary
 from sre.settings import load_settings

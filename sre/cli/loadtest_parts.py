@@ -1,0 +1,65 @@
+"""What do the commands of `sre loadtest` share?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sre.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from sre.cli.options import Run
+    from sre.loadtest.crew.model import Live, Watcher
+    from sre.loadtest.job import Job
+
+__all__ = ["Progress", "folder", "job_of"]
+
+
+def job_of(run: Run, name: str) -> Job:
+    """The declared load test. Raises UsageError when there is none by that name."""
+    from sre.loadtest.job import Job  # noqa: PLC0415
+
+    settings = run.settings()
+    if name not in settings.loadtests:
+        known = ", ".join(settings.loadtests) or "none"
+        raise UsageError(f"there is no load test {name!r}; declared under loadtests: {known}")
+    return Job(name, settings.loadtests[name], settings.journeys, settings.shop, settings.targets)
+
+
+def folder(out: Path) -> Path:
+    """The folder of the reports, made if need be; those of an earlier run are removed.
+
+    Raises UsageError when it cannot be written.
+    """
+    from sre.loadtest.output.files import NAMES  # noqa: PLC0415
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in NAMES:
+            (out / name).unlink(missing_ok=True)  # an old verdict must not outlive a crash
+        for log in out.glob("worker-*.log"):
+            log.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write reports to {out}: {error.strerror}") from error
+    return out
+
+
+class Progress:
+    """A line on the terminal, about once a second."""
+
+    def __init__(self, job: Job, say: object, prefix: str = "") -> None:
+        self._job, self._say, self._prefix = job, say, prefix
+
+    def look(self, live: Live) -> str | None:
+        """As Watcher.look."""
+        if callable(self._say):
+            self._say(
+                f"{self._prefix}{self._job.name}: {max(0.0, live.at):.0f} of "
+                f"{self._job.shape.seconds:.0f} s, {live.started} journeys started, "
+                f"{live.in_flight} in flight"
+            )
+        return None
+
+
+if TYPE_CHECKING:
+    _: Watcher = Progress.__new__(Progress)
