@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sre.loadtest.book import Book, Series, Tally
+from sre.loadtest.histogram import Histogram
 from sre.loadtest.job import Job
 from sre.loadtest.judge.finding import Finding
 from sre.loadtest.judge.validity import Evidence, JourneyCounts
@@ -105,7 +106,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything about one run."""
+    """Everything about one run.
+
+    Attributes:
+        baseline: journey -> response times of the runs that this one is compared with, good
+            answers alone; empty when there is nothing to compare with.
+    """
 
     facts: Facts
     verdict: Verdict
@@ -121,6 +127,7 @@ class Report:
     requests: int = 0
     ambiguous: Mapping[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    baseline: Mapping[str, Histogram] = field(default_factory=dict)
 
 
 def build_parts(
