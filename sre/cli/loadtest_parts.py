@@ -11,15 +11,20 @@ if TYPE_CHECKING:
     from sre.cli.options import Run
     from sre.loadtest.crew.model import Live, Watcher
     from sre.loadtest.job import Job
+    from sre.settings import Settings
 
-__all__ = ["Progress", "folder", "job_of"]
+__all__ = ["Progress", "folder", "job_in", "job_of"]
 
 
 def job_of(run: Run, name: str) -> Job:
     """The declared load test. Raises UsageError when there is none by that name."""
+    return job_in(run.settings(), name)
+
+
+def job_in(settings: Settings, name: str) -> Job:
+    """As `job_of`, where the declaration has been read already."""
     from sre.loadtest.job import Job  # noqa: PLC0415
 
-    settings = run.settings()
     if name not in settings.loadtests:
         known = ", ".join(settings.loadtests) or "none"
         raise UsageError(f"there is no load test {name!r}; declared under loadtests: {known}")

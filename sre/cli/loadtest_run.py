@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sre.cli.loadtest_parts import Progress, folder, job_of
+from sre.cli.loadtest_examiners import examiners_of
+from sre.cli.loadtest_parts import Progress, folder, job_in
 from sre.cli.options import Run, common_options
-from sre.core.errors import Interrupted, Terminated, UsageError
+from sre.core.errors import Interrupted, Terminated
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sre.loadtest.gate import Examiner
     from sre.loadtest.job import Job
     from sre.loadtest.judge.assemble import Ran
     from sre.loadtest.judge.report import Report
@@ -47,15 +51,17 @@ def run_command(
     Writes summary.json, junit.xml and report.html into the folder of the reports. Ctrl-C and
     SIGTERM stop it cleanly and still write them.
     """
-    job = job_of(run, name)
-    _check_supported(job)
+    settings = run.settings()
+    job = job_in(settings, name)
     job.check_production(allowed=production)
     job.admit()
     out = out or Path(f"loadtest-{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")  # noqa: TID251
-    return _run(job, run, folder(out), workers or job.workers_needed)
+    out = folder(out)
+    examiners = examiners_of(job, settings, out)
+    return _run(job, run, out, workers or job.workers_needed, examiners)
 
 
-def _run(job: Job, run: Run, out: Path, workers: int) -> int:
+def _run(job: Job, run: Run, out: Path, workers: int, examiners: Sequence[Examiner]) -> int:
     from sre.core.console import status, table  # noqa: PLC0415
     from sre.loadtest.gate import judged_run  # noqa: PLC0415
     from sre.loadtest.output.files import write_reports  # noqa: PLC0415
@@ -64,7 +70,12 @@ def _run(job: Job, run: Run, out: Path, workers: int) -> int:
 
     with status(f"{job.name}: starting {workers} worker(s)", enabled=run.progress) as say:
         report, ran = judged_run(
-            job, out, workers=workers, log_level=run.log_level, watchers=[Progress(job, say)]
+            job,
+            out,
+            examiners=examiners,
+            workers=workers,
+            log_level=run.log_level,
+            watchers=[Progress(job, say)],
         )
     trouble = write_reports(report, out)
     if run.format == "json":
@@ -86,12 +97,3 @@ def _exit_code(report: Report, ran: Ran, trouble: str) -> int:
         click.echo(f"sre: {trouble}", err=True)
         return code or 3  # a pass counts only when it stands on the disk
     return code
-
-
-def _check_supported(job: Job) -> None:
-    for key in ("invariants", "regression"):
-        if getattr(job.test, key):
-            raise UsageError(
-                f"load test {job.name!r} declares `{key}`, which this version does not evaluate "
-                "yet; it will not pretend to: take it out to run the rest"
-            )
