@@ -24,7 +24,7 @@ from sre.loadtest.job import Job
 from sre.loadtest.judge.assemble import Ran
 from sre.loadtest.judge.report import Facts
 
-__all__ = ["new_run_id", "run_job"]
+__all__ = ["new_run_id", "plan_of", "run_job"]
 
 _POLL = 0.1
 _LOOK = 1.0
@@ -80,7 +80,7 @@ def run_job(
     _need_locust()
     clock = clock or SystemClock()
     crew = crew if crew is not None else _local(out, workers, clock)
-    plan = _plan(job, len(crew.members), run_id or new_run_id(), log_level)
+    plan = plan_of(job, len(crew.members), run_id or new_run_id(), log_level)
     started = datetime.fromtimestamp(clock.wall(), UTC)
     steal = host_steal()
     with _signals() as asked:
@@ -104,7 +104,8 @@ def _local(out: Path, workers: int, clock: Clock) -> Crew:
     return LocalCrew(out, workers, clock)
 
 
-def _plan(job: Job, workers: int, run_id: str, log_level: str) -> WorkerPlan:
+def plan_of(job: Job, workers: int, run_id: str, log_level: str) -> WorkerPlan:
+    """What all workers of a run are told, before each gets its own share."""
     return WorkerPlan(
         run_id=run_id,
         worker=0,
@@ -119,6 +120,7 @@ def _plan(job: Job, workers: int, run_id: str, log_level: str) -> WorkerPlan:
         drain=job.drain,
         report=-1,
         log_level=log_level,
+        trace=job.test.trace,
     )
 
 

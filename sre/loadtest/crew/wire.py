@@ -45,6 +45,7 @@ class WorkerPlan:
         slot: seconds that a point of the time series covers.
         drain: seconds that journeys in flight get after the last arrival.
         report: file descriptor that deltas go to.
+        trace: whether requests carry `traceparent`.
     """
 
     run_id: str
@@ -60,6 +61,7 @@ class WorkerPlan:
     drain: float
     report: int
     log_level: str = "warning"
+    trace: bool = True
 
 
 def write_plan(pipe: IO[bytes], plan: WorkerPlan) -> None:

@@ -12,11 +12,8 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.process import PIPE, Child
-from sre.loadtest.book import Book
-from sre.loadtest.crew.vitals import Health
+from sre.loadtest.crew.hearing import NOT_A_DELTA, Hearing
 from sre.loadtest.crew.wire import START, WorkerPlan, read_deltas, write_plan
-from sre.loadtest.histogram import Histogram
-from sre.loadtest.recorder import Collector
 
 __all__ = ["Worker"]
 
@@ -24,25 +21,19 @@ _PIPE_SIZE = 2**20
 _F_SETPIPE_SZ = 1031
 
 
-class Worker:
+class Worker(Hearing):
     """One child process with its plan, its deltas and its log.
 
     Attributes:
-        in_flight: journeys under way when it last reported.
         ready: set when it waits for the start; also when it ended before that.
     """
 
     def __init__(self, log: Path) -> None:
+        super().__init__()
         self.log = log
-        self.collector = Collector()
-        self.health = Health()
-        self.lag = Histogram()
-        self.in_flight = 0
-        self.stopped: float | None = None
         self.ready = threading.Event()
         self._is_ready = False
         self._garbled = False
-        self._lock = threading.Lock()
         self._child: Child | None = None
         self._reader: threading.Thread | None = None
         self._pipe = -1
@@ -122,18 +113,6 @@ class Worker:
         return self.log.stem
 
     @property
-    def adds_up(self) -> bool:
-        """No delta is missing, and every arrival has come to an end."""
-        return self.collector.adds_up
-
-    def snapshot(self) -> Book:
-        """Everything it has reported so far; a copy."""
-        book = Book()
-        with self._lock:
-            book.merge(self.collector.book)
-        return book
-
-    @property
     def is_ready(self) -> bool:
         """It has said so."""
         return self._is_ready
@@ -149,7 +128,7 @@ class Worker:
             try:
                 for delta in read_deltas(pipe):
                     self._take(delta)
-            except (ValueError, KeyError, TypeError):
+            except NOT_A_DELTA:
                 self._garbled = True
         self.ready.set()
 
@@ -158,13 +137,7 @@ class Worker:
             self._is_ready = True
             self.ready.set()
             return
-        with self._lock:
-            self.collector.add(delta)
-        self.health.add(delta["vitals"])
-        self.lag.merge(Histogram.from_plain(delta["lag"]))
-        self.in_flight = delta["in_flight"]
-        if delta.get("stopped") is not None:
-            self.stopped = delta["stopped"]
+        self.take(delta)
 
 
 def _signal_name(number: int) -> str:
