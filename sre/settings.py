@@ -31,7 +31,7 @@ from sre.journey.guard import parse_entry
 from sre.journey.model import Journey
 from sre.journey.shop import Links, Shop, Targets
 from sre.journey.spec import DefaultsSpec, JourneySpec
-from sre.loadtest.model import LoadTest
+from sre.loadtest.model import LoadTest, stages_of
 from sre.loadtest.thresholds import Names, parse_threshold
 from sre.probes.blackbox.modules import Module
 from sre.probes.declare import SECTIONS as WATCH_SECTIONS
@@ -218,7 +218,10 @@ def _loadtests(
                 at = mix.key(journey)
                 problems.add(at, f"{where}.mix", _unknown("journey", journey, journeys))
         known = {j: journeys[j] for j in chosen if j in journeys}
-        names = Names({j: [(s.name, s.group) for s in known[j].all_steps] for j in known})
+        names = Names(
+            {j: [(s.name, s.group) for s in known[j].all_steps] for j in known},
+            [stage.name for stage in stages_of(test)],
+        )
         thresholds = item.get("thresholds")
         for index, expression in enumerate(test.thresholds):
             try:
@@ -226,8 +229,23 @@ def _loadtests(
             except ValueError as error:
                 at = thresholds.elements[index] if thresholds else item
                 problems.add(at, f"{where}.thresholds[{index}]", str(error))
+        _regression(test, names, item.get("regression"), where, problems)
         made[name] = test
     return made
+
+
+def _regression(
+    test: LoadTest, names: Names, node: Node | None, where: str, problems: Problems
+) -> None:
+    found = node.get("metric") if node is not None else None
+    if test.regression is None or found is None:
+        return
+    for index, metric in enumerate(test.regression.metrics):
+        try:
+            metric.resolve(names)
+        except ValueError as error:
+            at = found.elements[index] if found.elements else found
+            problems.add(at, f"{where}.regression.metric", str(error))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ def assemble(job: Job, ran: Ran, findings: Sequence[Finding] = ()) -> Report:
     """The whole report. `findings` is what invariants and comparisons said."""
     book, facts = ran.book, ran.facts
     journeys, steps, groups = build_parts(job, book)
-    checks = checks_of(job, (*journeys, *steps, *groups))
+    checks = checks_of(job, book)
     until = facts.planned_seconds if facts.stopped is None else facts.stopped
     points = points_of(job, book, ran.slot, until)
     planned = None if job.test.closed else sum(point.planned for point in points)

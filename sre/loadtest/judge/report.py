@@ -23,6 +23,7 @@ __all__ = [
     "build_parts",
     "checks_of",
     "counts_of",
+    "part_of",
     "phases_of",
     "points_of",
 ]
@@ -134,8 +135,8 @@ def build_parts(
     job: Job, book: Book
 ) -> tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]]:
     """(journeys, steps, groups) of a finished run."""
-    journeys = tuple(_part(job, book, Target("journey", name, name)) for name in job.used)
-    parts = [_part(job, book, target) for target in job.names.parts()]
+    journeys = tuple(part_of(job, book, Target("journey", name, name)) for name in job.used)
+    parts = [part_of(job, book, target) for target in job.names.parts()]
     return (
         journeys,
         tuple(part for part in parts if part.target.kind == "step"),
@@ -143,15 +144,16 @@ def build_parts(
     )
 
 
-def _part(job: Job, book: Book, target: Target, phase: int | None = None) -> Part:
+def part_of(job: Job, book: Book, target: Target, phases: frozenset[int] | None = None) -> Part:
+    """What was seen of a journey, a step or a group in these phases; None: all but the warm-up."""
     label = target.name if target.kind == "journey" else job.names.label(target)
     series, tally = Series(), Tally()
     wanted = target.steps or ("",)
     for (journey, step, at), found in book.series.items():
-        if journey == target.journey and step in wanted and _counts(at, phase):
+        if journey == target.journey and step in wanted and _counts(at, phases):
             series.merge(found)
     for (journey, at), arrivals in book.tallies.items():
-        if journey == target.journey and _counts(at, phase):
+        if journey == target.journey and _counts(at, phases):
             tally.merge(arrivals)
     examples = tuple(
         (step, reason, text)
@@ -161,17 +163,18 @@ def _part(job: Job, book: Book, target: Target, phase: int | None = None) -> Par
     return Part(label, target, tally, series, examples)
 
 
-def _counts(at: int, phase: int | None) -> bool:
-    return at != WARMUP if phase is None else at == phase
+def _counts(at: int, phases: frozenset[int] | None) -> bool:
+    return at != WARMUP if phases is None else at in phases
 
 
-def checks_of(job: Job, parts: Sequence[Part]) -> tuple[Check, ...]:
-    """Every threshold held against what was seen."""
-    by_target = {part.target: part for part in parts}
-    return tuple(
-        evaluate(threshold, by_target[target].measured, job.test.min_samples)
-        for threshold, target in job.thresholds
-    )
+def checks_of(job: Job, book: Book) -> tuple[Check, ...]:
+    """Every threshold held against what was seen, in its stage if it names one."""
+    checks = []
+    for threshold, target in job.thresholds:
+        phases = None if threshold.stage is None else job.phases_of(threshold.stage)
+        seen = part_of(job, book, target, phases).measured
+        checks.append(evaluate(threshold, seen, job.min_samples(threshold)))
+    return tuple(checks)
 
 
 def counts_of(job: Job, journeys: Sequence[Part]) -> dict[str, JourneyCounts]:
@@ -233,7 +236,10 @@ def phases_of(job: Job, book: Book) -> tuple[Phase, ...]:
             piece.seconds,
             piece.first,
             piece.last,
-            tuple(_part(job, book, Target("journey", name, name), number) for name in job.used),
+            tuple(
+                part_of(job, book, Target("journey", name, name), frozenset({number}))
+                for name in job.used
+            ),
         )
         for number, piece in enumerate(job.shape.pieces)
     )

@@ -92,7 +92,7 @@ def made_report(
         "file_descriptors": 0.01, "lost": [], "adds_up": True, "journeys": counts_of(job, journeys),
     }  # fmt: skip
     seen = Evidence(**(given | evidence))
-    checks = checks_of(job, (*journeys, *steps_, *groups))
+    checks = checks_of(job, book)
     facts = Facts(
         "release", "0123456789abcdef", "2026-11-22T10:00:00+00:00", job.shop.base_url, "staging",
         job.shape.seconds, job.shape.seconds + 0.4, 1, 1, "open, uniform arrivals", 1.0,
