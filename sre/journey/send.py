@@ -29,6 +29,7 @@ class Exchange:
         unknown: keys of unsafe requests that were sent and of which no answer told what came.
         flying: the one among them that is being sent just now.
         drafted: the last request that may be sent again, with its key.
+        trace: of the run; requests carry it when it is not empty, each as a span of its own.
     """
 
     shop: Shop
@@ -43,6 +44,8 @@ class Exchange:
     unknown: set[str] = field(default_factory=set)
     flying: str = ""
     drafted: tuple[str, Draft] | None = None
+    trace: str = ""
+    spans: int = 0
 
     def __post_init__(self) -> None:
         self.last = self.last or self.shop.base_url
@@ -50,6 +53,14 @@ class Exchange:
     def arrived(self, url: str) -> None:
         """A page came: the next relative address begins there."""
         self.last = self.referer = url
+
+    def traced(self, draft: Draft) -> tuple[tuple[str, str], ...]:
+        """`traceparent` of the next request; none where the declaration sets its own."""
+        if not self.trace or "traceparent" in draft.headers:
+            return ()
+        self.spans += 1
+        span = f"{self.trace[:8]}{self.spans:08x}"
+        return (("traceparent", f"00-{self.trace}-{span}-01"),)
 
 
 @dataclass(slots=True)
@@ -159,7 +170,7 @@ def _request(exchange: Exchange, step: Step, draft: Draft, left: float) -> Reque
     return Request(
         method=draft.method,
         url=draft.url,
-        headers=draft.sent_to(exchange.shop),
+        headers=(*draft.sent_to(exchange.shop), *exchange.traced(draft)),
         body=draft.body,
         timeout=left,
         body_limit=step.body_limit,

@@ -39,6 +39,7 @@ class RunContext:
         sequence: which run of this journey it is, from 0; picks the data row.
         seed: fixes random picks; None draws one.
         mode: pauses and repeats happen under load alone.
+        trace: 32 hexadecimal digits; every request carries them in a W3C `traceparent`.
     """
 
     shop: Shop
@@ -48,6 +49,7 @@ class RunContext:
     sequence: int = 0
     seed: int | str | None = None
     mode: Literal["probe", "load"] = "probe"
+    trace: str = ""
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ def begin(journey: Journey, context: RunContext) -> RunState:
     user = context.user
     masks = Redactor(redactor)
     scope = Scope({}, rng, context.run_id, user.number, mask=masks.mask)
-    exchange = Exchange(context.shop, scope, context.now, user.cookies, masks)
+    exchange = Exchange(context.shop, scope, context.now, user.cookies, masks, trace=context.trace)
     state = RunState(journey, context, scope, context.now(), uuid.uuid4().hex, masks, exchange)
     state.deadline = state.begun + journey.timeout
     state.due = state.begun
