@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Job:
     def arrivals(self) -> Iterator[Arrival]:
         """All arrivals, laid out afresh; none in a closed model."""
         return iter(()) if self.test.closed else self.shape.arrivals()
+
+    @cached_property
+    def dues(self) -> array[float]:
+        """When each customer is due, seconds from the start, in order; empty in a closed model."""
+        return array("d", (arrival.due for arrival in self.arrivals))
 
     @cached_property
     def used(self) -> dict[str, Journey]:

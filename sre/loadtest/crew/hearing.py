@@ -28,7 +28,7 @@ class Hearing:
     def __init__(self) -> None:
         self.collector = Collector()
         self.health = Health()
-        self.lag = Histogram()
+        self._lag = Histogram()
         self.in_flight = 0
         self.stopped: float | None = None
         self.clock: float | None = None
@@ -38,8 +38,8 @@ class Hearing:
         """Take one delta in. Raises what NOT_A_DELTA lists when it is none."""
         with self._lock:
             self.collector.add(delta)
+            self._lag.merge(Histogram.from_plain(delta["lag"]))
         self.health.add(delta["vitals"])
-        self.lag.merge(Histogram.from_plain(delta["lag"]))
         self.in_flight = delta["in_flight"]
         if delta.get("stopped") is not None:
             self.stopped = delta["stopped"]
@@ -48,6 +48,14 @@ class Hearing:
     def adds_up(self) -> bool:
         """No delta is missing, and every arrival has come to an end."""
         return self.collector.adds_up
+
+    @property
+    def lag(self) -> Histogram:
+        """Of its event loop, seconds; a copy."""
+        lag = Histogram()
+        with self._lock:
+            lag.merge(self._lag)
+        return lag
 
     def snapshot(self) -> Book:
         """Everything it has reported so far; a copy."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sre.loadtest.book import Book, Series, Tally
 from sre.loadtest.histogram import Histogram
@@ -13,6 +15,7 @@ from sre.loadtest.judge.validity import Evidence, JourneyCounts
 from sre.loadtest.judge.verdict import Check, Measured, Verdict, evaluate
 from sre.loadtest.shape import WARMUP
 from sre.loadtest.thresholds import Target
+from sre.loadtest.trace import Exemplar
 
 __all__ = [
     "Facts",
@@ -62,6 +65,8 @@ class Part:
     Attributes:
         label: how the summary and the thresholds call it.
         tally: arrivals; of the journey that it belongs to.
+        slow, broken: traces of the slowest good steps and of failed ones, the slowest first; whole
+            journeys have none of their own.
     """
 
     label: str
@@ -69,6 +74,8 @@ class Part:
     tally: Tally
     series: Series
     examples: tuple[tuple[str, str, str], ...] = ()
+    slow: tuple[Exemplar, ...] = ()
+    broken: tuple[Exemplar, ...] = ()
 
     @property
     def measured(self) -> Measured:
@@ -83,7 +90,10 @@ class Part:
 class Point:
     """One stretch of the time series, all journeys together. Counts by the due time.
 
-    `rate` is what the declaration says for its beginning, arrivals a second.
+    Attributes:
+        series: journeys that were due in it; `answers` are the steps that ended in it.
+        rate: what the declaration says for its beginning, arrivals a second.
+        in_flight: journeys under way at its end.
     """
 
     at: float
@@ -91,6 +101,8 @@ class Point:
     started: int
     series: Series
     rate: float = 0.0
+    in_flight: int = 0
+    answers: Series = field(default_factory=Series)
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,10 @@ def part_of(job: Job, book: Book, target: Target, phases: frozenset[int] | None 
         for (journey, step, reason), text in book.examples.items()
         if journey == target.journey and step in wanted
     )
-    return Part(label, target, tally, series, examples)
+    slow, broken = (
+        book.exemplars.of(target.journey, target.steps, failed=failed) for failed in (False, True)
+    )
+    return Part(label, target, tally, series, examples, slow, broken)
 
 
 def _counts(at: int, phases: frozenset[int] | None) -> bool:
@@ -205,26 +220,36 @@ def counts_of(job: Job, journeys: Sequence[Part]) -> dict[str, JourneyCounts]:
 
 def points_of(job: Job, book: Book, slot: float, until: float) -> tuple[Point, ...]:
     """The time series: planned and started arrivals, outcomes and latencies of each slot."""
-    planned: dict[int, int] = {}
-    for arrival in job.arrivals:
-        if arrival.due <= until:
-            at = int(arrival.due / slot)
-            planned[at] = planned.get(at, 0) + 1
+    planned = _planned(job, slot, until)
     merged: dict[int, Series] = {}
     for (_, at), series in book.slots.items():
         merged.setdefault(at, Series()).merge(series)
-    last = max([*planned, *merged, *book.starts], default=-1)
+    last = max([len(planned) - 1, *merged, *book.starts], default=-1)
     full = sum(job.shape.mix.values())
-    return tuple(
-        Point(
-            at * slot,
-            planned.get(at, 0),
-            book.starts[at],
-            merged.get(at, Series()),
-            full * job.shape.level(at * slot),
+    points, in_flight = [], 0
+    for at in range(last + 1):
+        in_flight += book.starts[at] - book.ends[at]
+        points.append(
+            Point(
+                at * slot,
+                planned[at] if at < len(planned) else 0,
+                book.starts[at],
+                merged.get(at, Series()),
+                full * job.shape.level(at * slot),
+                in_flight,
+                book.answers.get(at, Series()),
+            )
         )
-        for at in range(last + 1)
-    )
+    return tuple(points)
+
+
+def _planned(job: Job, slot: float, until: float) -> list[int]:
+    """Customers due in each slot, up to the last in which there are any."""
+    dues = job.dues[: bisect_right(job.dues, until)]
+    if not dues:
+        return []
+    edges = [bisect_left(dues, at * slot) for at in range(int(dues[-1] / slot) + 2)]
+    return [high - low for low, high in pairwise(edges)]
 
 
 def phases_of(job: Job, book: Book) -> tuple[Phase, ...]:
