@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from sre.cli.loadtest_examiners import examiners_of
-from sre.cli.loadtest_parts import Progress, folder, job_in
+from sre.cli.loadtest_parts import Progress, folder, guarded, job_in
 from sre.cli.options import Run, common_options
-from sre.core.errors import Interrupted, Terminated
+from sre.core.errors import Interrupted, Terminated, UsageError
+from sre.loadtest.profiles import CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sre.loadtest.crew.model import Watcher
     from sre.loadtest.gate import Examiner
     from sre.loadtest.job import Job
     from sre.loadtest.judge.assemble import Ran
@@ -53,15 +55,23 @@ def run_command(
     """
     settings = run.settings()
     job = job_in(settings, name)
-    job.check_production(allowed=production)
-    job.admit()
+    if job.test.profile == CAPACITY:
+        raise UsageError(f"{name!r} is a search; run it with: sre loadtest capacity {name}")
     out = out or Path(f"loadtest-{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")  # noqa: TID251
+    guards = guarded(job, production=production, out=out)
     out = folder(out)
     examiners = examiners_of(job, settings, out)
-    return _run(job, run, out, workers or job.workers_needed, examiners)
+    return _run(job, run, out, workers or job.workers_needed, examiners, guards)
 
 
-def _run(job: Job, run: Run, out: Path, workers: int, examiners: Sequence[Examiner]) -> int:
+def _run(
+    job: Job,
+    run: Run,
+    out: Path,
+    workers: int,
+    examiners: Sequence[Examiner],
+    guards: Sequence[Watcher],
+) -> int:
     from sre.core.console import status, table  # noqa: PLC0415
     from sre.loadtest.gate import judged_run  # noqa: PLC0415
     from sre.loadtest.output.files import write_reports  # noqa: PLC0415
@@ -75,7 +85,7 @@ def _run(job: Job, run: Run, out: Path, workers: int, examiners: Sequence[Examin
             examiners=examiners,
             workers=workers,
             log_level=run.log_level,
-            watchers=[Progress(job, say)],
+            watchers=[Progress(job, say), *guards],
         )
     trouble = write_reports(report, out)
     if run.format == "json":
