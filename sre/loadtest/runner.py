@@ -20,6 +20,7 @@ from sre.loadtest.crew.local import LocalCrew
 from sre.loadtest.crew.model import Crew, Live, Watcher
 from sre.loadtest.crew.vitals import host_steal
 from sre.loadtest.crew.wire import WorkerPlan
+from sre.loadtest.history.key import key_of
 from sre.loadtest.job import Job
 from sre.loadtest.judge.assemble import Ran
 from sre.loadtest.judge.report import Facts
@@ -187,6 +188,10 @@ def _steal_since(before: tuple[int, int] | None) -> float | None:
 def _facts(
     job: Job, plan: WorkerPlan, started: datetime, seconds: float, stopped: float | None
 ) -> Facts:
+    versions = {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("sre", "locust", "pycurl")},
+    }
     return Facts(
         name=job.name,
         run_id=plan.run_id,
@@ -200,10 +205,8 @@ def _facts(
         model="closed" if job.test.closed else f"open, {job.test.arrivals} arrivals",
         warmup=float(job.test.warmup),
         stopped=stopped,
-        versions={
-            "python": platform.python_version(),
-            **{name: _version(name) for name in ("sre", "locust", "pycurl")},
-        },
+        versions=versions,
+        key=key_of(job, plan.workers, versions),
     )
 
 

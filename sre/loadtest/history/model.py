@@ -1,6 +1,6 @@
 """What does `regression:` of a load test say?
 
-    regression: {metric: [checkout.response.p95, checkout.failed], worse_than: 10%, runs: 5}
+regression: {metric: [checkout.response.p95, checkout.failed], worse_than: 10%, runs: 5}
 """
 
 from __future__ import annotations

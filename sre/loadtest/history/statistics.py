@@ -97,9 +97,7 @@ def t_quantile(p: float, df: float) -> float:
     return math.sqrt(df * (1.0 - x) / x)
 
 
-def power(
-    effect: float, error: float, df: float, alpha: float, floor: float = -math.inf
-) -> float:
+def power(effect: float, error: float, df: float, alpha: float, floor: float = -math.inf) -> float:
     """How often a one-sided t-test at `alpha` finds a true `effect`, and finds it above `floor`.
 
     Args:

@@ -41,6 +41,7 @@ class Facts:
         planned_seconds, seconds: how long arrivals were to go on, and how long all of it took.
         stopped: when arrivals were stopped early, in seconds from the start.
         versions: of the toolkit, Python, Locust and libcurl.
+        key: what must be the same for another run to be compared, see sre.loadtest.history.key.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Facts:
     warmup: float = 0.0
     stopped: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    key: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
