@@ -86,6 +86,7 @@ def journey_result(state: RunState) -> JourneyResult:
         steps=tuple(state.results),
         values={k: _masked(state, v) for k, v in state.scope.values.items() if k not in hidden},
         ambiguous=bool(state.exchange.unknown),
+        key=state.exchange.idempotency_key,
     )
 
 

@@ -29,6 +29,7 @@ class Exchange:
         unknown: keys of unsafe requests that were sent and of which no answer told what came.
         flying: the one among them that is being sent just now.
         drafted: the last request that may be sent again, with its key.
+        idempotency_key: of the last request that had one, cleanup left out.
         trace: of the run; requests carry it when it is not empty, each as a span of its own.
     """
 
@@ -44,6 +45,7 @@ class Exchange:
     unknown: set[str] = field(default_factory=set)
     flying: str = ""
     drafted: tuple[str, Draft] | None = None
+    idempotency_key: str = ""
     trace: str = ""
     spans: int = 0
 
@@ -111,7 +113,7 @@ def _draft(exchange: Exchange, step: Step, key: str) -> Draft:
     if exchange.drafted is not None and exchange.drafted[0] == key:
         return exchange.drafted[1]
     draft = build(step, exchange.scope, exchange.last, exchange.shop, key, referer=exchange.referer)
-    if step.retry is not None and step.until is None:
+    if step.until is None and (step.retry is not None or step.idempotency_header is not None):
         exchange.drafted = (key, draft)
     return draft
 
@@ -123,6 +125,8 @@ def _sent(
         draft = _draft(exchange, step, key)
         for secret in draft.secrets:
             exchange.redactor.add(secret)
+        if step.idempotency_header is not None and not exchange.cleanup:
+            exchange.idempotency_key = draft.headers[step.idempotency_header.lower()][1]
         yield from _hops(exchange, step, draft, sent, ends)
     except MissingVariable as error:
         sent.error = Judged(Outcome.FAILED, Reason.EXTRACT, str(error))

@@ -39,6 +39,7 @@ class RunContext:
         sequence: which run of this journey it is, from 0; picks the data row.
         seed: fixes random picks; None draws one.
         mode: pauses and repeats happen under load alone.
+        resend: steps that are sent a second time with the same idempotency key, on purpose.
         trace: 32 hexadecimal digits; every request carries them in a W3C `traceparent`.
     """
 
@@ -50,6 +51,7 @@ class RunContext:
     seed: int | str | None = None
     mode: Literal["probe", "load"] = "probe"
     trace: str = ""
+    resend: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

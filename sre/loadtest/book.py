@@ -14,6 +14,7 @@ from typing import Any
 
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.trace import Exemplars
+from sre.loadtest.truth.entry import Entry
 
 __all__ = ["Book", "Latency", "Series", "Tally"]
 
@@ -161,6 +162,7 @@ class Book:
         requests: sent, redirects and resends included.
         examples: (journey, step, reason) -> what the first such failure said, for people.
         exemplars: traces of the slowest and of failed steps; none when nothing is traced.
+        ledger: every ended run of a journey with side effects.
     """
 
     def __init__(self) -> None:
@@ -174,6 +176,7 @@ class Book:
         self.requests = 0
         self.examples: dict[tuple[str, str, str], str] = {}
         self.exemplars = Exemplars()
+        self.ledger: list[Entry] = []
 
     def merge(self, other: Book) -> None:
         """Add everything of `other`."""
@@ -191,6 +194,7 @@ class Book:
         self.requests += other.requests
         self.examples = other.examples | self.examples
         self.exemplars.merge(other.exemplars)
+        self.ledger += other.ledger
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-ready: lists and text keys alone."""
@@ -205,6 +209,7 @@ class Book:
             "requests": self.requests,
             "examples": [[*key, text] for key, text in self.examples.items()],
             "exemplars": self.exemplars.to_plain(),
+            "ledger": [entry.to_plain() for entry in self.ledger],
         }
 
     @classmethod
@@ -224,4 +229,5 @@ class Book:
         book.requests = plain["requests"]
         book.examples = {(j, step, reason): text for j, step, reason, text in plain["examples"]}
         book.exemplars = Exemplars(plain["exemplars"])
+        book.ledger = [Entry.from_plain(row) for row in plain["ledger"]]
         return book

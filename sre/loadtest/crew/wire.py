@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import orjson
@@ -46,6 +47,7 @@ class WorkerPlan:
         drain: seconds that journeys in flight get after the last arrival.
         report: file descriptor that deltas go to.
         trace: whether requests carry `traceparent`.
+        resend: journey -> step -> share of its runs that send the step twice.
     """
 
     run_id: str
@@ -62,6 +64,20 @@ class WorkerPlan:
     report: int
     log_level: str = "warning"
     trace: bool = True
+    resend: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def with_effects(self) -> frozenset[str]:
+        """The journeys whose runs go to the ledger."""
+        return frozenset(n for n, each in self.journeys.items() if each.side_effects != "none")
+
+    def resent(self, journey: str, sequence: int) -> frozenset[str]:
+        """The steps that this run sends twice: the seed and the run's own number decide."""
+        shares = self.resend.get(journey)
+        if not shares:
+            return frozenset()
+        draw = random.Random(f"{self.shape.seed}:resend:{journey}:{sequence}")  # noqa: S311
+        return frozenset(step for step, share in shares.items() if draw.random() < share)
 
 
 def write_plan(pipe: IO[bytes], plan: WorkerPlan) -> None:

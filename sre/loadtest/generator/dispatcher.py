@@ -69,7 +69,8 @@ class Dispatcher:
         self._hub = CurlHub(
             Guard(plan.targets.allow, plan.shop.base_url), now, pool=plan.max_in_flight
         )
-        self._recorder = Recorder(plan.slot, plan.run_id if plan.trace else "")
+        traced = plan.run_id if plan.trace else ""
+        self._recorder = Recorder(plan.slot, traced, with_effects=plan.with_effects)
         self._lag = Histogram()
         self._canary = Canary()
         self._sips: list[tuple[float, float]] = []
@@ -187,6 +188,7 @@ class Dispatcher:
             trace=trace_of(self._plan.run_id, arrival.journey, arrival.sequence)
             if self._plan.trace
             else "",
+            resend=self._plan.resent(arrival.journey, arrival.sequence),
         )
         try:
             return _drive(run(journey, context), browser)
@@ -271,7 +273,8 @@ def users_at_peak(users: int, plan: WorkerPlan) -> int:
 def _broken(journey: str, error: Exception) -> JourneyResult:
     message = redactor.mask(f"{type(error).__name__}: {error}")
     step = StepResult("", Outcome.FAILED, 0.0, reason=Reason.PROBER, message=message)
-    return JourneyResult(journey, Outcome.FAILED, 0.0, reason=Reason.PROBER, steps=(step,))
+    why = Reason.PROBER
+    return JourneyResult(journey, Outcome.FAILED, 0.0, reason=why, steps=(step,), ambiguous=True)
 
 
 def _drive(
