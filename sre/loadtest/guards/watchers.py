@@ -71,7 +71,7 @@ class BrokenThreshold:
         self._phases = None if threshold.stage is None else job.phases_of(threshold.stage)
         after = float(job.test.warmup) if abort.after is None else abort.after
         over = float("inf") if threshold.unit == "count" else abort.over
-        self._over = None if threshold.unit == "count" else over
+        self._over, self._after = over, after
         self._window = Sliding(Sums(), over, after)
 
     def look(self, live: Live) -> str | None:
@@ -82,10 +82,11 @@ class BrokenThreshold:
         check = _held(self._threshold, seen, self._job.min_samples(self._threshold))
         if check is None:
             return None
-        span = f" over {format_duration(self._over)}" if self._over is not None else ""
+        span = min(self._over, live.at - self._after)
         return (
             f"{_SAID}{self._threshold.expression}: observed "
-            f"{show(self._threshold.unit, check.value)}{span}, {check.samples} samples"
+            f"{show(self._threshold.unit, check.value)} in the last {span:.0f} s, "
+            f"{check.samples} samples"
         )
 
     def _sums(self, book: Book) -> Sums:
