@@ -18,7 +18,7 @@ from sre.loadtest.model import LoadTest, stages_of
 from sre.loadtest.shape import WARMUP, Arrival, Shape
 from sre.loadtest.thresholds import Names, Target, Threshold, parse_threshold
 
-__all__ = ["REQUESTS_PER_WORKER", "Job", "problems_of", "times_of"]
+__all__ = ["REQUESTS_PER_WORKER", "Job", "pauses_of", "problems_of", "times_of"]
 
 REQUESTS_PER_WORKER = 500
 """What one worker process sends a second and still times to the millisecond (measured)."""
@@ -143,7 +143,7 @@ class Job:
     @property
     def drain(self) -> float:
         """Seconds that journeys in flight get after the last arrival: none is cut off early."""
-        slowest = max(j.timeout + j.cleanup_timeout + _pauses(j) for j in self.used.values())
+        slowest = max(j.timeout + j.cleanup_timeout + pauses_of(j) for j in self.used.values())
         return slowest + 1.0
 
     def admit(self) -> Admission:
@@ -227,7 +227,8 @@ def times_of(journey: Journey) -> dict[str, float]:
     return found
 
 
-def _pauses(journey: Journey) -> float:
+def pauses_of(journey: Journey) -> float:
+    """The longest that a run of it may think, in seconds; setup and cleanup left out."""
     sent = _sent(journey.blocks, 1.0, lambda repeat: repeat.high)
     return sum(times * step.pause.high for step, times in sent if step.pause)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from sre.core.units import Duration, Rate, Share
+from sre.loadtest.capacity.model import Capacity
 from sre.loadtest.guards.declare import Burn, Caps
 from sre.loadtest.history.model import Regression
 from sre.loadtest.profiles import PROFILES
@@ -117,6 +118,7 @@ class LoadTest:
             none begins. `OUT/STOP` does the same for a run into the folder OUT, always.
         abort_on_burn: stop as soon as an objective of its journeys burns its error budget too
             fast. On production by default, elsewhere if declared; `false` turns it off.
+        capacity: how `sre loadtest capacity` searches for the highest rate that the shop holds.
     """
 
     __pydantic_config__: ClassVar = _STRICT
@@ -135,6 +137,7 @@ class LoadTest:
     caps: Caps = field(default_factory=Caps)
     kill_file: str | None = None
     abort_on_burn: Burn | bool | None = None
+    capacity: Capacity = field(default_factory=Capacity)
     regression: Regression | None = None
     invariants: tuple[Invariant, ...] = ()
 
