@@ -187,7 +187,10 @@ class Texts:
 
     def range(self, node: Node | None, path: str, parse: Any, what: str) -> Range | None:
         """`3`, `3..7`; `parse` turns each end into a number or raises ValueError."""
-        if node is None or node.scalar is None:
+        if node is None or (node.kind == "scalar" and node.scalar is None):
+            return None
+        if node.kind != "scalar":
+            self.problems.add(node, path, f"expected {what}, not a {node.kind}")
             return None
         text = node.scalar if isinstance(node.scalar, str) else as_text(node.scalar)
         try:
