@@ -17,7 +17,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from sre.core.units import format_duration
 from sre.journey.model import DataFile, FileField, Journey
 from sre.journey.template import Template
 from sre.loadtest.job import Job
@@ -91,13 +90,13 @@ def _cpu_model() -> str:
 
 
 def _load_parts(test: LoadTest) -> dict[str, str]:
-    stages = ", ".join(f"{s.label} {format_duration(s.seconds)}" for s in stages_of(test))
+    stages = ", ".join(f"{s.label} for {s.seconds:g}s" for s in stages_of(test))
     mix = ", ".join(f"{name} {float(rate):g}/s" for name, rate in test.mix.items())
     return {
         "mix": mix or f"{test.users} users",
         "stages": stages,
         "arrivals": "closed" if test.closed else test.arrivals,
-        "warm-up": format_duration(float(test.warmup)),
+        "warm-up": f"{float(test.warmup):g}s",
         "max_in_flight": str(test.max_in_flight),
         "trace": "on" if test.trace else "off",
         "seed": str(test.seed),

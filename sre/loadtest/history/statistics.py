@@ -26,7 +26,7 @@ __all__ = [
 _NORMAL = NormalDist()
 _TINY = 1e-300
 _MOST_FLIPS = 16
-_PANELS = 400
+_PANELS = 200
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
