@@ -6,6 +6,7 @@ Colours are CSS variables of the page (light and dark); lines differ in dash as 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -108,7 +109,7 @@ def chart(
         limits: (name, x) of thresholds, drawn from top to bottom.
         hints: (x from, x to, text) shown when the pointer rests there.
     """
-    slug = "".join(c if c.isalnum() else "-" for c in title.lower())
+    slug = f"chart-{zlib.crc32(title.encode()):08x}"
     body = [
         *_grid(x, y),
         *_bars(bars, x, y),

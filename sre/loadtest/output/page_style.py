@@ -31,6 +31,7 @@ border-radius:10px;padding:18px 22px}
 .passed{--tone:var(--good);--wash:var(--good-wash)}.failed{--tone:var(--bad);--wash:var(--bad-wash)}
 .invalid{--tone:var(--warn);--wash:var(--warn-wash)}
 .aborted{--tone:var(--stop);--wash:var(--stop-wash)}
+.running{--tone:var(--blue);--wash:var(--card)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;
 margin-top:14px}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 16px}
@@ -61,6 +62,13 @@ svg text{fill:var(--dim);font-size:11.5px;font-family:inherit;font-variant-numer
 .grid{stroke:var(--grid)}.axis{stroke:var(--dim)}
 .line{fill:none;stroke-linejoin:round;stroke-linecap:butt}
 .hint{fill:transparent}.hint:hover{fill:var(--ink);fill-opacity:.06}
+.bar{display:block;height:4px;margin:3px 0 0 auto;border-radius:2px;background:var(--red);
+min-width:3px}td.n .bar{max-width:100%}
+.charts+.charts,section>details{margin-top:14px}
+summary{cursor:pointer;color:var(--dim);font-size:14px;padding:6px 2px;border-radius:4px}
+summary:focus-visible{outline:2px solid var(--blue);outline-offset:2px}
+details[open]>summary{margin-bottom:8px}
+.lost{color:var(--warn);text-align:center;padding:0 20px 24px}
 footer{margin-top:36px;padding-top:14px;border-top:1px solid var(--line);color:var(--dim);
 font-size:13px}
 @media(max-width:700px){main{padding:16px 12px 32px}.verdict{padding:14px 16px}
@@ -73,5 +81,10 @@ th,td{border:0;padding:2px 0}tbody th{font-weight:600}
 td{display:flex;justify-content:space-between;gap:16px;text-align:right}
 td::before{content:attr(data-label);color:var(--dim);font-size:13px;text-align:left;flex:none}
 td.wide{display:block;text-align:left}td.wide::before{display:block}}
-@media print{body{background:#fff}.card,figure,.tile{break-inside:avoid}}
+@media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--dim:#444;
+--line:#bbb;--grid:#ddd;--good:#00643f;--bad:#a01810;--warn:#704800;--stop:#4b3d78;--good-wash:#fff;
+--bad-wash:#fff;--warn-wash:#fff;--stop-wash:#fff;--blue:#0072b2;--sky:#56b4e9;--green:#007d5c;
+--orange:#c98700;--red:#d55e00;--pink:#b0608c;--grey:#777}
+body{background:#fff;font-size:12px}main{max-width:none;padding:0}
+figure,.tile,tr,.verdict{break-inside:avoid}h2{break-after:avoid}summary{display:none}}
 """

@@ -66,7 +66,7 @@ def made_report(
     job: Job, *, fail_every: int = 7, aborted: str | None = None, **evidence: Any
 ) -> Report:
     """Every customer served in 20 ms a step; every so many fails with a hostile message."""
-    recorder = Recorder(1.0)
+    recorder = Recorder(1.0, "0123456789abcdef")
     for arrival in job.arrivals:
         failed = fail_every and arrival.number % fail_every == 0
         outcome = Outcome.FAILED if failed else Outcome.OK

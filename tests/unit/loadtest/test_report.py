@@ -127,7 +127,7 @@ def test_the_page_needs_nothing_from_the_network_and_runs_nothing(report: Report
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert not re.findall(r"""(?:src|href)\s*=|url\(|@import""", page)
-    assert page.count("aria-labelledby") == 4
+    assert page.count("aria-labelledby") == 6
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
 
