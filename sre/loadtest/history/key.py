@@ -14,6 +14,7 @@ import platform
 import re
 from collections.abc import Mapping
 from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from sre.journey.template import Template
 from sre.loadtest.job import Job
 from sre.loadtest.model import LoadTest, stages_of
 
-__all__ = ["HOST", "differences", "digest", "host_parts", "key_of", "same_but_for"]
+__all__ = ["HOST", "differences", "digest", "host_parts", "key_of", "same_but_for", "tool_versions"]
 
 HOST = ("cpu", "cores", "kernel")
 """The parts that name the machine which makes the load."""
@@ -72,6 +73,17 @@ def differences(
 def same_but_for(ignore_host: bool, seed: bool = False) -> tuple[str, ...]:  # noqa: FBT001, FBT002
     """The parts to leave out of a comparison."""
     return (*(HOST if ignore_host else ()), *(("seed",) if seed else ()))
+
+
+def tool_versions() -> dict[str, str]:
+    """Of Python and of what makes the load."""
+    found = {"python": platform.python_version()}
+    for package in ("sre", "locust", "pycurl"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
 
 
 def host_parts() -> dict[str, str]:

@@ -6,17 +6,17 @@ and latencies. `histograms.json` of a report folder is one; a baseline is one th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sre.loadtest.book import Latency
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.history.model import Metric
-from sre.loadtest.judge.report import Part, Report
+from sre.loadtest.judge.report import Facts, Part, Report
 from sre.loadtest.thresholds import QUANTILES
 
-__all__ = ["SCHEMA", "Kind", "Observed", "Record", "Seen", "record_of"]
+__all__ = ["SCHEMA", "Kind", "Observed", "Record", "Seen", "record_from", "record_of"]
 
 SCHEMA = "sre.loadtest-histograms/1"
 Kind = Literal["journey", "step", "group"]
@@ -150,10 +150,16 @@ class Record:
 
 def record_of(report: Report) -> Record:
     """What is kept of a judged run."""
-    facts = report.facts
-    started = sum(part.tally.started for part in report.journeys)
-    kept = (*report.journeys, *report.steps, *report.groups)
-    counted = max(1e-9, facts.planned_seconds - facts.warmup)
+    doubts = tuple(dict.fromkeys(doubt.cause.value for doubt in report.verdict.doubts))
+    parts = (*report.journeys, *report.steps, *report.groups)
+    return record_from(report.facts, parts, report.verdict.name.value, doubts)
+
+
+def record_from(
+    facts: Facts, parts: Sequence[Part], verdict: str = "", doubts: tuple[str, ...] = ()
+) -> Record:
+    """What is kept of a run; without a verdict while it is not judged yet."""
+    started = sum(part.tally.started for part in parts if part.target.kind == "journey")
     return Record(
         name=facts.name,
         run_id=facts.run_id,
@@ -161,12 +167,12 @@ def record_of(report: Report) -> Record:
         target=facts.target,
         environment=facts.environment,
         seed=facts.seed,
-        verdict=report.verdict.name.value,
-        doubts=tuple(dict.fromkeys(doubt.cause.value for doubt in report.verdict.doubts)),
+        verdict=verdict,
+        doubts=doubts,
         seconds=facts.seconds,
-        achieved=started / counted,
+        achieved=started / max(1e-9, facts.planned_seconds - facts.warmup),
         key=facts.key,
-        parts=tuple(_seen(part) for part in kept),
+        parts=tuple(_seen(part) for part in parts),
     )
 
 

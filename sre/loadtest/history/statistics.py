@@ -27,6 +27,7 @@ _NORMAL = NormalDist()
 _TINY = 1e-300
 _MOST_FLIPS = 16
 _PANELS = 200
+_PANELS_NEAR_NOTHING = 2000  # with one or two degrees of freedom the density is steep at 0
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
@@ -118,11 +119,12 @@ def _over_chi(seen: Callable[[float], float], df: float) -> float:
     spread = 1.0 / math.sqrt(2.0 * df)
     low, high = max(0.0, 1.0 - 12.0 * spread), 1.0 + 12.0 * spread
     log_scale = math.log(2.0) + df / 2 * math.log(df / 2) - math.lgamma(df / 2)
-    step = (high - low) / _PANELS
+    panels = _PANELS_NEAR_NOTHING if df < 3 else _PANELS
+    step = (high - low) / panels
     total = 0.0
-    for index in range(_PANELS + 1):
+    for index in range(panels + 1):
         u = low + index * step
-        weight = 1.0 if index in (0, _PANELS) else 4.0 if index % 2 else 2.0
+        weight = 1.0 if index in (0, panels) else 4.0 if index % 2 else 2.0
         total += weight * seen(u) * _chi_density(u, df, log_scale)
     return total * step / 3.0
 
