@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -40,7 +40,7 @@ class RunLevel(Protocol):
     """
 
     def __call__(
-        self, job: Job, folder: str, watchers: Sequence[Watcher], *, reported: bool
+        self, job: Job, folder: str, watchers: Sequence[Watcher], /, *, reported: bool
     ) -> tuple[Report, Ran]: ...
 
 
@@ -69,7 +69,7 @@ class Hunt:
         self._began = clock.now()
         self._started = datetime.fromtimestamp(clock.wall(), UTC)
 
-    def go(self, comparable: Mapping[str, object]) -> Found:
+    def go(self) -> Found:
         """Search to the end. A signal ends it; what is known so far is returned all the same.
 
         Raises UsageError and Transient when nothing could be run at all.
@@ -98,8 +98,13 @@ class Hunt:
             ordering=tuple(n for n, j in job.used.items() if j.side_effects != "none"),
             levels=tuple(self._results),
             signal=signal,
-            comparable=comparable,
+            comparable=self._comparable(),
         )
+
+    def _comparable(self) -> dict[str, str]:
+        keys = [result.report.facts.key for result in self._results]
+        own = ("stages", "warm-up")  # each level has its own
+        return {part: words for key in keys[:1] for part, words in key.items() if part not in own}
 
     def _ended(self, ending: Ending) -> End:
         return End(ending, *bounds(self._tried))
