@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import platform
 import signal
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
@@ -20,7 +18,7 @@ from sre.loadtest.crew.local import LocalCrew
 from sre.loadtest.crew.model import Crew, Live, Watcher
 from sre.loadtest.crew.vitals import host_steal
 from sre.loadtest.crew.wire import WorkerPlan
-from sre.loadtest.history.key import key_of
+from sre.loadtest.history.key import key_of, tool_versions
 from sre.loadtest.job import Job
 from sre.loadtest.judge.assemble import Ran
 from sre.loadtest.judge.report import Facts
@@ -188,10 +186,7 @@ def _steal_since(before: tuple[int, int] | None) -> float | None:
 def _facts(
     job: Job, plan: WorkerPlan, started: datetime, seconds: float, stopped: float | None
 ) -> Facts:
-    versions = {
-        "python": platform.python_version(),
-        **{name: _version(name) for name in ("sre", "locust", "pycurl")},
-    }
+    versions = tool_versions()
     return Facts(
         name=job.name,
         run_id=plan.run_id,
@@ -208,10 +203,3 @@ def _facts(
         versions=versions,
         key=key_of(job, plan.workers, versions),
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

@@ -8,13 +8,14 @@ from pathlib import Path
 from sre.core.files import replace_file
 from sre.core.secrets import redactor
 from sre.loadtest.judge.report import Report
+from sre.loadtest.output.histograms import histograms
 from sre.loadtest.output.render import junit
 from sre.loadtest.output.render_html import render_html
 from sre.loadtest.output.summary import to_summary
 
 __all__ = ["NAMES", "write_reports"]
 
-NAMES = ("summary.json", "junit.xml", "report.html")
+NAMES = ("summary.json", "histograms.json", "junit.xml", "report.html")
 """What a run may leave behind, besides the logs of its workers."""
 
 
@@ -25,6 +26,7 @@ def write_reports(report: Report, out: Path) -> str:
     as a full disk; empty when all of them stand.
     """
     texts = {
+        "histograms.json": histograms(report),
         "report.html": render_html(report),
         "junit.xml": junit(report),
         "summary.json": json.dumps(to_summary(report), indent=2) + "\n",
