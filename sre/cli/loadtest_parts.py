@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sre.loadtest.job import Job
     from sre.settings import Settings
 
-__all__ = ["Progress", "folder", "guarded", "job_in", "job_of", "promises_of"]
+__all__ = ["Progress", "cores", "folder", "guarded", "job_in", "job_of", "promises_of"]
 
 
 def job_of(run: Run, name: str) -> Job:
@@ -64,6 +65,11 @@ def guarded(job: Job, *, production: bool, out: Path) -> list[Watcher]:
     stops = kill_files(job, out)
     clear(job, production=production, stops=stops)
     return watchers_of(job, stops)
+
+
+def cores() -> int | None:
+    """How many cores this process may use; None where the system does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def folder(out: Path) -> Path:

@@ -5,14 +5,13 @@ The defaults are far above what a release needs, and far below what a slip of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sre.core.units import format_duration
 from sre.loadtest.guards.window import Daily
 from sre.loadtest.job import Job
 
-__all__ = ["Cap", "caps_of", "excesses"]
+__all__ = ["Cap", "caps_of", "closed_now", "excesses"]
 
 _STAGING = {"requests": 2000.0, "duration": 12 * 3600.0, "orders": 100_000}
 _PRODUCTION = {"requests": 50.0, "duration": 1800.0, "orders": 100}
@@ -51,7 +50,7 @@ def caps_of(job: Job) -> tuple[Cap, ...]:
     used = {
         "requests": None if job.test.closed else job.peak_requests,
         "duration": job.shape.seconds,
-        "orders": None if job.test.closed else float(job.orders),
+        "orders": None if job.test.closed and job.with_effects else float(job.orders),
     }
     own = {"requests": given.requests, "duration": given.duration, "orders": given.orders}
     return tuple(
@@ -60,26 +59,30 @@ def caps_of(job: Job) -> tuple[Cap, ...]:
     )
 
 
-def excesses(job: Job, *, now: float) -> Sequence[str]:
-    """Why the caps refuse this run, in words; empty when they do not. `now`: since the epoch."""
-    found = [_excess(job, cap) for cap in caps_of(job) if cap.exceeded]
+def excesses(job: Job) -> list[str]:
+    """Which caps refuse this run, in words; empty when none does."""
+    return [_excess(job, cap) for cap in caps_of(job) if cap.exceeded]
+
+
+def closed_now(job: Job, *, now: float) -> list[str]:
+    """Why this run may not begin at this hour (`now`, since the epoch); empty when it may."""
     only = job.test.caps.only_between
-    if only is not None:
-        window = Daily.parse(only)
-        left = window.left(now)
-        needs = job.shape.seconds + job.drain
-        if left <= 0:
-            found.append(
-                f"load test {job.name!r} may run only between {window.text}, and it is "
-                f"{window.clock(now)} there; wait, or change caps.only_between"
-            )
-        elif needs > left:
-            found.append(
-                f"load test {job.name!r} may take {format_duration(needs)}, but only "
-                f"{format_duration(left)} are left of {window.text}; start it earlier, or change "
-                "caps.only_between"
-            )
-    return found
+    if only is None:
+        return []
+    window = Daily.parse(only)
+    left, needs = window.left(now), job.shape.seconds + job.drain
+    if left <= 0:
+        return [
+            f"load test {job.name!r} may run only between {window.text}, and it is "
+            f"{window.clock(now)} there; wait, or change caps.only_between"
+        ]
+    if needs > left:
+        return [
+            f"load test {job.name!r} may take {format_duration(needs)}, but only "
+            f"{format_duration(left)} are left of {window.text}; start it earlier, or change "
+            "caps.only_between"
+        ]
+    return []
 
 
 def _excess(job: Job, cap: Cap) -> str:

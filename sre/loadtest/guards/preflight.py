@@ -8,10 +8,11 @@ from pathlib import Path
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import Refused
 from sre.journey.guard import Admission
-from sre.loadtest.guards.caps import excesses
+from sre.loadtest.guards.caps import closed_now, excesses
 from sre.loadtest.job import Job
+from sre.loadtest.profiles import CAPACITY
 
-__all__ = ["STOP", "clear", "kill_files"]
+__all__ = ["STOP", "clear", "kill_files", "planned"]
 
 STOP = "STOP"
 """The kill file that every folder of reports has."""
@@ -39,9 +40,9 @@ def clear(
             time of day, a kill file, the allow-list.
         Transient: the shop's name cannot be resolved now.
     """
-    clock = clock or SystemClock()
+    now = (clock or SystemClock()).wall()
     job.check_production(allowed=production)
-    found = excesses(job, now=clock.wall())
+    found = [*excesses(job), *closed_now(job, now=now)]
     if found:
         raise Refused("\n".join(found))
     for path in stops:
@@ -49,4 +50,13 @@ def clear(
             raise Refused(
                 f"the kill file {path} exists: no load test may run; remove it to allow it"
             )
+    return job.admit()
+
+
+def planned(job: Job) -> Admission:
+    """As `clear` would answer at a good hour, the word given; a search keeps to its caps itself."""
+    job.check_production(allowed=True)
+    found = [] if job.test.profile == CAPACITY else excesses(job)
+    if found:
+        raise Refused("\n".join(found))
     return job.admit()

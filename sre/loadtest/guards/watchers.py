@@ -151,7 +151,7 @@ class CapsKept:
         limits = {cap.key: cap for cap in caps_of(job)}
         self._requests, self._orders = limits["requests"], limits["orders"]
         self._closed = job.test.closed
-        self._ordering = {n for n, j in job.used.items() if j.side_effects != "none"}
+        self._ordering = job.with_effects
         self._window = Sliding(Events(), _RATE_OVER)
 
     def look(self, live: Live) -> str | None:
