@@ -19,6 +19,7 @@ from sre.backup.model import Declared as Database
 from sre.backup.model import Keys, Store, Tier
 from sre.core.config import (
     Node,
+    Position,
     Problems,
     decode,
     json_schema,
@@ -33,6 +34,7 @@ from sre.journey.shop import Links, Shop, Targets
 from sre.journey.spec import DefaultsSpec, JourneySpec
 from sre.loadtest.model import LoadTest, stages_of
 from sre.loadtest.thresholds import Names, parse_threshold
+from sre.loadtest.truth.crosscheck import Fault, faults_of
 from sre.probes.blackbox.modules import Module
 from sre.probes.declare import SECTIONS as WATCH_SECTIONS
 from sre.probes.declare import Shape as WatchShape
@@ -95,7 +97,8 @@ def load_settings(path: Path | str) -> Settings:
     backups = declare(root, problems)
     watching = declare_watching(root, journeys, backups.databases, problems)
     objectives = _objectives(root.get("objectives"), journeys, watching.probes, problems)
-    loadtests = _loadtests(root.get("loadtests"), journeys, problems)
+    kinds = {name: each.kind for name, each in backups.databases.items()}
+    loadtests = _loadtests(root.get("loadtests"), journeys, kinds, problems)
     problems.raise_if_any()
     if shop is None:
         raise ConfigError(problems.found)
@@ -203,7 +206,7 @@ def _objectives(
 
 
 def _loadtests(
-    node: Node | None, journeys: dict[str, Journey], problems: Problems
+    node: Node | None, journeys: dict[str, Journey], kinds: dict[str, str], problems: Problems
 ) -> dict[str, LoadTest]:
     made: dict[str, LoadTest] = {}
     for name, entry in (node.entries if node else {}).items():
@@ -230,6 +233,9 @@ def _loadtests(
                 at = thresholds.elements[index] if thresholds else item
                 problems.add(at, f"{where}.thresholds[{index}]", str(error))
         _regression(test, names, item.get("regression"), where, problems)
+        for fault in faults_of(test, known, kinds):
+            section = item.get(fault.section) or item
+            problems.add(_at(section, fault), f"{where}.{_path_of(fault)}", fault.text)
         made[name] = test
     return made
 
@@ -246,6 +252,18 @@ def _regression(
         except ValueError as error:
             at = found.elements[index] if found.elements else found
             problems.add(at, f"{where}.regression.metric", str(error))
+
+
+def _at(section: Node, fault: Fault) -> Position:
+    if isinstance(fault.entry, str):
+        return section.key(fault.entry)
+    entry = section.elements[fault.entry] if section.elements else section
+    return entry.get(fault.key) or entry
+
+
+def _path_of(fault: Fault) -> str:
+    entry = f".{fault.entry}" if isinstance(fault.entry, str) else f"[{fault.entry}].{fault.key}"
+    return f"{fault.section}{entry}"
 
 
 @dataclass(frozen=True, kw_only=True)

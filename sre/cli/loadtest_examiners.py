@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sre.core.errors import UsageError
+from sre.core.secrets import Secret
 
 if TYPE_CHECKING:
     from sre.loadtest.gate import Examiner
@@ -23,10 +24,20 @@ def examiners_of(job: Job, settings: Settings, out: Path) -> list[Examiner]:
 
     Raises UsageError when something is declared that cannot be examined.
     """
-    for key in ("invariants", "regression"):
-        if getattr(job.test, key):
-            raise UsageError(
-                f"load test {job.name!r} declares `{key}`, which this version does not evaluate "
-                "yet; it will not pretend to: take it out to run the rest"
-            )
-    return []
+    from sre.loadtest.truth.examiner import InvariantsExaminer  # noqa: PLC0415
+
+    if job.test.regression:
+        raise UsageError(
+            f"load test {job.name!r} declares `regression`, which this version does not evaluate "
+            "yet; it will not pretend to: take it out to run the rest"
+        )
+    examiners: list[Examiner] = []
+    if job.test.invariants or job.with_effects:  # it also tells of outcomes that nobody knows
+        examiners.append(InvariantsExaminer(job, _databases(settings)))
+    return examiners
+
+
+def _databases(settings: Settings) -> dict[str, Secret]:
+    """The dsn of each database that has one."""
+    found = {name: getattr(each.database, "dsn", None) for name, each in settings.databases.items()}
+    return {name: dsn for name, dsn in found.items() if isinstance(dsn, Secret)}

@@ -17,6 +17,7 @@ from sre.loadtest.guards.promise import Promise
 from sre.loadtest.model import LoadTest, stages_of
 from sre.loadtest.shape import WARMUP, Arrival, Shape
 from sre.loadtest.thresholds import Names, Target, Threshold, parse_threshold
+from sre.loadtest.truth.crosscheck import faults_of
 
 __all__ = ["REQUESTS_PER_WORKER", "Job", "pauses_of", "problems_of", "times_of"]
 
@@ -123,9 +124,14 @@ class Job:
         return round(sum(count * sent[name] for name, count in self.expected.items()))
 
     @property
+    def with_effects(self) -> frozenset[str]:
+        """Its journeys with side effects."""
+        return frozenset(n for n, each in self.used.items() if each.side_effects != "none")
+
+    @property
     def orders(self) -> int:
         """Orders that will be placed if all goes well."""
-        return sum(n for name, n in self.expected.items() if self.used[name].side_effects != "none")
+        return sum(self.expected[name] for name in self.with_effects)
 
     @property
     def peak_requests(self) -> float:
@@ -200,7 +206,8 @@ def problems_of(name: str, test: LoadTest, journeys: Mapping[str, Journey]) -> l
             metric.resolve(names)
         except ValueError as error:
             found.append(f"load test {name!r}: {error}")
-    return found
+    faults = faults_of(test, {journey: journeys[journey] for journey in wanted})
+    return found + [f"load test {name!r}: {fault.section}: {fault.text}" for fault in faults]
 
 
 def _names_of(test: LoadTest, journeys: Mapping[str, Journey]) -> list[str]:

@@ -20,6 +20,7 @@ from sre.loadtest.guards.declare import Burn, Caps
 from sre.loadtest.history.model import Regression
 from sre.loadtest.profiles import PROFILES
 from sre.loadtest.thresholds import ThresholdSpec, parse_threshold
+from sre.loadtest.truth.declare import Invariant
 
 __all__ = ["Invariant", "LoadTest", "Regression", "Stage", "stages_of"]
 
@@ -78,24 +79,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Invariant:
-    """What must hold in the database after the run; exactly one bound of `equals`, `min`, `max`."""
-
-    __pydantic_config__: ClassVar = _STRICT
-    name: str
-    database: str
-    sql: str
-    equals: int | float | str | None = None
-    min: int | float | str | None = None
-    max: int | float | str | None = None
-    within: Literal["ambiguous"] | None = None
-
-    def __post_init__(self) -> None:
-        if sum(bound is not None for bound in (self.equals, self.min, self.max)) != 1:
-            raise ValueError("an invariant has exactly one of `equals`, `min`, `max`")
-
-
-@dataclass(frozen=True)
 class LoadTest:
     """One load test.
 
@@ -118,6 +101,8 @@ class LoadTest:
             none begins. `OUT/STOP` does the same for a run into the folder OUT, always.
         abort_on_burn: stop as soon as an objective of its journeys burns its error budget too
             fast. On production by default, elsewhere if declared; `false` turns it off.
+        invariants: what must hold in the shop's database afterwards.
+        resend: step -> share of its runs that send it twice, with the same idempotency key.
         capacity: how `sre loadtest capacity` searches for the highest rate that the shop holds.
     """
 
@@ -140,6 +125,7 @@ class LoadTest:
     capacity: Capacity = field(default_factory=Capacity)
     regression: Regression | None = None
     invariants: tuple[Invariant, ...] = ()
+    resend: dict[str, Share] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_model()
@@ -148,6 +134,8 @@ class LoadTest:
             raise ValueError("max_in_flight must be at least 1")
         if self.min_samples < 1:
             raise ValueError("min_samples must be at least 1")
+        if any(share > 1 for share in self.resend.values()):
+            raise ValueError("resend: a share of the runs is at most 100%")
         if self.kill_file == "":
             raise ValueError("kill_file must name a file, such as /run/sre/stop-load")
         for declared in self.thresholds:

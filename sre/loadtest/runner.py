@@ -22,6 +22,7 @@ from sre.loadtest.history.key import key_of, tool_versions
 from sre.loadtest.job import Job
 from sre.loadtest.judge.assemble import Ran
 from sre.loadtest.judge.report import Facts
+from sre.loadtest.truth.resend import resends_of
 
 __all__ = ["new_run_id", "plan_of", "run_job"]
 
@@ -120,6 +121,7 @@ def plan_of(job: Job, workers: int, run_id: str, log_level: str) -> WorkerPlan:
         report=-1,
         log_level=log_level,
         trace=job.test.trace,
+        resend=resends_of(job.test.resend, job.used),
     )
 
 

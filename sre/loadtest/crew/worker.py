@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sre.core.clock import Deadline
+from sre.core.clock import Clock, Deadline, SystemClock
 from sre.core.process import PIPE, Child
 from sre.loadtest.crew.hearing import NOT_A_DELTA, Hearing
 from sre.loadtest.crew.wire import START, WorkerPlan, read_deltas, write_plan
@@ -28,9 +29,11 @@ class Worker(Hearing):
         ready: set when it waits for the start; also when it ended before that.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, clock: Clock | None = None) -> None:
         super().__init__()
         self.log = log
+        self._clock = clock or SystemClock()
+        self._begin = self._gone = math.inf
         self.ready = threading.Event()
         self._is_ready = False
         self._garbled = False
@@ -71,6 +74,7 @@ class Worker(Hearing):
 
     def send_start(self, begin: float) -> None:
         """Tell it when to begin, on CLOCK_MONOTONIC."""
+        self._begin = begin
         with contextlib.suppress(OSError):
             self._stdin.write(START.pack(begin))
             self._stdin.flush()
@@ -108,6 +112,11 @@ class Worker(Hearing):
         return f"{self.log.stem} ended with code {code}, see {self.log.name}"
 
     @property
+    def ended(self) -> float | None:
+        """When nothing more came from it, in seconds from the start; None while something may."""
+        return self._gone - self._begin if math.isfinite(self._gone) else None
+
+    @property
     def label(self) -> str:
         """`worker-0`."""
         return self.log.stem
@@ -130,6 +139,7 @@ class Worker(Hearing):
                     self._take(delta)
             except NOT_A_DELTA:
                 self._garbled = True
+        self._gone = self._clock.now()
         self.ready.set()
 
     def _take(self, delta: dict[str, Any]) -> None:

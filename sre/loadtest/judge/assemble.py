@@ -22,6 +22,7 @@ from sre.loadtest.judge.report import (
 )
 from sre.loadtest.judge.validity import Evidence, JourneyCounts, doubts, lateness_limit
 from sre.loadtest.judge.verdict import judge
+from sre.loadtest.truth.ledger import ledger_of
 
 __all__ = ["Ran", "assemble"]
 
@@ -80,6 +81,7 @@ def assemble(job: Job, ran: Ran, findings: Sequence[Finding] = ()) -> Report:
         requests=book.requests,
         ambiguous={part.label: part.tally.ambiguous for part in journeys},
         findings=tuple(findings),
+        ledger=ledger_of(job, ran.members, until).to_lines() if job.with_effects else None,
     )
 
 

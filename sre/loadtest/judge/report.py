@@ -126,6 +126,7 @@ class Report:
     Attributes:
         baseline: journey -> response times of the runs that this one is compared with, good
             answers alone; empty when there is nothing to compare with.
+        ledger: a line for each run with side effects; None when no journey has any.
     """
 
     facts: Facts
@@ -143,6 +144,7 @@ class Report:
     ambiguous: Mapping[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     baseline: Mapping[str, Histogram] = field(default_factory=dict)
+    ledger: str | None = None
 
 
 def build_parts(

@@ -15,17 +15,18 @@ from sre.loadtest.output.summary import to_summary
 
 __all__ = ["NAMES", "write_reports"]
 
-NAMES = ("summary.json", "histograms.json", "junit.xml", "report.html")
+NAMES = ("summary.json", "histograms.json", "junit.xml", "report.html", "ledger.jsonl")
 """What a run may leave behind, besides the logs of its workers."""
 
 
 def write_reports(report: Report, out: Path) -> str:
-    """Write report.html, junit.xml and, last, summary.json, each in one step, secrets masked.
+    """Write the ledger, report.html, junit.xml and, last, summary.json, each in one step, masked.
 
     A reader who finds summary.json finds the others too. Returns what went wrong, in words, such
     as a full disk; empty when all of them stand.
     """
     texts = {
+        **({} if report.ledger is None else {"ledger.jsonl": report.ledger}),
         "histograms.json": histograms(report),
         "report.html": render_html(report),
         "junit.xml": junit(report),
