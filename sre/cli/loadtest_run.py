@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sre.cli.loadtest_cluster import Cluster, cluster_options
 from sre.cli.loadtest_examiners import examiners_of
 from sre.cli.loadtest_parts import Progress, folder, guarded, job_in
 from sre.cli.options import Run, common_options
@@ -44,9 +45,16 @@ __all__ = ["run_command"]
     is_flag=True,
     help="Without it, a shop in production gets no load.",
 )
+@cluster_options
 @common_options
 def run_command(
-    name: str, out: Path | None, workers: int | None, production: bool, run: Run
+    *,
+    name: str,
+    out: Path | None,
+    workers: int | None,
+    production: bool,
+    cluster: Cluster | None,
+    run: Run,
 ) -> int:
     """Run load test NAME and judge it: passed 0, failed 1, invalid 3, aborted 8.
 
@@ -61,7 +69,8 @@ def run_command(
     guards = guarded(job, production=production, out=out)
     out = folder(out)
     examiners = examiners_of(job, settings, out)
-    return _run(job, run, out, workers or job.workers_needed, examiners, guards)
+    members = cluster.expect if cluster else workers or job.workers_needed
+    return _run(job, run, out, members, examiners, guards, cluster=cluster)
 
 
 def _run(
@@ -71,6 +80,8 @@ def _run(
     workers: int,
     examiners: Sequence[Examiner],
     guards: Sequence[Watcher],
+    *,
+    cluster: Cluster | None,
 ) -> int:
     from sre.core.console import status, table  # noqa: PLC0415
     from sre.loadtest.gate import judged_run  # noqa: PLC0415
@@ -84,6 +95,7 @@ def _run(
             out,
             examiners=examiners,
             workers=workers,
+            crew=cluster.crew(job, out, say) if cluster else None,
             log_level=run.log_level,
             watchers=[Progress(job, say), *guards],
         )

@@ -12,7 +12,7 @@ import random
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import orjson
 
@@ -23,6 +23,7 @@ from sre.loadtest.shape import Shape
 __all__ = [
     "START",
     "WorkerPlan",
+    "read_as",
     "read_deltas",
     "read_plan",
     "read_start",
@@ -30,6 +31,7 @@ __all__ = [
     "write_plan",
 ]
 
+T = TypeVar("T")
 _LENGTH = struct.Struct("!Q")
 START = struct.Struct("!d")
 """When the run begins, CLOCK_MONOTONIC seconds of this machine; sent when every worker is ready."""
@@ -80,8 +82,8 @@ class WorkerPlan:
         return frozenset(step for step, share in shares.items() if draw.random() < share)
 
 
-def write_plan(pipe: IO[bytes], plan: WorkerPlan) -> None:
-    """Send the plan. Raises OSError when the worker is gone."""
+def write_plan(pipe: IO[bytes], plan: object) -> None:
+    """Send the plan, or what else a child of ours begins with. OSError: the child is gone."""
     data = pickle.dumps(plan)
     pipe.write(_LENGTH.pack(len(data)) + data)
     pipe.flush()
@@ -89,11 +91,16 @@ def write_plan(pipe: IO[bytes], plan: WorkerPlan) -> None:
 
 def read_plan(pipe: IO[bytes]) -> WorkerPlan:
     """Read what `write_plan` wrote. Raises EOFError when the parent is gone."""
+    return read_as(WorkerPlan, pipe)
+
+
+def read_as(kind: type[T], pipe: IO[bytes]) -> T:
+    """As `read_plan`, of another kind."""
     (length,) = _LENGTH.unpack(_exactly(pipe, _LENGTH.size))
-    plan = pickle.loads(_exactly(pipe, length))  # noqa: S301  from our own parent, by our own pipe
-    if not isinstance(plan, WorkerPlan):
-        raise TypeError(f"expected a WorkerPlan, not {type(plan).__name__}")
-    return plan
+    found = pickle.loads(_exactly(pipe, length))  # noqa: S301  from our own parent, by our own pipe
+    if not isinstance(found, kind):
+        raise TypeError(f"expected a {kind.__name__}, not {type(found).__name__}")
+    return found
 
 
 def read_start(pipe: IO[bytes]) -> float:
