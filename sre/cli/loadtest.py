@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from sre.cli.loadtest_capacity import capacity_command
+from sre.cli.loadtest_mix import mix_command
 from sre.cli.loadtest_parts import cores, job_of
 from sre.cli.loadtest_run import run_command
 from sre.cli.loadtest_worker import worker_command
@@ -27,6 +28,7 @@ def loadtest() -> None:
     """
 
 
+loadtest.add_command(mix_command)
 loadtest.add_command(run_command)
 loadtest.add_command(worker_command)
 loadtest.add_command(capacity_command)
