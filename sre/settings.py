@@ -98,7 +98,7 @@ def load_settings(path: Path | str) -> Settings:
     watching = declare_watching(root, journeys, backups.databases, problems)
     objectives = _objectives(root.get("objectives"), journeys, watching.probes, problems)
     kinds = {name: each.kind for name, each in backups.databases.items()}
-    loadtests = _loadtests(root.get("loadtests"), journeys, kinds, problems)
+    loadtests = _loadtests(root.get("loadtests"), journeys, kinds, objectives, problems)
     problems.raise_if_any()
     if shop is None:
         raise ConfigError(problems.found)
@@ -206,9 +206,14 @@ def _objectives(
 
 
 def _loadtests(
-    node: Node | None, journeys: dict[str, Journey], kinds: dict[str, str], problems: Problems
+    node: Node | None,
+    journeys: dict[str, Journey],
+    kinds: dict[str, str],
+    objectives: tuple[Objective, ...],
+    problems: Problems,
 ) -> dict[str, LoadTest]:
     made: dict[str, LoadTest] = {}
+    promised = {(each.journey or each.step or "").partition("/")[0] for each in objectives}
     for name, entry in (node.entries if node else {}).items():
         where, item = f"loadtests.{name}", entry.value
         test = decode(LoadTest, item, where=where, problems=problems)
@@ -225,19 +230,25 @@ def _loadtests(
             {j: [(s.name, s.group) for s in known[j].all_steps] for j in known},
             [stage.name for stage in stages_of(test)],
         )
-        thresholds = item.get("thresholds")
-        for index, expression in enumerate(test.thresholds):
-            try:
-                names.resolve(parse_threshold(expression))
-            except ValueError as error:
-                at = thresholds.elements[index] if thresholds else item
-                problems.add(at, f"{where}.thresholds[{index}]", str(error))
+        _thresholds(test, names, item.get("thresholds") or item, where, problems)
+        if test.abort_on_burn and not promised & chosen.keys():
+            at = item.get("abort_on_burn") or item
+            what = "no objective is about a journey of this test; add one under objectives"
+            problems.add(at, f"{where}.abort_on_burn", what)
         _regression(test, names, item.get("regression"), where, problems)
         for fault in faults_of(test, known, kinds):
             section = item.get(fault.section) or item
             problems.add(_at(section, fault), f"{where}.{_path_of(fault)}", fault.text)
         made[name] = test
     return made
+
+
+def _thresholds(test: LoadTest, names: Names, node: Node, where: str, problems: Problems) -> None:
+    for index, expression in enumerate(test.thresholds):
+        try:
+            names.resolve(parse_threshold(expression))
+        except ValueError as error:
+            problems.add(node.elements[index], f"{where}.thresholds[{index}]", str(error))
 
 
 def _regression(

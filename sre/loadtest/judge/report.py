@@ -198,10 +198,14 @@ def checks_of(job: Job, book: Book) -> tuple[Check, ...]:
 
 def counts_of(job: Job, journeys: Sequence[Part]) -> dict[str, JourneyCounts]:
     """What doubts about each journey can hang on."""
-    declared = [(target.journey, threshold.measure, target) for threshold, target in job.thresholds]
-    drops = {name for name, measure, _ in declared if measure == "dropped"}
-    outcomes = {name for name, measure, _ in declared if measure in ("ok", "failed")}
-    away = {name for name, measure, _ in declared if measure in ("ok", "refused", "throttled")}
+    declared = [
+        (target.journey, threshold.measure)
+        for threshold, target in job.thresholds
+        if threshold.stage is None  # one about a stage says nothing of the others
+    ]
+    drops = {name for name, measure in declared if measure == "dropped"}
+    outcomes = {name for name, measure in declared if measure in ("ok", "failed")}
+    away = {name for name, measure in declared if measure in ("ok", "refused", "throttled")}
     return {
         part.label: JourneyCounts(
             arrivals=part.tally.arrivals,
