@@ -96,11 +96,12 @@ def _evidence(
         loop_lag=_merged([member.lag for member in crew]),
         cpu=max((member.health.busiest for member in crew), default=0.0),
         starvation=_worst([member.health.starvation for member in crew]),
-        steal=ran.steal,
+        steal=_worst([ran.steal, *(member.health.steal for member in crew)]),
         file_descriptors=max((m.health.file_descriptors for m in crew), default=0.0),
         lost=[member.lost for member in crew if member.lost is not None],
         idle=min((m.health.idle for m in crew if m.health.idle is not None), default=None),
         queueing=_worst([member.health.queueing for member in crew]),
+        clock=_worst([member.clock for member in crew]),
         adds_up=all(member.adds_up for member in crew),
         journeys=journeys,
     )
