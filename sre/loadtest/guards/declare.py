@@ -39,7 +39,10 @@ class Caps:
         if self.orders is not None and self.orders < 0:
             raise ValueError("orders must be at least 0")
         if self.only_between is not None:
-            Daily.parse(self.only_between)
+            try:
+                Daily.parse(self.only_between)
+            except ValueError as error:
+                raise ValueError(f"only_between: {error}") from error
 
 
 @dataclass(frozen=True)
