@@ -13,6 +13,7 @@ from sre.cli.loadtest_capacity import capacity_command
 from sre.cli.loadtest_mix import mix_command
 from sre.cli.loadtest_parts import cores, job_of
 from sre.cli.loadtest_run import run_command
+from sre.cli.loadtest_schema import schema_command
 from sre.cli.loadtest_worker import worker_command
 from sre.cli.options import Run, common_options
 from sre.core.errors import SreError
@@ -31,6 +32,7 @@ def loadtest() -> None:
 loadtest.add_command(mix_command)
 loadtest.add_command(run_command)
 loadtest.add_command(worker_command)
+loadtest.add_command(schema_command)
 loadtest.add_command(capacity_command)
 
 

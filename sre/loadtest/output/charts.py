@@ -14,7 +14,7 @@ from html import escape
 __all__ = ["Axis", "Bars", "Line", "chart", "linear", "logarithmic", "seconds_label"]
 
 WIDTH, HEIGHT = 480.0, 250.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 12.0, 34.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 10.0, 12.0, 34.0
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ svg text{fill:var(--dim);font-size:11.5px;font-family:inherit;font-variant-numer
 .grid{stroke:var(--grid)}.axis{stroke:var(--dim)}
 .line{fill:none;stroke-linejoin:round;stroke-linecap:butt}
 .hint{fill:transparent}.hint:hover{fill:var(--ink);fill-opacity:.06}
+b,code,h1,li,p,th,td>span{unicode-bidi:isolate}
 .bar{display:block;height:4px;margin:3px 0 0 auto;border-radius:2px;background:var(--red);
 min-width:3px}td.n .bar{max-width:100%}
 .charts+.charts,section>details{margin-top:14px}
@@ -75,10 +76,12 @@ font-size:13px}
 .verdict h1{font-size:21px}.tile dd{font-size:19px}.tiles{grid-template-columns:1fr 1fr}
 .tile:last-child:nth-child(odd){grid-column:1/-1}svg text{font-size:13.5px}
 thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-table,tbody,tr,th,td{display:block}
-tr{border-top:1px solid var(--line);padding:9px 14px}tbody tr:first-child{border-top:0}
-th,td{border:0;padding:2px 0}tbody th{font-weight:600}
-td{display:flex;justify-content:space-between;gap:16px;text-align:right}
+table,tbody,th{display:block}
+tr{border-top:1px solid var(--line);padding:9px 14px;display:grid;grid-template-columns:1fr 1fr;
+column-gap:22px}tbody tr:first-child{border-top:0}
+th,td{border:0;padding:2px 0;grid-column:1/-1;min-width:0}tbody th{font-weight:600}
+td{display:flex;justify-content:space-between;gap:10px;text-align:right}td.n{grid-column:auto}
+td.n{white-space:normal}td.none{display:none}
 td::before{content:attr(data-label);color:var(--dim);font-size:13px;text-align:left;flex:none}
 td.wide{display:block;text-align:left}td.wide::before{display:block}}
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--dim:#444;

@@ -42,7 +42,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 def _row(cells: Sequence[Cell]) -> str:
     first, *rest = cells
     return f'<th scope="row">{first[2]}</th>' + "".join(
-        f'<td class="{kind}" data-label="{escape(label)}"><span>{html}</span></td>'
+        f'<td class="{kind}{"" if html else " none"}" data-label="{escape(label)}">'
+        f"<span>{html}</span></td>"
         for kind, label, html in rest
     )
 

@@ -87,7 +87,8 @@ def _case(check: Check, report: Report) -> Case:
         doubt.spoils_latency for doubt in report.verdict.doubts
     )
     observed = (
-        f"observed {show(check.threshold.unit, check.value)}, samples {check.samples}, "
+        f"observed {show(check.threshold.unit, check.value)}, limit {check.threshold.op} "
+        f"{show(check.threshold.unit, check.threshold.limit)}, samples {check.samples}, "
         f"threshold {check.threshold.expression}"
     )
     case = Case(check.threshold.expression, "loadtest.thresholds")
@@ -101,7 +102,9 @@ def _case(check: Check, report: Report) -> Case:
 
 def _finding_case(finding: Finding, report: Report) -> Case:
     case = Case(finding.name, f"loadtest.{finding.kind}s")
-    message = finding.problem or f"found {finding.value}, expected {finding.expected}"
+    expected = f", expected {finding.expected}" if finding.expected else ""
+    message = f"found {finding.value}{expected}"
+    message = f"{finding.problem}; {message}" if finding.problem else message
     if finding.informational:
         return replace(case, tag="skipped", message=message)
     if finding.state is State.KEPT:

@@ -13,7 +13,7 @@ from tests.unit.loadtest import made
 
 __all__ = ["HOSTILE", "GALLERY", "gallery_report"]
 
-HOSTILE = 'a<b>"&\'</table><script>alert(1)</script>‮\x07日本語😀' + "x" * 300
+HOSTILE = "a<b>\"&'</table><script>alert(1)</script>‮\x07日本語😀" + "x" * 300
 FINDINGS = (
     Finding("invariant", "orders_stored", State.KEPT, "28", "28"),
     Finding(
