@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from sre.core.errors import UsageError
 from sre.loadtest.mix.curve import Bin, bursts, knots_of, legs_of, noise_of
 from sre.loadtest.mix.fit import Fit, fit
-from sre.loadtest.mix.model import Ask, Estimate, Found, Pause, Row, Window
+from sre.loadtest.mix.model import Ask, Estimate, Found, Pause, Row, Window, clock_time
 from sre.loadtest.mix.survey import Survey
 from sre.loadtest.mix.tally import Tally
 
@@ -35,7 +35,7 @@ def estimate(tally: Tally, read: Survey, ask: Ask) -> Estimate:
     if not known:
         raise UsageError(_nothing(tally, read))
     span = Window(math.floor(tally.first), _span(tally), tally.requests)
-    start, seconds = _window(known, tally.unit, span, ask)
+    start, seconds = _window(known, tally.unit, span, ask, read.offset)
     counts = _counts(tally, start, seconds)
     journeys = {name: tally.map.measured(name) for name in tally.map.visits}
     fitted = fit(journeys, counts)
@@ -95,7 +95,9 @@ def _span(tally: Tally) -> float:
     return math.floor(tally.last) + 1.0 - math.floor(tally.first)
 
 
-def _window(known: Mapping[int, int], unit: int, span: Window, ask: Ask) -> tuple[float, float]:
+def _window(
+    known: Mapping[int, int], unit: int, span: Window, ask: Ask, offset: int
+) -> tuple[float, float]:
     """Start and length of the window, in whole buckets."""
     if ask.at is not None:
         start, end = ask.at
@@ -104,8 +106,8 @@ def _window(known: Mapping[int, int], unit: int, span: Window, ask: Ask) -> tupl
         if not any(first <= bucket < last for bucket in known):
             raise UsageError(
                 "--at: no journey's request lies between these times; the log has them from "
-                f"{min(known) * unit} to {max(known) * unit} (seconds since 1970); without --at "
-                "the busiest window is taken"
+                f"{clock_time(min(known) * unit, offset)} to "
+                f"{clock_time(max(known) * unit, offset)}; without --at the busiest window is taken"
             )
         return first * unit, float((last - first) * unit)
     wanted = ask.window or _HOUR

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Literal
 
 from sre.loadtest.mix.curve import Bursts, Knot, Leg
 
-__all__ = ["Ask", "Estimate", "Found", "Pause", "Row", "Window"]
+__all__ = ["Ask", "Estimate", "Found", "Pause", "Row", "Window", "clock_time"]
 
 
 @dataclass(frozen=True)
@@ -114,3 +115,9 @@ class Estimate:
     left_out: tuple[tuple[str, str, str], ...]
     alike: tuple[tuple[str, ...], ...]
     offset: int
+
+
+def clock_time(at: float, offset: int) -> str:
+    """A time as the log's own clock shows it."""
+    zone = UTC if offset == 0 else timezone(timedelta(seconds=offset))
+    return datetime.fromtimestamp(at, zone).isoformat(timespec="seconds").replace("+00:00", "Z")

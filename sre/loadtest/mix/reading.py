@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import sys
@@ -37,18 +38,18 @@ def batches(name: str) -> Iterator[Batch]:
         UsageError: there is no such file, or it is damaged.
     """
     try:
-        with _opened(name) as stream:
-            yield from _lines(stream)
+        with contextlib.ExitStack() as stack:
+            yield from _lines(_opened(name, stack))
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise UsageError(f"{name} is damaged, or cut off: {error}; copy it anew") from error
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror or error}") from error
 
 
-def _opened(name: str) -> IO[bytes]:
-    stream: Any = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115
-    unpack = _MAGIC.get(stream.peek(2)[:2])
-    return cast("IO[bytes]", unpack(stream) if unpack else stream)
+def _opened(name: str, stack: contextlib.ExitStack) -> IO[bytes]:
+    raw: Any = sys.stdin.buffer if name == STDIN else stack.enter_context(Path(name).open("rb"))  # noqa: SIM115
+    unpack = _MAGIC.get(raw.peek(2)[:2])
+    return stack.enter_context(unpack(raw)) if unpack else cast("IO[bytes]", raw)
 
 
 def _lines(stream: IO[bytes]) -> Iterator[Batch]:

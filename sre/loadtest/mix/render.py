@@ -6,11 +6,10 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from sre.core.units import format_duration
-from sre.loadtest.mix.model import Estimate, Row, Window
+from sre.loadtest.mix.model import Estimate, Row, Window, clock_time
 
 __all__ = ["to_json", "to_yaml"]
 
@@ -51,20 +50,20 @@ def _about(found: Estimate) -> Iterator[str]:
 def _facts(found: Estimate) -> Iterator[str]:
     window, offset = found.window, found.offset
     yield (
-        f"From {found.log.requests:,} requests of {_time(found.log.start, offset)} and the "
+        f"From {found.log.requests:,} requests of {clock_time(found.log.start, offset)} and the "
         f"{format_duration(found.log.seconds)} after it ({_left(found)})."
     )
     if found.busiest_hour is not None:
         hour = found.busiest_hour
         yield (
-            f"Busiest hour: {_time(hour.start, offset)}, {hour.requests:,} requests, "
+            f"Busiest hour: {clock_time(hour.start, offset)}, {hour.requests:,} requests, "
             f"{_number(hour.requests / hour.seconds)}/s; in the mean of the log "
             f"{_number(found.log.requests / found.log.seconds)}/s."
         )
     rates = {"peak": found.peak, "mean": found.mean}
     other = "mean" if found.level == "peak" else "peak"
     yield (
-        f"Mix and curve: {_time(window.start, offset)} and the {format_duration(window.seconds)} "
+        f"Mix and curve: {clock_time(window.start, offset)} and the {format_duration(window.seconds)} "
         f"after it, {window.requests:,} requests. 100% is the {found.level} of the curve: "
         f"{_number(rates[found.level])} customers/s; {other} {_number(rates[other])}/s. "
         f"One point of the curve: {format_duration(found.interval)}."
@@ -168,11 +167,6 @@ def _number(value: float, least: int = 2) -> str:
     return f"{value:.{least}f}"
 
 
-def _time(at: float, offset: int) -> str:
-    zone = UTC if offset == 0 else timezone(timedelta(seconds=offset))
-    return datetime.fromtimestamp(at, zone).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def to_json(name: str, found: Estimate) -> dict[str, Any]:
     """Schema `sre.loadtest-mix/1`."""
     offset = found.offset
@@ -219,7 +213,7 @@ def to_json(name: str, found: Estimate) -> dict[str, Any]:
 
 def _stretch(window: Window, offset: int) -> dict[str, Any]:
     return {
-        "from": _time(window.start, offset),
+        "from": clock_time(window.start, offset),
         "seconds": window.seconds,
         "requests": window.requests,
     }

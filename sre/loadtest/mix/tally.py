@@ -24,13 +24,13 @@ UNITS = (1, 10, 60, 300, 900, 3600, 86400)
 """Seconds of a bucket; the first that keeps the counts small enough."""
 
 BOTS = re.compile(
-    r"bot\b|bots?[/;)\s-]|crawl|spider|slurp|archiver|scanner|facebookexternalhit|preview"
+    r"(?<!cu)bots?\b|crawl|spider|slurp|archiver|scanner|facebookexternalhit|preview"
     r"|headlesschrome|lighthouse|pingdom|uptime|statuscake|site24x7|monitor|healthcheck"
     r"|kube-probe|googlehc|elb-health|blackbox|prometheus|zabbix|nagios|check_http|scrapy"
     r"|nmap|nikto|sqlmap|zgrab|masscan",
     re.IGNORECASE,
 )
-"""Agents that say themselves that no customer is behind them."""
+"""Agents that say themselves that no customer is behind them (a CUBOT is a telephone)."""
 
 _OURS = re.compile(r"\bsre/\d")
 _HEALTH = re.compile(
