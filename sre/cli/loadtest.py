@@ -9,7 +9,10 @@ from pathlib import Path
 
 import click
 
+from sre.cli.loadtest_accept import accept_command
+from sre.cli.loadtest_calibrate import calibrate_command
 from sre.cli.loadtest_capacity import capacity_command
+from sre.cli.loadtest_compare import compare_command
 from sre.cli.loadtest_mix import mix_command
 from sre.cli.loadtest_parts import cores, job_of
 from sre.cli.loadtest_run import run_command
@@ -34,6 +37,9 @@ loadtest.add_command(run_command)
 loadtest.add_command(worker_command)
 loadtest.add_command(schema_command)
 loadtest.add_command(capacity_command)
+loadtest.add_command(accept_command)
+loadtest.add_command(compare_command)
+loadtest.add_command(calibrate_command)
 
 
 @loadtest.command()

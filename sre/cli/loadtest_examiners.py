@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sre.core.errors import UsageError
 from sre.core.secrets import Secret
 
 if TYPE_CHECKING:
@@ -22,15 +21,10 @@ __all__ = ["examiners_of"]
 def examiners_of(job: Job, settings: Settings, out: Path) -> list[Examiner]:
     """Everybody that `job` declares; `out` is the folder of the reports.
 
-    Raises UsageError when something is declared that cannot be examined.
+    The examiner of `regression` is not among them: it is for a single run, not for each of many.
     """
     from sre.loadtest.truth.examiner import InvariantsExaminer  # noqa: PLC0415
 
-    if job.test.regression:
-        raise UsageError(
-            f"load test {job.name!r} declares `regression`, which this version does not evaluate "
-            "yet; it will not pretend to: take it out to run the rest"
-        )
     examiners: list[Examiner] = []
     if job.test.invariants or job.with_effects:  # it also tells of outcomes that nobody knows
         examiners.append(InvariantsExaminer(job, _databases(settings)))

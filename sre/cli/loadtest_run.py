@@ -12,6 +12,8 @@ import click
 
 from sre.cli.loadtest_cluster import Cluster, cluster_options
 from sre.cli.loadtest_examiners import examiners_of
+from sre.cli.loadtest_history import History, history_options, regressions_of
+from sre.cli.loadtest_pairs import both_of, run_pairs
 from sre.cli.loadtest_parts import Progress, folder, guarded, job_in
 from sre.cli.options import Run, common_options
 from sre.core.errors import Interrupted, Terminated, UsageError
@@ -46,6 +48,7 @@ __all__ = ["run_command"]
     help="Without it, a shop in production gets no load.",
 )
 @cluster_options
+@history_options
 @common_options
 def run_command(
     *,
@@ -54,22 +57,34 @@ def run_command(
     workers: int | None,
     production: bool,
     cluster: Cluster | None,
+    history: History,
     run: Run,
 ) -> int:
     """Run load test NAME and judge it: passed 0, failed 1, invalid 3, aborted 8.
 
     Writes summary.json, junit.xml and report.html into the folder of the reports. Ctrl-C and
     SIGTERM stop it cleanly and still write them.
+
+    With --against URL, the build at URL and the shop run side by side, each run judged by its own
+    thresholds, and `regression` over all pairs.
     """
     settings = run.settings()
     job = job_in(settings, name)
     if job.test.profile == CAPACITY:
         raise UsageError(f"{name!r} is a search; run it with: sre loadtest capacity {name}")
     out = out or Path(f"loadtest-{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")  # noqa: TID251
+    members = cluster.expect if cluster else workers or job.workers_needed
+    if history.against is not None:
+        if cluster:
+            raise UsageError("--against runs with the workers of this machine alone")
+        both = both_of(job, history.against, out, production=production)
+        report, ran, trouble = run_pairs(both, settings, run, folder(out), members, history)
+        return _told(report, ran, trouble, run, out)
     guards = guarded(job, production=production, out=out)
     out = folder(out)
     examiners = examiners_of(job, settings, out)
-    members = cluster.expect if cluster else workers or job.workers_needed
+    if job.test.regression is not None:
+        examiners.append(regressions_of(job, members, history))
     return _run(job, run, out, members, examiners, guards, cluster=cluster)
 
 
@@ -83,11 +98,9 @@ def _run(
     *,
     cluster: Cluster | None,
 ) -> int:
-    from sre.core.console import status, table  # noqa: PLC0415
+    from sre.core.console import status  # noqa: PLC0415
     from sre.loadtest.gate import judged_run  # noqa: PLC0415
     from sre.loadtest.output.files import write_reports  # noqa: PLC0415
-    from sre.loadtest.output.render import text  # noqa: PLC0415
-    from sre.loadtest.output.summary import to_summary  # noqa: PLC0415
 
     with status(f"{job.name}: starting {workers} worker(s)", enabled=run.progress) as say:
         report, ran = judged_run(
@@ -99,7 +112,14 @@ def _run(
             log_level=run.log_level,
             watchers=[Progress(job, say), *guards],
         )
-    trouble = write_reports(report, out)
+    return _told(report, ran, write_reports(report, out), run, out)
+
+
+def _told(report: Report, ran: Ran, trouble: str, run: Run, out: Path) -> int:
+    from sre.core.console import table  # noqa: PLC0415
+    from sre.loadtest.output.render import text  # noqa: PLC0415
+    from sre.loadtest.output.summary import to_summary  # noqa: PLC0415
+
     if run.format == "json":
         run.emit(json.dumps(to_summary(report), indent=2))
     else:
