@@ -11,7 +11,7 @@ from sre.core.clock import Clock
 from sre.core.errors import Terminated
 from sre.loadtest.capacity.level import base_job, growth_in, judge_level, level_job, rates_at
 from sre.loadtest.capacity.model import Capacity
-from sre.loadtest.capacity.recovery import Recovery, RecoveryWatch, limits_of
+from sre.loadtest.capacity.recovery import WINDOW, Recovery, RecoveryWatch, limits_of
 from sre.loadtest.capacity.result import Found, LevelResult
 from sre.loadtest.capacity.search import (
     End,
@@ -123,7 +123,7 @@ class Hunt:
                 continue
             recovery = self._recover(result, overload_end)
             self._results[-1] = replace(result, recovery=recovery)
-            if recovery is not None and recovery.seconds is None:
+            if recovery is not None and recovery.seconds is None and self._base() is not None:
                 end = self._ended(Ending.STUCK)
                 return end, _words(end, self._results, self._rules)
 
@@ -149,17 +149,24 @@ class Hunt:
             begin + last,
         )
 
+    def _base(self) -> LevelResult | None:
+        """The lowest level that held: the shop must be able to serve that again."""
+        held = (result for result in self._results if result.showed is Showed.HELD)
+        return min(held, key=lambda result: result.level.share, default=None)
+
     def _recover(self, after: LevelResult, overload_end: float) -> Recovery | None:
-        """Wait until the shop serves well again; None where nobody knows what well is."""
-        base = min(
-            (r for r in self._results if r.showed is Showed.HELD),
-            key=lambda r: r.level.share,
-            default=None,
-        )
-        share = base.level.share if base else max(
-            float(self._rules.lowest), after.level.share / self._rules.factor
-        )  # fmt: skip
-        waited = float(self._rules.recovery)
+        """Wait until the shop serves well again; None where nobody knows what well is.
+
+        Before any level held, the wait is short: nobody knows whether it ever serves well.
+        """
+        base, rules = self._base(), self._rules
+        if base is None and not after.good:
+            return None
+        below = max(float(rules.lowest), after.level.share / rules.factor)
+        share = below if base is None else base.level.share
+        waited = float(rules.recovery)
+        if base is None:
+            waited = min(waited, max(2 * WINDOW, float(rules.settle)))
         job = base_job(self._job, share, waited)
         limits = limits_of(job, base.report if base else None)
         if not limits:

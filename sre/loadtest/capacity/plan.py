@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from sre.core.units import Duration, Share, format_duration
-from sre.loadtest.capacity.level import level_job, rates_at
+from sre.loadtest.capacity.level import base_job, level_job, rates_at
 from sre.loadtest.capacity.model import Capacity
 from sre.loadtest.capacity.search import RETRIES, End, Level, Showed, Tried, next_step
 from sre.loadtest.guards.caps import caps_of
@@ -38,8 +38,8 @@ def within_caps(job: Job, rules: Capacity) -> Capacity:
     """The rules with a limit: the declared one, else as far as the cap on requests allows."""
     if rules.limit is not None:
         return rules
-    at_mix = job.peak_requests / job.shape.peak
-    room = next(cap.limit for cap in caps_of(job) if cap.key == "requests") / at_mix
+    mix = base_job(job, 1.0, 1.0)
+    room = next(cap.limit for cap in caps_of(mix) if cap.key == "requests") / mix.peak_requests
     top = max(float(rules.from_), min(rules.top, room))
     return replace(rules, limit=Share(float(f"{top:.4g}") if top < room else top))
 

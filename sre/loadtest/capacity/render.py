@@ -29,9 +29,10 @@ def text(found: Found, table: Table) -> str:
     lines = [f"{HEADLINES[found.ending]}  capacity of {found.name} against {found.target}"]
     lines += [f"  {line}" for line in _result_lines(found)]
     if found.levels:
-        columns = ["", "arrivals/s", "of mix", "failed", "dropped", "p50", "p95", "p99", "", "back"]
+        columns = ["#", "arrivals/s", "of mix", "failed", "dropped", "p50", "p95", "p99", "back",
+                   "result"]  # fmt: skip
         rows = [_row(level) for level in found.levels]
-        lines += ["", table(columns, rows, right=columns[:8])]
+        lines += ["", table(columns, rows, right=columns[:9])]
     lines.append(f"{len(found.levels)} levels in {format_duration(found.seconds)}")
     return "\n".join(line.rstrip("\n") for line in lines)
 
@@ -78,8 +79,8 @@ def _row(level: LevelResult) -> list[str]:
         f"{level.share_failed():.2%}",
         str(level.dropped),
         *(_ms(level.response(q)) for q in (0.5, 0.95, 0.99)),
-        f"{_WORDS[level.showed]}{again}{reason}",
         "" if level.recovery is None else level.recovery.words,
+        f"{_WORDS[level.showed]}{again}{reason}",
     ]
 
 

@@ -73,6 +73,12 @@ class LevelResult:
             series.merge(part.series)
         return series
 
+    @property
+    def good(self) -> int:
+        """Customers who were served, of those who counted."""
+        counts = self.whole.counts
+        return counts["ok"] + counts["degraded"]
+
     def share_failed(self) -> float:
         """Of the customers who counted."""
         return self.whole.counts["failed"] / self.arrivals if self.arrivals else 0.0
