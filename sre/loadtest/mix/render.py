@@ -63,9 +63,10 @@ def _facts(found: Estimate) -> Iterator[str]:
     rates = {"peak": found.peak, "mean": found.mean}
     other = "mean" if found.level == "peak" else "peak"
     yield (
-        f"Mix and curve: {clock_time(window.start, offset)} and the {format_duration(window.seconds)} "
-        f"after it, {window.requests:,} requests. 100% is the {found.level} of the curve: "
-        f"{_number(rates[found.level])} customers/s; {other} {_number(rates[other])}/s. "
+        f"Mix and curve: {clock_time(window.start, offset)} and the "
+        f"{format_duration(window.seconds)} after it, {window.requests:,} requests. "
+        f"100% is the {found.level} of the curve: {_number(rates[found.level])} customers/s; "
+        f"{other} {_number(rates[other])}/s. "
         f"One point of the curve: {format_duration(found.interval)}."
     )
     yield f"The journeys explain {found.explained:.0%} of the requests."
