@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from datetime import UTC, datetime
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sre.cli.loadtest_ci import tell_ci
 from sre.cli.loadtest_cluster import Cluster, cluster_options
 from sre.cli.loadtest_examiners import examiners_of
 from sre.cli.loadtest_history import History, history_options, regressions_of
 from sre.cli.loadtest_pairs import both_of, run_pairs
 from sre.cli.loadtest_parts import Progress, folder, guarded, job_in
+from sre.cli.loadtest_web import Website, web_options
 from sre.cli.options import Run, common_options
 from sre.core.errors import Interrupted, Terminated, UsageError
 from sre.loadtest.profiles import CAPACITY
@@ -49,6 +52,7 @@ __all__ = ["run_command"]
 )
 @cluster_options
 @history_options
+@web_options
 @common_options
 def run_command(
     *,
@@ -58,6 +62,7 @@ def run_command(
     production: bool,
     cluster: Cluster | None,
     history: History,
+    web: Website | None,
     run: Run,
 ) -> int:
     """Run load test NAME and judge it: passed 0, failed 1, invalid 3, aborted 8.
@@ -75,8 +80,8 @@ def run_command(
     out = out or Path(f"loadtest-{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")  # noqa: TID251
     members = cluster.expect if cluster else workers or job.workers_needed
     if history.against is not None:
-        if cluster:
-            raise UsageError("--against runs with the workers of this machine alone")
+        if cluster or web:
+            raise UsageError("--against runs on this machine alone, and is not served meanwhile")
         both = both_of(job, history.against, out, production=production)
         report, ran, trouble = run_pairs(both, settings, run, folder(out), members, history)
         return _told(report, ran, trouble, run, out)
@@ -85,7 +90,10 @@ def run_command(
     examiners = examiners_of(job, settings, out)
     if job.test.regression is not None:
         examiners.append(regressions_of(job, members, history))
-    return _run(job, run, out, members, examiners, guards, cluster=cluster)
+    with web.desk(job, members) if web else contextlib.nullcontext() as desk:
+        examiners += [desk] if desk else []
+        guards += [desk] if desk else []
+        return _run(job, run, out, members, examiners, guards, cluster=cluster)
 
 
 def _run(
@@ -125,6 +133,7 @@ def _told(report: Report, ran: Ran, trouble: str, run: Run, out: Path) -> int:
     else:
         where = trouble or f"reports: {out}/report.html, summary.json, junit.xml"
         run.emit(f"{text(report, table)}\n{where}")
+    tell_ci(report)
     return _exit_code(report, ran, trouble)
 
 

@@ -24,7 +24,7 @@ from sre.loadtest.judge.assemble import Ran
 from sre.loadtest.judge.report import Facts
 from sre.loadtest.truth.resend import resends_of
 
-__all__ = ["new_run_id", "plan_of", "run_job"]
+__all__ = ["facts_of", "new_run_id", "plan_of", "run_job"]
 
 _POLL = 0.1
 _LOOK = 1.0
@@ -90,7 +90,7 @@ def run_job(
         finally:
             crew.finish()
     seconds = clock.now() - begin
-    facts = _facts(job, plan, started, seconds, _stopped(crew, asked, seconds))
+    facts = facts_of(job, plan, started, seconds, _stopped(crew, asked, seconds))
     members, stolen = tuple(crew.members), _steal_since(steal)
     return Ran(facts, members, plan.slot, stolen, asked.words, asked.signal)
 
@@ -185,9 +185,10 @@ def _steal_since(before: tuple[int, int] | None) -> float | None:
     return (after[0] - before[0]) / (after[1] - before[1])
 
 
-def _facts(
+def facts_of(
     job: Job, plan: WorkerPlan, started: datetime, seconds: float, stopped: float | None
 ) -> Facts:
+    """What a reader must know to run it again or to compare it."""
     versions = tool_versions()
     return Facts(
         name=job.name,

@@ -54,7 +54,9 @@ class Ran:
         return book
 
 
-def assemble(job: Job, ran: Ran, findings: Sequence[Finding] = ()) -> Report:
+def assemble(
+    job: Job, ran: Ran, findings: Sequence[Finding] = (), *, with_ledger: bool = True
+) -> Report:
     """The whole report. `findings` is what invariants and comparisons said."""
     book, facts = ran.book, ran.facts
     journeys, steps, groups = build_parts(job, book)
@@ -81,7 +83,9 @@ def assemble(job: Job, ran: Ran, findings: Sequence[Finding] = ()) -> Report:
         requests=book.requests,
         ambiguous={part.label: part.tally.ambiguous for part in journeys},
         findings=tuple(findings),
-        ledger=ledger_of(job, ran.members, until).to_lines() if job.with_effects else None,
+        ledger=ledger_of(job, ran.members, until).to_lines()
+        if job.with_effects and with_ledger
+        else None,
     )
 
 
