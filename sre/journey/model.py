@@ -18,6 +18,7 @@ from sre.journey.result import Reason
 from sre.journey.template import Template
 
 __all__ = [
+    "SAFE_METHODS",
     "Block",
     "Body",
     "Condition",

@@ -17,7 +17,11 @@ __all__ = ["Sink", "open_pinned", "opened", "pinned"]
 
 @dataclass(slots=True)
 class Sink:
-    """Where an answer is gathered: body up to a limit, header lines as they come."""
+    """Where an answer is gathered: body up to a limit, header lines as they come.
+
+    Attributes:
+        begun: how often libcurl wanted to send a request that may be sent once alone.
+    """
 
     limit: int
     chunks: list[bytes] = field(default_factory=list)
@@ -25,6 +29,16 @@ class Sink:
     size: int = 0
     overflow: bool = False
     trouble: str = ""
+    begun: int = 0
+
+    def once(self, *_where: object) -> int:
+        """libcurl's callback before it sends: a second time is forbidden.
+
+        A kept connection that the server closes instead of answering makes libcurl send the same
+        request again, a payment too.
+        """
+        self.begun += 1
+        return int(pycurl.PREREQFUNC_OK if self.begun == 1 else pycurl.PREREQFUNC_ABORT)
 
     def body(self, chunk: bytes) -> int | None:
         """libcurl's write callback: anything but the length ends the transfer."""

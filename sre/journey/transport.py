@@ -17,6 +17,7 @@ import pycurl
 
 from sre.journey.exchange import Request, Response, TransportFailure
 from sre.journey.guard import Admission, Blocked, Guard, Unresolved
+from sre.journey.model import SAFE_METHODS
 from sre.journey.result import Outcome, Reason
 from sre.journey.shop import origin_of
 from sre.journey.sink import Sink, pinned
@@ -77,6 +78,8 @@ def prepare(handle: Any, request: Request, admission: Admission, sink: Sink) -> 
     if not request.keep_alive:
         setopt(pycurl.FRESH_CONNECT, 1)
         setopt(pycurl.FORBID_REUSE, 1)
+    if request.method not in SAFE_METHODS:
+        setopt(pycurl.PREREQFUNCTION, sink.once)
     set_method(handle, request)
     setopt(pycurl.HTTPHEADER, header_lines(request))
 
@@ -150,6 +153,8 @@ def failure_of(handle: Any, sink: Sink, error: tuple[int, str]) -> TransportFail
     reason = _reason(handle, sink, code)
     if sink.overflow:
         text = f"the body is larger than the limit of {sink.limit} bytes (body_limit)"
+    elif sink.begun > 1:
+        text = "the connection was closed before an answer came"
     elif reason is Reason.TIMEOUT:
         text = f"{_stage(handle)} (total {handle.getinfo(pycurl.TOTAL_TIME):.2f} s)"
     elif reason is Reason.PROBER:
