@@ -196,7 +196,7 @@ def _levels(found: Found) -> str:
     columns = ["Level", "Arrivals/s", "Of the mix", "Failed", "Dropped", "p50", "p95", "p99",
                "Back", "Result"]  # fmt: skip
     head = "".join(
-        f'<th scope="col" class="{"n" if 0 < index < 9 else ""}">{name}</th>'
+        f'<th scope="col" class="{"n" if 0 < index < 9 else "state"}">{name}</th>'
         for index, name in enumerate(columns)
     )
     body = "".join(_row(level, columns) for level in found.levels)
@@ -216,7 +216,7 @@ def _row(level: LevelResult, columns: Sequence[str]) -> str:
         f"{level.share_failed():.2%}",
         f"{level.dropped:,}",
         *(_ms(level.response(q)) for q in (0.5, 0.95, 0.99)),
-        "" if level.recovery is None else level.recovery.words,
+        "–" if level.recovery is None else level.recovery.words,
     ]
     cells = "".join(
         f'<td class="n" data-label="{name}"><span>{escape(value)}</span></td>'
@@ -225,7 +225,7 @@ def _row(level: LevelResult, columns: Sequence[str]) -> str:
     again = " once more, for longer" if level.level.confirming else ""
     link = f'<a href="{escape(level.folder)}/report.html">{level.number}</a>'
     return (
-        f'<tr><th scope="row">{link}</th>{cells}<td class="wide" data-label="Result">'
+        f'<tr><th scope="row" class="state">{link}</th>{cells}<td class="wide" data-label="Result">'
         f'<span><span class="state {tone}">{word}{again}</span>{reasons}</span></td></tr>'
     )
 
