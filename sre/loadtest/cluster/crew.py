@@ -203,8 +203,9 @@ class ClusterCrew:
         with open(inlet, "rb") as pipe, contextlib.suppress(ValueError):
             for event in read_deltas(pipe):
                 self._heed(event)
-        self._over(f"{self._ended()}: the master, see {self._log.name}")
-        self._events.put({"event": "failed", "why": f"the load test's master {self._ended()}"})
+        ended = f"the load test's master {self._ended()}"
+        self._over(f"was cut off: {ended}")
+        self._events.put({"event": "failed", "why": f"{ended}, see {self._log}"})
 
     def _heed(self, event: dict[str, Any]) -> None:
         if event["event"] == "delta":

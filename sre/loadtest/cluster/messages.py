@@ -67,7 +67,7 @@ def decode(data: object, allowed: frozenset[str]) -> tuple[str, dict[str, Any]]:
         raise ValueError("no message")
     fields = orjson.loads(data)
     kind = fields.pop("kind", None) if isinstance(fields, dict) else None
-    if kind not in allowed or fields.keys() != _FIELDS[kind].keys():
+    if not isinstance(kind, str) or kind not in allowed or fields.keys() != _FIELDS[kind].keys():
         raise ValueError("unknown message")
     for name, wanted in _FIELDS[kind].items():
         value = fields[name]

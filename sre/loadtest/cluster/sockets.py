@@ -20,9 +20,12 @@ from sre.loadtest.cluster.address import Address
 from sre.loadtest.cluster.key import derived
 from sre.loadtest.cluster.messages import LIMIT, opened
 
-__all__ = ["Client", "Message", "Rpc", "Server"]
+__all__ = ["TURNED_AWAY", "Client", "Message", "Rpc", "Server"]
 
 Message: Any = _Message
+
+TURNED_AWAY = 3
+"""Handshakes that fail in a row before we believe that the keys differ."""
 
 _HANDSHAKE_MS = 5000
 _ZAP = "inproc://zeromq.zap.01"
@@ -163,6 +166,8 @@ class Client(_Socket):
             number = int.from_bytes(event[:2], "little")
             if number == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.turned_away = 0
+            elif number == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                self.turned_away += TURNED_AWAY  # a key on one side alone: ZeroMQ tries no more
             elif number != zmq.EVENT_CONNECTED:
                 self.turned_away += 1
 

@@ -27,14 +27,13 @@ from sre.core.log import setup as setup_log
 from sre.loadtest.cluster.address import Address
 from sre.loadtest.cluster.session import Session
 from sre.loadtest.cluster.sheet import Offer
-from sre.loadtest.cluster.sockets import Client, Message, Rpc
+from sre.loadtest.cluster.sockets import TURNED_AWAY, Client, Message, Rpc
 from sre.loadtest.crew.wire import read_as, write_delta
 
 __all__ = ["main"]
 
 _STDOUT = 1
 _RETRY = 0.25
-_TURNED_AWAY = 3
 _LOG = logging.getLogger(__name__)
 
 
@@ -62,7 +61,7 @@ class Worker(locust.runners.WorkerRunner):
         while not self.connection_event.wait(_RETRY):
             if self._session.result.ready():
                 raise _NoMaster(*self._session.result.get())
-            if self.sockets.turned_away >= _TURNED_AWAY:
+            if self.sockets.turned_away >= TURNED_AWAY:
                 raise _NoMaster(
                     5,
                     f"{self._offer.master} answers, but not with our key: give master and workers "
