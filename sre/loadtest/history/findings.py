@@ -71,6 +71,8 @@ def _runs(each: Compared) -> str:
 
 
 def _change(each: Compared) -> str:
+    if each.before == each.now:
+        return "as before"
     change = percent(each.ratio - 1.0)
     if each.low is None or each.high is None:
         return change

@@ -48,6 +48,11 @@ def key_of(job: Job, workers: int, versions: Mapping[str, str]) -> dict[str, str
     }
 
 
+def addresses_of(base_url: str) -> re.Pattern[str]:
+    """Where a text has the shop's base address: `http://shop` is not in `http://shop:8080`."""
+    return re.compile(re.escape(base_url.rstrip("/")) + r"(?![A-Za-z0-9.:_@-])")
+
+
 def digest(key: Mapping[str, str]) -> str:
     """The key as one SHA-256."""
     return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
@@ -116,14 +121,14 @@ def _load_parts(test: LoadTest) -> dict[str, str]:
 
 
 def _digest_of(journey: Journey, base_url: str) -> str:
-    plain = _plain(journey, base_url.rstrip("/"))
+    plain = _plain(journey, addresses_of(base_url))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _plain(value: Any, base: str) -> Any:
+def _plain(value: Any, base: re.Pattern[str]) -> Any:
     """JSON-ready and the same in every process: no set order, no address, no secret."""
     if isinstance(value, Template):
-        return value.text.replace(base, "${base_url}")
+        return base.sub("${base_url}", value.text)
     if isinstance(value, DataFile):  # what is in the rows may be secret, and is changed daily
         return [value.file, list(value.columns), len(value.rows), value.pick]
     if isinstance(value, FileField):
@@ -142,7 +147,7 @@ def _plain(value: Any, base: str) -> Any:
     return _plain_container(value, base)
 
 
-def _plain_container(value: Any, base: str) -> Any:
+def _plain_container(value: Any, base: re.Pattern[str]) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item, base) for key, item in value.items()}
     if isinstance(value, set | frozenset):
@@ -150,5 +155,5 @@ def _plain_container(value: Any, base: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item, base) for item in value]
     if isinstance(value, str):
-        return value.replace(base, "${base_url}")
+        return base.sub("${base_url}", value)
     return value if isinstance(value, int | float | None) else type(value).__name__

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sre.loadtest.history.comparison import Compared, compare, decide
 from sre.loadtest.history.examiner import merged, observed_in, rule_of
 from sre.loadtest.history.findings import finding_of, unknown
+from sre.loadtest.history.key import addresses_of
 from sre.loadtest.history.model import Regression
 from sre.loadtest.history.power import Design
 from sre.loadtest.history.record import Record, record_of
@@ -197,8 +198,7 @@ def moved(job: Job, url: str) -> Job:
     """The same job against another build: relative addresses, and absolute ones of the shop, go
     there; so does the trust in the shop's own origin.
     """
-    old, new = job.shop.base_url.rstrip("/"), url.rstrip("/")
-    mark = re.compile(re.escape(old) + r"(?![A-Za-z0-9.:_@-])")
+    mark, new = addresses_of(job.shop.base_url), url.rstrip("/")
     journeys = {name: _moved(each, mark, new) for name, each in job.journeys.items()}
     shop = replace(job.shop, base_url=url)
     return replace(job, journeys=journeys, shop=shop)

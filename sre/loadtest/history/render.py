@@ -64,7 +64,7 @@ def sets_text(sets: Sets, table: Table) -> str:
 
 def _row(each: Compared) -> list[str]:
     between = "-"
-    if each.low is not None and each.high is not None:
+    if each.low is not None and each.high is not None and (each.before or each.now):
         between = f"{percent(each.low - 1.0)} {percent(each.high - 1.0)}"
     return [
         each.metric.text,
