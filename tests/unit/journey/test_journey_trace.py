@@ -28,7 +28,7 @@ def headers_of(folder: Path, steps: str, trace: str) -> list[str | None]:
             assert isinstance(command, Request)
             found = [value for name, value in command.headers if name.lower() == "traceparent"]
             sent.append(",".join(found) or None)
-            moved = answer(status=302, headers={"Location": "/there"})
+            moved = answer(status=302, headers={"location": "/there"})
             command = steps_of.send(moved if command.url.endswith("/moves") else answer("ok"))
     except StopIteration:
         return sent
