@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +24,7 @@ from tests.servers.net import missing, wait_until
 
 pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
 
+ROOT = Path(__file__).parents[2]
 MASTER, WORKER = "sre.loadtest.cluster.master", "sre.loadtest.cluster.worker"
 
 
@@ -309,3 +313,24 @@ def test_beyond_loopback_there_is_no_way_without_a_key(
     assert "--key-file FILE or SRE_LOADTEST_KEY" in worker.said
     assert "openssl rand -hex 32" in short.said
     assert [path.name for path in tmp_path.glob("loadtest-*")] == []
+
+
+@pytest.mark.long
+def test_two_hosts_with_a_wire_between_them(tmp_path: Path) -> None:
+    if not all(shutil.which(program) for program in ("unshare", "nsenter", "ip")):
+        missing("unshare, nsenter and ip")
+    try:
+        subprocess.run(["unshare", "-Urn", "ip", "link", "add", "here", "type", "veth"], check=True)
+    except subprocess.CalledProcessError:
+        missing("a network namespace")
+    argv = ["unshare", "-Urn", "--", sys.executable, "-m", "tests.servers.twohosts", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, timeout=100)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["codes"][1:] == [0, 0], found["said"]
+    assert found["served"] == {"10.8.0.1": 40, "10.8.0.2": 40}, found["said"]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["journeys"]["home"]["ok"] == 80
+    assert found["codes"][0] in (0, 3)
+    doubts = {reason["code"] for reason in summary["validity"]["reasons"]}
+    assert doubts <= GENERATOR, found["said"]
