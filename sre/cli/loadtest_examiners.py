@@ -26,6 +26,11 @@ def examiners_of(job: Job, settings: Settings, out: Path) -> list[Examiner]:
     from sre.loadtest.truth.examiner import InvariantsExaminer  # noqa: PLC0415
 
     examiners: list[Examiner] = []
+    if job.test.observe is not None:  # first: it tells when the run began from when it ended
+        from sre.core.clock import SystemClock  # noqa: PLC0415
+        from sre.loadtest.server.examiner import ServerExaminer  # noqa: PLC0415
+
+        examiners.append(ServerExaminer(job.test.observe, SystemClock()))
     if job.test.invariants or job.with_effects:  # it also tells of outcomes that nobody knows
         examiners.append(InvariantsExaminer(job, _databases(settings)))
     return examiners

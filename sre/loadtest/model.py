@@ -19,6 +19,7 @@ from sre.loadtest.capacity.model import Capacity
 from sre.loadtest.guards.declare import Burn, Caps
 from sre.loadtest.history.model import Regression
 from sre.loadtest.profiles import PROFILES
+from sre.loadtest.server.model import Observe
 from sre.loadtest.thresholds import ThresholdSpec, parse_threshold
 from sre.loadtest.truth.declare import Invariant
 
@@ -102,6 +103,7 @@ class LoadTest:
         abort_on_burn: stop as soon as an objective of its journeys burns its error budget too
             fast. On production by default, elsewhere if declared; `false` turns it off.
         invariants: what must hold in the shop's database afterwards.
+        observe: what to ask the shop's own Prometheus about the time of the run; shown beside it.
         resend: step -> share of its runs that send it twice, with the same idempotency key.
         capacity: how `sre loadtest capacity` searches for the highest rate that the shop holds.
     """
@@ -125,6 +127,7 @@ class LoadTest:
     capacity: Capacity = field(default_factory=Capacity)
     regression: Regression | None = None
     invariants: tuple[Invariant, ...] = ()
+    observe: Observe | None = None
     resend: dict[str, Share] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
