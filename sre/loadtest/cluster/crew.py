@@ -105,6 +105,7 @@ class ClusterCrew:
                 self._log.unlink()
 
     def _start(self, plan: WorkerPlan) -> None:
+        self._log.unlink(missing_ok=True)
         inlet, report = os.pipe()
         expect = len(self._members)
         shares = tuple(share_of(plan.max_in_flight, number, expect) for number in range(expect))
