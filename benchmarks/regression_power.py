@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -35,7 +35,7 @@ from sre.loadtest.history.model import parse_metric  # noqa: E402
 from sre.loadtest.history.power import Design, runs_for  # noqa: E402
 from sre.loadtest.history.record import Observed  # noqa: E402
 from sre.loadtest.history.store import read_record  # noqa: E402
-from tests.servers.faultproxy import FaultProxy, fault_proxy  # noqa: E402
+from tests.servers.faultproxy import FaultProxy  # noqa: E402
 
 METRIC = parse_metric("checkout.response.p95")
 SLOWDOWN, WORSE_THAN, ALPHA = 0.10, 0.05, 0.05
@@ -103,9 +103,8 @@ def bed() -> Iterator[Bed]:
         folder = Path(name)
         with staged(folder / "demo", lambda _words: None) as stage:
             port = stage.shop.port
-            with fault_proxy(port) as one, fault_proxy(port) as two:
+            with closing(FaultProxy(port)) as one, closing(FaultProxy(port)) as two:
                 text = stage.config.read_text("utf-8")
-                shutil.copy(stage.config, folder / "demo" / "original.yaml")
                 yield Bed(stage.folder, text, stage.shop.url, {"a": one, "b": two})
 
 

@@ -18,7 +18,6 @@ from sre.cli.options import Run, common_options
 from sre.core.errors import Interrupted, OutcomeUnknown, Terminated, Untrusted
 
 if TYPE_CHECKING:
-    from sre.loadtest.crew.model import Watcher
     from sre.loadtest.history.calibration import Noise
     from sre.loadtest.history.model import Metric
     from sre.loadtest.history.pairs import Done
@@ -57,9 +56,8 @@ def calibrate_command(
     job = job_of(run, name)
     with tempfile.TemporaryDirectory(prefix="sre-calibrate-") as scratch:
         place = out or Path(scratch)
-        guards = guarded(job, production=production, out=place)
         records = _records(
-            job, run, place, workers=workers or job.workers_needed, runs=runs, guards=guards
+            job, run, place, workers=workers or job.workers_needed, runs=runs, production=production
         )
     noise = measured(records, _metrics(job, records))
     if not noise:
@@ -94,7 +92,7 @@ def _records(
     *,
     workers: int,
     runs: int,
-    guards: Sequence[Watcher],
+    production: bool,
 ) -> list[Record]:
     from sre.core.console import status  # noqa: PLC0415
     from sre.loadtest.gate import judged_run  # noqa: PLC0415
@@ -106,8 +104,9 @@ def _records(
     with status(f"{job.name}: run 1 of {runs}", enabled=run.progress) as say:
 
         def one() -> Done:
-            own = folder(out / f"run-{len(found) + 1}")
+            guards = guarded(alone, production=production, out=out)  # they remember their run
             progress = Progress(job, say, f"run {len(found) + 1} of {runs}: ")
+            own = folder(out / f"run-{len(found) + 1}")
             report, ran = judged_run(
                 alone,
                 own,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from sre.core.errors import UsageError
 
 if TYPE_CHECKING:
     from sre.cli.options import Run
-    from sre.loadtest.crew.model import Watcher
     from sre.loadtest.history.comparison import Compared
     from sre.loadtest.history.pairs import Done, Side
     from sre.loadtest.job import Job
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["Both", "both_of", "run_pairs"]
 
 
+@dataclass(frozen=True)
 class Both:
-    """The two builds, each with what may stop a run against it."""
+    """The two builds, by side."""
 
-    def __init__(self, candidate: Job, baseline: Job, guards: dict[str, list[Watcher]]) -> None:
-        self.jobs: dict[str, Job] = {"candidate": candidate, "baseline": baseline}
-        self.guards = guards
+    jobs: Mapping[Side, Job]
+    production: bool
 
 
 def both_of(job: Job, url: str, out: Path, *, production: bool) -> Both:
@@ -54,15 +53,10 @@ def both_of(job: Job, url: str, out: Path, *, production: bool) -> Both:
     except ValueError as error:
         raise UsageError(f"--against: {error}") from error
     Guard(job.targets.allow, job.shop.base_url).check_name(host, port)
-    other = moved(job, url)
-    return Both(
-        job,
-        other,
-        {
-            "candidate": guarded(job, production=production, out=out),
-            "baseline": guarded(other, production=production, out=out),
-        },
-    )
+    jobs: dict[Side, Job] = {"candidate": job, "baseline": moved(job, url)}
+    for each in jobs.values():
+        guarded(each, production=production, out=out)
+    return Both(jobs, production)
 
 
 def run_pairs(
@@ -100,6 +94,7 @@ def _runner(
         own = folder(out / f"pair-{pair + 1}-{side}")
         alone = replace(job, test=replace(job.test, regression=None))  # judged over all pairs
         examiners = examiners_of(alone, settings, own) if side == "candidate" else []
+        guards = guarded(alone, production=both.production, out=out)  # they remember their run
         prefix = f"pair {pair + 1} of {pairs}, {side}: "
         report, ran = judged_run(
             alone,
@@ -107,7 +102,7 @@ def _runner(
             examiners=examiners,
             workers=workers,
             log_level=run.log_level,
-            watchers=[Progress(job, say, prefix), *both.guards[side]],
+            watchers=[Progress(job, say, prefix), *guards],
         )
         trouble = write_reports(report, own)
         if trouble:

@@ -15,6 +15,7 @@ from sre.loadtest.histogram import Histogram
 from sre.loadtest.history.calibration import Calibration
 from sre.loadtest.history.comparison import Compared, Rule, State, compare, decide
 from sre.loadtest.history.findings import finding_of, unknown
+from sre.loadtest.history.key import differences
 from sre.loadtest.history.model import Metric, Regression
 from sre.loadtest.history.power import Design
 from sre.loadtest.history.record import Observed, Record, record_from
@@ -128,8 +129,18 @@ class Regressions:
             return self._without(differing)
         if len(records) < self._declared.runs:
             return [self._too_early(metric, records, now) for metric in self._declared.metrics]
-        anchor = next((each.record for each in same if each.anchor), None)
+        anchor = self._anchor(same, now)
         return self._judged(records, anchor, now)
+
+    def _anchor(self, same: Sequence[Baseline], now: Record) -> Record | None:
+        for each in self._found:
+            if each.anchor and each not in same:
+                why = "; ".join(differences(now.key, each.record.key, self._leave_out))
+                self._note(
+                    f"slow drift is not looked for: the anchor {each.record.run_id} cannot be "
+                    f"compared with this run ({why}); accept a run with --anchor"
+                )
+        return next((each.record for each in same if each.anchor), None)
 
     def _without(self, differing: Sequence[str]) -> list[Finding]:
         if differing:
