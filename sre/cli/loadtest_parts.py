@@ -35,7 +35,7 @@ def job_in(settings: Settings, name: str) -> Job:
         raise UsageError(f"there is no load test {name!r}; declared under loadtests: {known}")
     test = settings.loadtests[name]
     if test.kill_file is not None:
-        test = replace(test, kill_file=str(settings.path.parent / test.kill_file))
+        test = replace(test, kill_file=str((settings.path.parent / test.kill_file).absolute()))
     promises = promises_of(settings, test.mix or test.journeys or settings.journeys)
     return Job(name, test, settings.journeys, settings.shop, settings.targets, promises)
 

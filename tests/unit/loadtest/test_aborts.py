@@ -20,8 +20,11 @@ from sre.loadtest.guards.sliding import Sliding
 from sre.loadtest.guards.watchers import burn_of, watchers_of
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.job import Job
+from sre.loadtest.judge.report import checks_of, counts_of, part_of
+from sre.loadtest.judge.verdict import State
 from sre.loadtest.recorder import Recorder
 from sre.loadtest.shape import Arrival
+from sre.loadtest.thresholds import Target
 from tests.unit.loadtest.made import made_job
 
 SHOP = "{mix: {browse: 10/s}, arrivals: uniform, %s}"
@@ -267,3 +270,28 @@ def test_events_are_counted_as_objectives_do() -> None:
         series.record(outcome, "", seconds, seconds)
     assert events_of(series, None) == Events(2, 1)
     assert events_of(series, 0.5) == Events(1, 2)
+
+
+def test_a_threshold_of_one_stage_looks_at_that_stage_alone(tmp_path: Path) -> None:
+    stages = "stages: [{hold: 2s, name: day}, {step: 300%, hold: 2s, name: spike}, {step: 100%, "
+    spike = "in: spike}"
+    job = made_job(
+        tmp_path,
+        SHOP % f"{stages}hold: 1s, name: day}}], thresholds: [{{that: browse.ok >= 30, in: day}}, "
+        f"{{that: browse.ok >= 60, {spike}, browse.ok >= 90, {{that: browse.ok >= 61, {spike}, "
+        f"{{that: browse.response.p95 < 5s, min_samples: 61, {spike}, "
+        f"{{that: front.response.p95 < 5s, min_samples: 60, {spike}]",
+    )
+    recorder = Recorder(1.0)
+    for arrival in job.arrivals:
+        recorder.arrived(arrival)
+        recorder.started(arrival, 0.0)
+        recorder.finished(arrival, result(Outcome.OK, 0.02), 0.0)
+    checks = checks_of(job, Book.from_plain(recorder.delta()["book"]))
+    kept, broken, unknown = State.KEPT, State.BROKEN, State.UNKNOWN
+    assert [c.state for c in checks] == [kept, kept, kept, broken, unknown, kept]
+    assert [c.samples for c in checks] == [30, 60, 90, 60, 60, 60]
+    assert checks[3].threshold.expression == "browse.ok >= 61 in spike"
+    assert [job.samples(*declared) for declared in job.thresholds] == [30, 60, 90, 60, 60, 60]
+    gated = counts_of(job, [part_of(job, Book(), Target("journey", "browse", "browse"))])
+    assert gated["browse"].failures_gated  # browse.ok >= 90 is about all of it
