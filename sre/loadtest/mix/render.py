@@ -123,12 +123,11 @@ def _doubts(found: Estimate) -> Iterator[str]:
 def _pauses(found: Estimate) -> Iterator[str]:
     if not found.pauses:
         return
-    yield "Pauses of the same visitors, in seconds, for the steps of the journeys:"
+    yield "Between a step and the next of the same visitor; `pause:` of these steps in the journeys:"
     for one in found.pauses:
-        yield (
-            f"  {one.journey}/{one.step}: median {_number(one.median)}, p95 {_number(one.p95)} "
-            f"({one.samples:,} seen)"
-        )
+        pause = f"{{median: {_number(one.median)}s, p95: {_number(one.p95)}s}}"
+        told = f"pause: {pause}" if one.median > 0 else "no pause"
+        yield f"  {one.journey}/{one.step}  {told}  ({one.samples:,} seen)"
 
 
 def _row(row: Row) -> str:

@@ -14,6 +14,7 @@ from sre.core.errors import UsageError
 from sre.journey.model import Journey
 from sre.loadtest.mix.estimate import estimate
 from sre.loadtest.mix.model import Ask
+from sre.loadtest.mix.render import to_yaml
 from sre.loadtest.mix.steps import map_of
 from sre.loadtest.mix.survey import Format, Survey, survey
 from sre.loadtest.mix.tally import Tally
@@ -82,7 +83,9 @@ def test_pauses_are_those_of_each_visitor(declared: dict[str, Journey]) -> None:
     for number in range(100):
         for at, page in ((0, "GET /"), (7, "GET /p/mug"), (11, "GET /p/shirt")):
             add(tally, at + number, page, f"10.0.0.{number}")
-    found = {(p.journey, p.step): p for p in estimate(tally, Survey(), Ask()).pauses}
+    whole = estimate(tally, Survey(), Ask())
+    found = {(p.journey, p.step): p for p in whole.pauses}
+    assert "browse/home  pause: {median: 7s, p95: 7s}  (100 seen)" in to_yaml("x", whole)
     assert found["browse", "home"].median == 7
     assert found["browse", "product"].median == 4
     assert ("checkout", "cart") not in found
