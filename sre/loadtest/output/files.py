@@ -20,7 +20,7 @@ __all__ = ["NAMES", "write_reports"]
 
 NAMES = (
     "summary.json", "histograms.json", "junit.xml", "report.html", "ledger.jsonl", "github.md",
-    "metrics.prom",
+    "metrics.prom", "compare.json",
 )  # fmt: skip
 """What a run may leave behind, besides the logs of its workers and Locust's CSV files."""
 
