@@ -8,8 +8,8 @@ STYLE = """
 :root{color-scheme:light dark;--paper:#f6f7f9;--card:#fff;--ink:#1b1f27;--dim:#5b6472;
 --line:#dfe3ea;--grid:#e9ecf1;--good:#00794f;--bad:#b3261e;--warn:#8a5a00;--stop:#5b4b8a;
 --good-wash:#e6f4ee;--bad-wash:#fbeae9;--warn-wash:#fdf3df;--stop-wash:#efecf8;
---blue:#0072b2;--sky:#56b4e9;--green:#009e73;--orange:#e69f00;--red:#d55e00;--pink:#cc79a7;
---grey:#8a93a1}
+--blue:#0072b2;--sky:#2f8fca;--green:#008f68;--orange:#b87a00;--red:#d55e00;--pink:#b85c8f;
+--grey:#76808f}
 @media(prefers-color-scheme:dark){:root{--paper:#12151a;--card:#1b1f26;--ink:#e8ebf0;--dim:#a2abb8;
 --line:#303642;--grid:#282d37;--good:#4cc38a;--bad:#ff8a80;--warn:#f0b64d;--stop:#b9a8f0;
 --good-wash:#16291f;--bad-wash:#331b1a;--warn-wash:#30260f;--stop-wash:#231f36;
@@ -83,11 +83,11 @@ th,td{border:0;padding:2px 0;grid-column:1/-1;min-width:0}tbody th{font-weight:6
 td{display:flex;justify-content:space-between;gap:10px;text-align:right}td.n{grid-column:auto}
 td.n{white-space:normal}td.none{display:none}
 td::before{content:attr(data-label);color:var(--dim);font-size:13px;text-align:left;flex:none}
-td.wide{display:block;text-align:left}td.wide::before{display:block}}
+td.wide{display:block;text-align:left}td.wide::before{display:block}td.wide.none{display:none}}
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--dim:#444;
 --line:#bbb;--grid:#ddd;--good:#00643f;--bad:#a01810;--warn:#704800;--stop:#4b3d78;--good-wash:#fff;
---bad-wash:#fff;--warn-wash:#fff;--stop-wash:#fff;--blue:#0072b2;--sky:#56b4e9;--green:#007d5c;
---orange:#c98700;--red:#d55e00;--pink:#b0608c;--grey:#777}
+--bad-wash:#fff;--warn-wash:#fff;--stop-wash:#fff;--blue:#0072b2;--sky:#2f8fca;--green:#007d5c;
+--orange:#b87a00;--red:#d55e00;--pink:#b0608c;--grey:#777}
 body{background:#fff;font-size:12px}main{max-width:none;padding:0}
 figure,.tile,tr,.verdict{break-inside:avoid}h2{break-after:avoid}summary{display:none}}
 """
