@@ -123,10 +123,13 @@ def _doubts(found: Estimate) -> Iterator[str]:
 def _pauses(found: Estimate) -> Iterator[str]:
     if not found.pauses:
         return
-    yield "Between a step and the next of the same visitor; `pause:` of these steps in the journeys:"
+    yield "Between a step and the next one of the same visitor; for these steps of the journeys:"
     for one in found.pauses:
-        pause = f"{{median: {_number(one.median)}s, p95: {_number(one.p95)}s}}"
-        told = f"pause: {pause}" if one.median > 0 else "no pause"
+        median, p95 = _number(one.median), _number(one.p95)
+        told = (
+            f"pause: {{median: {median}s, p95: {p95}s}}" if median != p95 else f"pause: {median}s"
+        )
+        told = told if float(median) > 0 else "no pause"
         yield f"  {one.journey}/{one.step}  {told}  ({one.samples:,} seen)"
 
 
