@@ -19,7 +19,6 @@ from sre.backup.model import Declared as Database
 from sre.backup.model import Keys, Store, Tier
 from sre.core.config import (
     Node,
-    Position,
     Problems,
     decode,
     json_schema,
@@ -32,9 +31,9 @@ from sre.journey.guard import parse_entry
 from sre.journey.model import Journey
 from sre.journey.shop import Links, Shop, Targets
 from sre.journey.spec import DefaultsSpec, JourneySpec
-from sre.loadtest.model import LoadTest, stages_of
-from sre.loadtest.thresholds import Names, parse_threshold
-from sre.loadtest.truth.crosscheck import Fault, faults_of
+from sre.loadtest.declare import declare as declare_loadtests
+from sre.loadtest.declare import read_by_ledger
+from sre.loadtest.model import LoadTest
 from sre.probes.blackbox.modules import Module
 from sre.probes.declare import SECTIONS as WATCH_SECTIONS
 from sre.probes.declare import Shape as WatchShape
@@ -98,7 +97,8 @@ def load_settings(path: Path | str) -> Settings:
     watching = declare_watching(root, journeys, backups.databases, problems)
     objectives = _objectives(root.get("objectives"), journeys, watching.probes, problems)
     kinds = {name: each.kind for name, each in backups.databases.items()}
-    loadtests = _loadtests(root.get("loadtests"), journeys, kinds, objectives, problems)
+    promised = {(each.journey or each.step or "").partition("/")[0] for each in objectives}
+    loadtests = declare_loadtests(root.get("loadtests"), journeys, kinds, promised, problems)
     problems.raise_if_any()
     if shop is None:
         raise ConfigError(problems.found)
@@ -116,7 +116,7 @@ def load_settings(path: Path | str) -> Settings:
         tiers=backups.tiers,
         keys=backups.keys,
         databases=backups.databases,
-        warnings=tuple(problems.warnings),
+        warnings=tuple(w for w in problems.warnings if not read_by_ledger(w, loadtests)),
     )
 
 
@@ -203,78 +203,6 @@ def _objectives(
             problems.add(at, f"{where}.name", f"two objectives are named {objective.name!r}")
         made[objective.name] = objective
     return tuple(made.values())
-
-
-def _loadtests(
-    node: Node | None,
-    journeys: dict[str, Journey],
-    kinds: dict[str, str],
-    objectives: tuple[Objective, ...],
-    problems: Problems,
-) -> dict[str, LoadTest]:
-    made: dict[str, LoadTest] = {}
-    promised = {(each.journey or each.step or "").partition("/")[0] for each in objectives}
-    for name, entry in (node.entries if node else {}).items():
-        where, item = f"loadtests.{name}", entry.value
-        test = decode(LoadTest, item, where=where, problems=problems)
-        if test is None:
-            continue
-        mix = item.get("mix") or item
-        chosen = test.mix or dict.fromkeys(test.journeys or journeys)
-        for journey in chosen:
-            if journey not in journeys:
-                at = mix.key(journey)
-                problems.add(at, f"{where}.mix", _unknown("journey", journey, journeys))
-        known = {j: journeys[j] for j in chosen if j in journeys}
-        names = Names(
-            {j: [(s.name, s.group) for s in known[j].all_steps] for j in known},
-            [stage.name for stage in stages_of(test)],
-        )
-        _thresholds(test, names, item.get("thresholds") or item, where, problems)
-        if test.abort_on_burn and not promised & chosen.keys():
-            at = item.get("abort_on_burn") or item
-            what = "no objective is about a journey of this test; add one under objectives"
-            problems.add(at, f"{where}.abort_on_burn", what)
-        _regression(test, names, item.get("regression"), where, problems)
-        for fault in faults_of(test, known, kinds):
-            section = item.get(fault.section) or item
-            problems.add(_at(section, fault), f"{where}.{_path_of(fault)}", fault.text)
-        made[name] = test
-    return made
-
-
-def _thresholds(test: LoadTest, names: Names, node: Node, where: str, problems: Problems) -> None:
-    for index, expression in enumerate(test.thresholds):
-        try:
-            names.resolve(parse_threshold(expression))
-        except ValueError as error:
-            problems.add(node.elements[index], f"{where}.thresholds[{index}]", str(error))
-
-
-def _regression(
-    test: LoadTest, names: Names, node: Node | None, where: str, problems: Problems
-) -> None:
-    found = node.get("metric") if node is not None else None
-    if test.regression is None or found is None:
-        return
-    for index, metric in enumerate(test.regression.metrics):
-        try:
-            metric.resolve(names)
-        except ValueError as error:
-            at = found.elements[index] if found.elements else found
-            problems.add(at, f"{where}.regression.metric", str(error))
-
-
-def _at(section: Node, fault: Fault) -> Position:
-    if isinstance(fault.entry, str):
-        return section.key(fault.entry)
-    entry = section.elements[fault.entry] if section.elements else section
-    return entry.get(fault.key) or entry
-
-
-def _path_of(fault: Fault) -> str:
-    entry = f".{fault.entry}" if isinstance(fault.entry, str) else f"[{fault.entry}].{fault.key}"
-    return f"{fault.section}{entry}"
 
 
 @dataclass(frozen=True, kw_only=True)

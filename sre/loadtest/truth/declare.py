@@ -181,7 +181,7 @@ def problems_of_invariant(
 def _problems_of_term(term: Term, journeys: Mapping[str, Journey]) -> Iterator[str]:
     journey = journeys.get(term.journey)
     if journey is None:
-        yield f"{term.text}: {_unknown('journey', term.journey, journeys)} in this load test"
+        yield f"{term.text}: {_unknown('journey', term.journey, journeys)}"
         return
     if journey.side_effects == "none":
         yield (
