@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,10 @@ from sre.core.errors import (
     Untrusted,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from sre.loadtest.cluster.host import Ended
+    from sre.loadtest.cluster.sheet import Offer
 
 __all__ = ["worker_command"]
 
@@ -46,9 +51,20 @@ def worker_command(
     declaration differs is refused. Ends with 0 after the run, 2 where the declarations or versions
     differ, 4 where there is no master or it was lost, 5 where the keys differ.
     """
-    from sre.core.clock import SystemClock  # noqa: PLC0415
+    offer = _offer(master, key_file, wait, run)
+    with _signals() as asked:
+        ended = _serve(offer, workers, stay, asked)
+    if signal.SIGINT in asked:
+        raise Interrupted("interrupted; the master was told")
+    if asked:
+        raise Terminated("terminated by SIGTERM; the master was told")
+    if ended.code:
+        raise _ERRORS.get(ended.code, Untrusted)(ended.words or f"a worker ended with {ended.code}")
+    return 0
+
+
+def _offer(master: str, key_file: Path | None, wait: str, run: Run) -> Offer:
     from sre.loadtest.cluster.address import Address, need_key  # noqa: PLC0415
-    from sre.loadtest.cluster.host import serve  # noqa: PLC0415
     from sre.loadtest.cluster.key import shared_key  # noqa: PLC0415
     from sre.loadtest.cluster.sheet import Offer  # noqa: PLC0415
     from sre.loadtest.cluster.versions import versions  # noqa: PLC0415
@@ -58,7 +74,7 @@ def worker_command(
     address, key = Address.parse(master), shared_key(key_file)
     need_key(address, key)
     settings = run.settings()
-    offer = Offer(
+    return Offer(
         master=address,
         key=key,
         wait=seconds(wait),
@@ -69,22 +85,20 @@ def worker_command(
         versions=versions(),
         log_level=run.log_level,
     )
-    with _signals() as asked:
-        ended = serve(
-            offer,
-            workers,
-            stay=stay,
-            clock=SystemClock(),
-            tell=lambda line: click.echo(f"sre: {line}", err=True),
-            stop=lambda: bool(asked),
-        )
-    if signal.SIGINT in asked:
-        raise Interrupted("interrupted; the master was told")
-    if asked:
-        raise Terminated("terminated by SIGTERM; the master was told")
-    if ended.code:
-        raise _ERRORS.get(ended.code, Untrusted)(ended.words or f"a worker ended with {ended.code}")
-    return 0
+
+
+def _serve(offer: Offer, workers: int, stay: bool, asked: list[int]) -> Ended:
+    from sre.core.clock import SystemClock  # noqa: PLC0415
+    from sre.loadtest.cluster.host import serve  # noqa: PLC0415
+
+    return serve(
+        offer,
+        workers,
+        stay=stay,
+        clock=SystemClock(),
+        tell=lambda line: click.echo(f"sre: {line}", err=True),
+        stop=lambda: bool(asked),
+    )
 
 
 @contextlib.contextmanager
