@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,8 +99,6 @@ def _searchable(job: Job) -> Job:
 
 def _rules(job: Job, given: dict[str, str | None]) -> Capacity:
     """What is declared, but for what the command line says."""
-    from dataclasses import replace  # noqa: PLC0415
-
     from sre.core.units import Duration, Share  # noqa: PLC0415
 
     said: dict[str, Any] = {}
@@ -160,11 +158,15 @@ def _search(
     from sre.loadtest.capacity.files import publish, write_found  # noqa: PLC0415
     from sre.loadtest.capacity.hunt import Hunt  # noqa: PLC0415
     from sre.loadtest.capacity.render import text, to_plain  # noqa: PLC0415
+    from sre.loadtest.held import Held  # noqa: PLC0415
 
     with status(f"{job.name}: searching", enabled=run.progress) as say:
         levels = _Levels(settings, run, out, workers, say)
         found = Hunt(job, rules, levels, SystemClock(), say).go()
-    trouble = write_found(found, out) or publish(found, Facts())
+    with Held() as held:
+        held.hold()
+        trouble = write_found(found, out) or publish(found, Facts())
+    found = replace(found, signal=found.signal or held.signal)
     if run.format == "json":
         run.emit(json.dumps(to_plain(found), indent=2))
     else:

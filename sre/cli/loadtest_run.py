@@ -108,19 +108,23 @@ def _run(
 ) -> int:
     from sre.core.console import status  # noqa: PLC0415
     from sre.loadtest.gate import judged_run  # noqa: PLC0415
+    from sre.loadtest.held import Held  # noqa: PLC0415
     from sre.loadtest.output.files import write_reports  # noqa: PLC0415
 
-    with status(f"{job.name}: starting {workers} worker(s)", enabled=run.progress) as say:
-        report, ran = judged_run(
-            job,
-            out,
-            examiners=examiners,
-            workers=workers,
-            crew=cluster.crew(job, out, say) if cluster else None,
-            log_level=run.log_level,
-            watchers=[Progress(job, say), *guards],
-        )
-    return _told(report, ran, write_reports(report, out), run, out)
+    with Held() as held:
+        with status(f"{job.name}: starting {workers} worker(s)", enabled=run.progress) as say:
+            report, ran = judged_run(
+                job,
+                out,
+                examiners=examiners,
+                workers=workers,
+                crew=cluster.crew(job, out, say) if cluster else None,
+                log_level=run.log_level,
+                watchers=[Progress(job, say), *guards],
+            )
+        trouble = write_reports(report, out)
+        code = _told(report, ran, trouble, run, out)
+    return _stopped(ran.signal or held.signal, trouble) or code
 
 
 def _told(report: Report, ran: Ran, trouble: str, run: Run, out: Path) -> int:
@@ -134,17 +138,17 @@ def _told(report: Report, ran: Ran, trouble: str, run: Run, out: Path) -> int:
         where = trouble or f"reports: {out}/report.html, summary.json, junit.xml"
         run.emit(f"{text(report, table)}\n{where}")
     tell_ci(report)
-    return _exit_code(report, ran, trouble)
-
-
-def _exit_code(report: Report, ran: Ran, trouble: str) -> int:
-    written = trouble or "reports are written"
-    if ran.signal == signal.SIGINT:
-        raise Interrupted(f"interrupted; {written}")
-    if ran.signal is not None:
-        raise Terminated(f"terminated by SIGTERM; {written}")
-    code = report.verdict.exit_code
     if trouble:
         click.echo(f"sre: {trouble}", err=True)
-        return code or 3  # a pass counts only when it stands on the disk
-    return code
+        return report.verdict.exit_code or 3  # a pass counts only when it stands on the disk
+    return report.verdict.exit_code
+
+
+def _stopped(number: int | None, trouble: str) -> int:
+    """Raises what the signal `number` stands for, if one came; 0 otherwise."""
+    written = trouble or "reports are written"
+    if number == signal.SIGINT:
+        raise Interrupted(f"interrupted; {written}")
+    if number is not None:
+        raise Terminated(f"terminated by SIGTERM; {written}")
+    return 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from _socket import socket as raw_socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from posix import close, dup  # gevent's close comes late: it would keep two descriptors longer
 from typing import Any
 
 import pycurl
@@ -76,10 +76,12 @@ def open_pinned(address: Any, admitted: str, port: int, sink: Sink) -> Any:
     if str(where[0]) != admitted or where[1] != port:
         return pycurl.SOCKET_BAD
     try:
-        return _Opened(raw_socket(family, kind, protocol).detach())
+        socket = _Opened(raw_socket(family, kind, protocol).detach())
+        close(dup(socket.descriptor))  # pycurl's own duplicate would fail without a word
     except OSError as error:  # out of file descriptors: our trouble, not the shop's
-        sink.trouble = f"cannot open a socket: {error.strerror}"
+        sink.trouble = f"cannot open a socket: {error.strerror}; raise ulimit -n"
         return pycurl.SOCKET_BAD
+    return socket
 
 
 def opened(descriptor: int) -> Any:
@@ -99,4 +101,4 @@ class _Opened:
         return self.descriptor
 
     def __del__(self) -> None:
-        os.close(self.descriptor)
+        close(self.descriptor)

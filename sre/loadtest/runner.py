@@ -18,6 +18,7 @@ from sre.loadtest.crew.local import LocalCrew
 from sre.loadtest.crew.model import Crew, Live, Watcher
 from sre.loadtest.crew.vitals import host_steal
 from sre.loadtest.crew.wire import WorkerPlan
+from sre.loadtest.held import hold_signals
 from sre.loadtest.history.key import key_of, tool_versions
 from sre.loadtest.job import Job
 from sre.loadtest.judge.assemble import Ran
@@ -89,6 +90,7 @@ def run_job(
             _watch(crew, begin, plan, asked, watchers, clock)
         finally:
             crew.finish()
+            hold_signals()
     seconds = clock.now() - begin
     facts = facts_of(job, plan, started, seconds, _stopped(crew, asked, seconds))
     members, stolen = tuple(crew.members), _steal_since(steal)

@@ -1,0 +1,343 @@
+"""When things break around a load test, does it still say what happened, and nothing untrue?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.loadtest_gate import HOLD, Gate
+from tests.servers.faultproxy import FaultProxy
+from tests.servers.freeze import FreezeServer, freeze_server
+from tests.servers.hostile import Hostile
+from tests.servers.net import free_port, wait_until
+from tests.servers.tls import TlsServers
+
+pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
+
+FRONT = "{home: {timeout: 3s, steps: [{name: front, get: %s, timeout: 2s}]}}"
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path, tmp_path / "out")
+
+
+def home(gate: Gate) -> dict[str, object]:
+    found: dict[str, object] = gate.summary["journeys"]["home"]
+    return found
+
+
+def whole_reports(gate: Gate) -> None:
+    """What CI reads is there, and nothing is half written."""
+    assert {"summary.json", "junit.xml", "report.html"} <= gate.files
+    assert [name for name in gate.files if name.startswith(".")] == []
+
+
+def test_a_shop_that_is_down_fails_with_its_reason(gate: Gate) -> None:
+    gate.declare(
+        f"http://127.0.0.1:{free_port()}",
+        f'mix: {{home: 20/s}}, {HOLD % "2s"}, thresholds: ["home.failed < 1%"]',
+    )
+    code, said, _ = gate.run()
+    assert code == 1
+    assert home(gate)["reasons"] == {"connect": 40}
+    assert "home.failed < 1%: observed 100 %" in said
+    (example,) = gate.summary["steps"]["front"]["examples"]
+    assert "Could not connect" in example["message"]
+
+
+def test_a_shop_that_goes_down_on_the_way_is_counted_to_the_end(gate: Gate, tmp_path: Path) -> None:
+    with freeze_server(tmp_path) as shop:
+        test = f'mix: {{home: 30/s}}, {HOLD % "4s"}, thresholds: ["home.failed < 1%"]'
+        gate.declare(shop.url, test)
+        with gate.start() as process:
+            wait_until(lambda: len(shop.served()) > 50, 30, "half of the customers")
+            shop._process.kill()
+            asked = time.monotonic()
+            process.communicate(timeout=60)
+    assert time.monotonic() - asked < 10
+    assert process.returncode == 1
+    seen = gate.summary["journeys"]["home"]
+    assert seen["arrivals"] == 120 == seen["ok"] + seen["failed"]
+    assert seen["ok"] > 50
+    assert seen["failed"] > 20
+
+
+def test_a_storm_of_429_is_throttling_and_no_failure(gate: Gate, hostile: Hostile) -> None:
+    gate.declare(
+        hostile.url,
+        f"mix: {{home: 20/s}}, {HOLD % '2s'}, "
+        'thresholds: ["home.throttled < 5%", "home.failed < 1%"]',
+        FRONT % "/status/429",
+    )
+    code, said, _ = gate.run()
+    assert code == 1
+    assert "home.throttled < 5%: observed 100 %" in said
+    assert (home(gate)["throttled"], home(gate)["failed"]) == (40, 0)
+    assert len(hostile.requests) == 40
+
+
+@pytest.mark.parametrize("kind", ["expired", "self_signed"])
+def test_a_certificate_that_is_not_believed_fails_as_tls(
+    gate: Gate, tls_servers: TlsServers, kind: str
+) -> None:
+    where = f"127.0.0.1:{getattr(tls_servers, kind)}"
+    gate.declare(
+        f"https://{where}", f"mix: {{home: 10/s}}, {HOLD % '1s'}, thresholds: [home.failed < 1%]"
+    )
+    text = (gate.folder / "sre.yaml").read_text(encoding="utf-8")
+    text = text.replace(f'allow: ["https://{where}', f'allow: ["{where}')
+    (gate.folder / "sre.yaml").write_text(text, encoding="utf-8")
+    code, said, complained = gate.run()
+    assert code == 1, said + complained
+    assert home(gate)["reasons"] == {"tls": 10}
+
+
+def test_a_name_that_does_not_resolve_ends_before_anything_is_sent(gate: Gate) -> None:
+    gate.declare("http://no-such-shop.invalid:80", f"mix: {{home: 10/s}}, {HOLD % '2s'}")
+    code, said, complained = gate.run()
+    assert (code, said) == (4, ""), complained
+    assert "no-such-shop.invalid" in complained
+    assert not gate.out.exists()
+
+
+def test_a_name_that_does_not_resolve_on_the_way_fails_as_dns(gate: Gate, hostile: Hostile) -> None:
+    gate.declare(
+        hostile.url,
+        f"mix: {{home: 10/s}}, {HOLD % '2s'}, thresholds: [home.failed < 1%]",
+        FRONT % '"/redirect?to=http://no-such-shop.invalid/"',
+    )
+    text = (gate.folder / "sre.yaml").read_text(encoding="utf-8")
+    text = text.replace('allow: ["', 'allow: ["no-such-shop.invalid:80", "')
+    (gate.folder / "sre.yaml").write_text(text, encoding="utf-8")
+    code, said, _ = gate.run()
+    assert code == 1, said
+    assert home(gate)["reasons"] == {"dns": 20}
+
+
+ODD = {
+    "/garbage": {"protocol"},
+    "/half": {"protocol", "body"},
+    "/reset": {"connect", "protocol"},
+    "/never": {"timeout"},
+    "/drip?n=100": {"timeout"},
+    "/headers-flood": {"protocol", "header", "body", "timeout"},
+    "/gigabyte": {"body", "protocol"},
+    "/bad-gzip": {"protocol", "body"},
+}
+
+
+def test_answers_that_are_none_are_failures_and_the_run_ends(gate: Gate, hostile: Hostile) -> None:
+    """Garbage, half an answer, a reset, silence, a drip, ten thousand headers, no end."""
+    journeys = ", ".join(
+        f'j{n}: {{timeout: 3s, steps: [{{name: s{n}, get: "{page}", timeout: 1s}}]}}'
+        for n, page in enumerate(ODD)
+    )
+    mix = ", ".join(f"j{n}: 2/s" for n in range(len(ODD)))
+    gate.declare(
+        hostile.url,
+        f"mix: {{{mix}}}, {HOLD % '2s'}, thresholds: [j0.failed < 1%]",
+        f"{{{journeys}}}",
+    )
+    began = time.monotonic()
+    code, said, complained = gate.run()
+    assert code == 1, said + complained
+    assert time.monotonic() - began < 20
+    assert gate.summary["validity"]["lost_workers"] == []
+    for n, (page, reasons) in enumerate(ODD.items()):
+        seen = gate.summary["journeys"][f"j{n}"]
+        assert (page, seen["arrivals"], seen["failed"]) == (page, 4, 4)
+        assert set(seen["reasons"]) <= reasons, page
+
+
+PAY = """{home: {side_effects: order, budget: 60/h, timeout: 5s, steps: [
+  {name: front, get: /}, {name: pay, post: /echo, form: {card: tok}, timeout: 2s, sandbox: true,
+   idempotency_key: {header: Idempotency-Key}}]}}"""
+
+
+@pytest.mark.parametrize("fault", ["reset", "lost"])
+def test_no_payment_is_sent_twice_when_its_answer_is_lost(
+    gate: Gate, hostile: Hostile, fault: str
+) -> None:
+    """Also on a connection that was used before, which clients like to send again on."""
+    with FaultProxy(hostile.port) as proxy:
+        gate.declare(
+            proxy.url,
+            f"mix: {{home: 10/s}}, {HOLD % '3s'}, thresholds: [home.failed < 1%]",
+            PAY,
+        )
+        with gate.start() as process:
+            wait_until(lambda: len(hostile.requests) > 10, 30, "payments")
+            if fault == "reset":
+                proxy.reset()
+                time.sleep(1.0)
+                proxy.heal()
+            else:
+                proxy.close_after(400)
+            process.communicate(timeout=60)
+    paid = [seen for seen in hostile.requests if seen.method == "POST"]
+    keys = [{k.lower(): v for k, v in seen.headers}["idempotency-key"] for seen in paid]
+    assert paid
+    assert len(keys) == len(set(keys))
+    seen = gate.summary["journeys"]["home"]
+    assert len(paid) <= seen["arrivals"] == 30
+    assert seen["failed"] > 0
+    assert process.returncode == 1
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="needs prlimit")
+def test_running_out_of_descriptors_is_our_own_fault_and_no_verdict(
+    gate: Gate, hostile_freeze: FreezeServer
+) -> None:
+    gate.declare(
+        hostile_freeze.url,
+        f"mix: {{home: 60/s}}, {HOLD % '3s'}, thresholds: [home.failed < 1%]",
+        "{home: {timeout: 20s, steps: [{name: front, get: /, timeout: 10s}]}}",
+    )
+    hostile_freeze.freeze(6.0, after=0.0)
+    code, said, complained = gate.run(before=("prlimit", "--nofile=64:64"))
+    assert code == 3, said + complained
+    assert {"file_descriptors", "prober"} & gate.doubts
+    assert "ulimit" in said
+
+
+def test_a_frozen_shop_does_not_make_the_generator_grow(
+    gate: Gate, hostile_freeze: FreezeServer
+) -> None:
+    gate.declare(
+        hostile_freeze.url,
+        f"mix: {{home: 200/s}}, {HOLD % '8s'}, max_in_flight: 50, thresholds: [home.failed < 1%]",
+        "{home: {timeout: 30s, steps: [{name: front, get: /, timeout: 20s}]}}",
+    )
+    hostile_freeze.freeze(60.0, after=0.0)
+    with gate.start() as process:
+        wait_until(lambda: psutil.Process(process.pid).children(), 20, "the worker")
+        worker = psutil.Process(process.pid).children()[0]
+        wait_until(lambda: hostile_freeze.connections() >= 50, 30, "all that may be in flight")
+        before = worker.memory_info().rss
+        time.sleep(5.0)
+        after = worker.memory_info().rss
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert after - before < 20 * 2**20
+    assert hostile_freeze.connections() == 50
+    seen = gate.summary["journeys"]["home"]
+    assert seen["arrivals"] == seen["started"] + seen["dropped"]
+    assert seen["started"] == 50
+
+
+def test_sigterm_before_the_workers_are_ready_is_reported(
+    gate: Gate, hostile_freeze: FreezeServer
+) -> None:
+    gate.declare(hostile_freeze.url, f"mix: {{home: 20/s}}, {HOLD % '60s'}")
+    with gate.start() as process:
+        wait_until(lambda: psutil.Process(process.pid).children(), 20, "a worker")
+        process.send_signal(signal.SIGTERM)
+        said, complained = process.communicate(timeout=60)
+    assert process.returncode == 143, complained
+    assert said.startswith("ABORTED")
+    whole_reports(gate)
+    assert hostile_freeze.served() == []
+
+
+def test_a_second_sigterm_during_the_drain_ends_it_at_once(
+    gate: Gate, hostile_freeze: FreezeServer
+) -> None:
+    journeys = "{home: {timeout: 60s, steps: [{name: front, get: /, timeout: 60s}]}}"
+    gate.declare(hostile_freeze.url, f"mix: {{home: 10/s}}, {HOLD % '3s'}", journeys)
+    hostile_freeze.freeze(120.0, after=1.0)
+    with gate.start() as process:
+        wait_until(lambda: hostile_freeze.served(), 30, "a customer")
+        time.sleep(4.0)  # all have come; the drain would take a minute
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        said, complained = process.communicate(timeout=60)
+    assert process.returncode == 143, complained
+    assert time.monotonic() - asked < 4
+    assert said.startswith("ABORTED")
+    whole_reports(gate)
+
+
+def test_sigterm_while_the_reports_are_written_waits_for_them(
+    gate: Gate, hostile_freeze: FreezeServer
+) -> None:
+    test = f'mix: {{home: 10/s}}, {HOLD % "1s"}, thresholds: ["home.failed < 1%"]'
+    gate.declare(hostile_freeze.url, test)
+    seen = threading.Event()
+
+    def strike(process: subprocess.Popen[str]) -> None:
+        """As soon as the first report stands, the last does not."""
+        while process.poll() is None:
+            names = {path.name for path in gate.out.glob("*")} if gate.out.exists() else set()
+            if any(name.endswith((".csv", ".html")) for name in names):
+                if "summary.json" not in names:
+                    process.send_signal(signal.SIGTERM)
+                    seen.set()
+                return
+            time.sleep(0.0005)
+
+    for _ in range(3):
+        with gate.start() as process:
+            striker = threading.Thread(target=strike, args=(process,))
+            striker.start()
+            said, complained = process.communicate(timeout=60)
+            striker.join(5)
+        if seen.is_set():
+            break
+        shutil.rmtree(gate.out)
+    assert seen.is_set()
+    assert process.returncode == 143, said + complained
+    whole_reports(gate)
+    assert gate.summary["journeys"]["home"]["ok"] == 10
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk that can be filled."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "fill").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(b"x" * 4096)
+
+
+@pytest.mark.parametrize("page", ["/", "/status/503"])
+def test_a_disk_that_fills_up_on_the_way_costs_the_pass_not_the_verdict(
+    gate: Gate, hostile: Hostile, disk: Path, page: str
+) -> None:
+    """The workers' logs cannot be written either: they are told to say a lot."""
+    gate.out = disk / "out"
+    test = f'mix: {{home: 20/s}}, {HOLD % "3s"}, thresholds: ["home.failed < 1%"]'
+    gate.declare(hostile.url, test, FRONT % page)
+    with gate.start("--log-level", "debug") as process:
+        wait_until(lambda: len(hostile.requests) > 5, 30, "customers")
+        fill(disk)
+        said, complained = process.communicate(timeout=60)
+    passes = page == "/"
+    assert process.returncode == (3 if passes else 1), said + complained
+    assert said.startswith(("PASSED", "INVALID") if passes else "FAILED")
+    assert "No space left on device" in complained
+    assert len(hostile.requests) == 60
+    assert "summary.json" not in gate.files
+    assert [path for path in gate.out.iterdir() if path.name.startswith(".")] == []
