@@ -96,9 +96,7 @@ def load_settings(path: Path | str) -> Settings:
     backups = declare(root, problems)
     watching = declare_watching(root, journeys, backups.databases, problems)
     objectives = _objectives(root.get("objectives"), journeys, watching.probes, problems)
-    kinds = {name: each.kind for name, each in backups.databases.items()}
-    promised = {(each.journey or each.step or "").partition("/")[0] for each in objectives}
-    loadtests = declare_loadtests(root.get("loadtests"), journeys, kinds, promised, problems)
+    loadtests = _loadtests(root.get("loadtests"), journeys, backups.databases, objectives, problems)
     problems.raise_if_any()
     if shop is None:
         raise ConfigError(problems.found)
@@ -203,6 +201,18 @@ def _objectives(
             problems.add(at, f"{where}.name", f"two objectives are named {objective.name!r}")
         made[objective.name] = objective
     return tuple(made.values())
+
+
+def _loadtests(
+    node: Node | None,
+    journeys: dict[str, Journey],
+    databases: Mapping[str, Database],
+    objectives: tuple[Objective, ...],
+    problems: Problems,
+) -> dict[str, LoadTest]:
+    kinds = {name: each.kind for name, each in databases.items()}
+    promised = {(each.journey or each.step or "").partition("/")[0] for each in objectives}
+    return declare_loadtests(node, journeys, kinds, promised, problems)
 
 
 @dataclass(frozen=True, kw_only=True)

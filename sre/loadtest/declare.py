@@ -52,9 +52,7 @@ def declare(
             what = "no objective is about a journey of this test; add one under objectives"
             problems.add(at, f"{where}.abort_on_burn", what)
         _regression(test, names, item.get("regression"), where, problems)
-        for fault in faults_of(test, known, kinds):
-            section = item.get(fault.section) or item
-            problems.add(_at(section, fault), f"{where}.{_path_of(fault)}", fault.text)
+        _truth(faults_of(test, known, kinds), item, where, problems)
         made[name] = test
     return made
 
@@ -88,6 +86,12 @@ def read_by_ledger(warning: Problem, tests: dict[str, LoadTest]) -> bool:
     return found is not None and any(
         (term.journey, term.name) == found.groups() for each in invariants for term in each.terms
     )
+
+
+def _truth(faults: Iterable[Fault], item: Node, where: str, problems: Problems) -> None:
+    for fault in faults:
+        section = item.get(fault.section) or item
+        problems.add(_at(section, fault), f"{where}.{_path_of(fault)}", fault.text)
 
 
 def _at(section: Node, fault: Fault) -> Position:
