@@ -32,14 +32,14 @@ sys.path.insert(0, str(ROOT))
 from sre.demo.stage import staged  # noqa: E402
 from sre.loadtest.history.comparison import Rule, State, compare, decide  # noqa: E402
 from sre.loadtest.history.model import parse_metric  # noqa: E402
-from sre.loadtest.history.power import Design, runs_for  # noqa: E402
+from sre.loadtest.history.power import Design, cautious, runs_for  # noqa: E402
 from sre.loadtest.history.record import Observed  # noqa: E402
 from sre.loadtest.history.store import read_record  # noqa: E402
 from tests.servers.faultproxy import FaultProxy  # noqa: E402
 
 METRIC = parse_metric("checkout.response.p95")
 SLOWDOWN, WORSE_THAN, ALPHA = 0.10, 0.05, 0.05
-ATTEMPTS, GROUPS = 6, 2000
+GROUPS = 2000
 HARMLESS = {"too_few_samples", "not_comparable", "invariant_unknown"}
 _TEST = """
   power:
@@ -65,7 +65,7 @@ class Bed:
         text = text.replace(f"base_url: {self.shop}", f"base_url: {url}")
         text = re.sub(r"allow: \[.*\]", 'allow: ["127.0.0.1:*"]', text)
         config.write_text(text.replace("\nloadtests:\n", f"\nloadtests:{test}"), encoding="utf-8")
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, args.attempts + 1):
             out = self.folder / "run"
             argv = ["run", "power", "--config", config, "--out", out, "--no-progress"]
             done = subprocess.run(
@@ -181,7 +181,8 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
     sd = stdev(steps["same"]) / math.sqrt(2)
     floor = math.log1p(WORSE_THAN)
-    needed = runs_for(math.log1p(SLOWDOWN), sd, Design.PAIRS, ALPHA, floor)
+    planned = cautious(sd, len(same) - 1)
+    needed = runs_for(math.log1p(SLOWDOWN), planned, Design.PAIRS, ALPHA, floor)
     size = max(2, needed or len(same))
     return {
         "pairs_measured": [len(same), len(slow)],
@@ -201,6 +202,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--seconds", type=int, default=8, help="of the steady phase")
     parser.add_argument("--rate", type=float, default=4.0, help="checkouts a second")
+    parser.add_argument("--attempts", type=int, default=6, help="of a run on a busy machine")
     parser.add_argument("--out", type=Path, default=Path("regression-power.jsonl"))
     args = parser.parse_args()
     if args.pairs < 2:

@@ -19,7 +19,7 @@ from sre.core.units import format_duration
 from sre.loadtest.history.comparison import RESOLUTION
 from sre.loadtest.history.key import differences
 from sre.loadtest.history.model import Metric, Regression, parse_metric
-from sre.loadtest.history.power import Design, runs_for, smallest_share
+from sre.loadtest.history.power import Design, cautious, runs_for, smallest_share
 from sre.loadtest.history.record import Record
 from sre.loadtest.history.store import safe_name
 
@@ -46,8 +46,11 @@ class Noise:
         return smallest_share(design.error(self.sd, runs), design.freedom(runs), alpha)
 
     def needs(self, share: float, design: Design, alpha: float) -> int | None:
-        """How many runs or pairs see a worsening of `share`; None when no number does."""
-        return runs_for(math.log1p(share), self.sd, design, alpha)
+        """How many runs or pairs see a worsening of `share`; None when no number does.
+
+        On the safe side: the noise is an estimate of so many runs itself.
+        """
+        return runs_for(math.log1p(share), cautious(self.sd, self.runs - 1), design, alpha)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sre.loadtest.history.power import Design, runs_for, smallest_effect
+from sre.loadtest.history.power import Design, cautious, runs_for, smallest_effect
 from sre.loadtest.history.statistics import (
     beta_cdf,
     binomial_bounds,
@@ -123,6 +123,17 @@ def test_holm_is_the_step_down_of_bonferroni() -> None:
     assert list(found) == ["a", "b", "c", "d"]
     assert holm({}) == {}
     assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+
+
+def test_the_noise_to_plan_with_is_its_upper_limit() -> None:
+    rng, runs, kept, rounds = random.Random(5), 10, 0, 4000
+    for _ in range(rounds):
+        values = [rng.gauss(0.0, 1.0) for _ in range(runs)]
+        mean = fmean(values)
+        seen = math.sqrt(sum((v - mean) ** 2 for v in values) / (runs - 1))
+        kept += cautious(seen, runs - 1) >= 1.0
+    assert kept / rounds == pytest.approx(0.8, abs=0.02)
+    assert cautious(1.0, 10_000) == pytest.approx(1.0, abs=0.01)
 
 
 def test_more_runs_see_less_and_the_number_of_runs_is_the_smallest_that_does() -> None:
