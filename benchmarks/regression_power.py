@@ -17,6 +17,7 @@ import math
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -207,6 +208,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.pairs < 2:
         parser.error("--pairs must be at least 2")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated; call again to go on"))
     found = report(measure(args.out, args))
     rows = (
         ("noise of one run, p95 of a checkout", f"{found['noise_of_one_run_percent']} %"),
