@@ -44,18 +44,7 @@ def plan_data(
         "allowed": refused is None,
         "address": admitted,
         "refused": refused,
-        "model": "closed" if job.test.closed else f"open, {job.test.arrivals} arrivals",
-        "search": job.test.profile == CAPACITY,
-        "seed": job.test.seed,
-        "seconds": job.shape.seconds,
-        "warmup_seconds": float(job.test.warmup),
-        "stages": [_stage(job, index) for index in range(len(job.shape.pieces))],
-        "curve": _curve(job),
-        "users": job.test.users,
-        "arrivals": dict(job.expected),
-        "requests": None if job.test.closed else job.requests,
-        "orders": None if job.test.closed and job.with_effects else job.orders,
-        "peak_requests_per_second": round(job.peak_requests, 3),
+        **_sent(job),
         "workers_needed": job.workers_needed,
         "cores": cores,
         "max_in_flight": job.test.max_in_flight,
@@ -68,6 +57,23 @@ def plan_data(
         "invariants": [invariant.name for invariant in job.test.invariants],
         "regression": job.test.regression is not None,
         "warnings": _warnings(job, cores),
+    }
+
+
+def _sent(job: Job) -> dict[str, Any]:
+    return {
+        "model": "closed" if job.test.closed else f"open, {job.test.arrivals} arrivals",
+        "search": job.test.profile == CAPACITY,
+        "seed": job.test.seed,
+        "seconds": job.shape.seconds,
+        "warmup_seconds": float(job.test.warmup),
+        "stages": [_stage(job, index) for index in range(len(job.shape.pieces))],
+        "curve": _curve(job),
+        "users": job.test.users,
+        "arrivals": dict(job.expected),
+        "requests": None if job.test.closed else job.requests,
+        "orders": None if job.test.closed and job.with_effects else job.orders,
+        "peak_requests_per_second": round(job.peak_requests, 3),
     }
 
 
