@@ -14,7 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.loadtest_gate import HOLD, Gate
+from sre.core.clock import SystemClock
+from sre.loadtest.gate import judged_run
+from sre.loadtest.job import Job
+from sre.settings import load_settings
+from tests.e2e.loadtest_gate import GENERATOR, HOLD, Gate
 from tests.servers.faultproxy import FaultProxy
 from tests.servers.freeze import FreezeServer, freeze_server
 from tests.servers.hostile import Hostile
@@ -86,7 +90,7 @@ def test_a_storm_of_429_is_throttling_and_no_failure(gate: Gate, hostile: Hostil
     assert len(hostile.requests) == 40
 
 
-@pytest.mark.parametrize("kind", ["expired", "self_signed"])
+@pytest.mark.parametrize("kind", ["expired", pytest.param("self_signed", marks=pytest.mark.long)])
 def test_a_certificate_that_is_not_believed_fails_as_tls(
     gate: Gate, tls_servers: TlsServers, kind: str
 ) -> None:
@@ -110,6 +114,7 @@ def test_a_name_that_does_not_resolve_ends_before_anything_is_sent(gate: Gate) -
     assert not gate.out.exists()
 
 
+@pytest.mark.long
 def test_a_name_that_does_not_resolve_on_the_way_fails_as_dns(gate: Gate, hostile: Hostile) -> None:
     gate.declare(
         hostile.url,
@@ -210,6 +215,7 @@ def test_running_out_of_descriptors_is_our_own_fault_and_no_verdict(
     assert "ulimit" in said
 
 
+@pytest.mark.long
 def test_a_frozen_shop_does_not_make_the_generator_grow(
     gate: Gate, hostile_freeze: FreezeServer
 ) -> None:
@@ -322,7 +328,7 @@ def fill(disk: Path) -> None:
             file.write(b"x" * 4096)
 
 
-@pytest.mark.parametrize("page", ["/", "/status/503"])
+@pytest.mark.parametrize("page", ["/", pytest.param("/status/503", marks=pytest.mark.long)])
 def test_a_disk_that_fills_up_on_the_way_costs_the_pass_not_the_verdict(
     gate: Gate, hostile: Hostile, disk: Path, page: str
 ) -> None:
@@ -341,3 +347,58 @@ def test_a_disk_that_fills_up_on_the_way_costs_the_pass_not_the_verdict(
     assert len(hostile.requests) == 60
     assert "summary.json" not in gate.files
     assert [path for path in gate.out.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_constant_time_is_reported_as_it_is_and_not_rounded(gate: Gate, tmp_path: Path) -> None:
+    """304.9 ms is not 300 ms."""
+    with freeze_server(tmp_path, service=0.3049) as shop:
+        test = f'mix: {{home: 15/s}}, {HOLD % "2s"}, thresholds: ["home.service.p50 <= 300ms"]'
+        gate.declare(shop.url, test)
+        code, said, _ = gate.run_soundly()
+        exact = sorted(each.seconds for each in shop.served())[len(shop.served()) // 2 - 1]
+    seen = gate.summary["journeys"]["home"]["service_ms"]
+    assert seen["p50"] == pytest.approx(exact * 1000, rel=0.01, abs=2.0)
+    assert seen["p50"] > 304.8
+    assert code in (1, 3), said
+    assert code == 1 or GENERATOR & gate.doubts
+
+
+def test_a_library_that_is_loaded_before_locust_does_no_harm(
+    gate: Gate, hostile_freeze: FreezeServer, tmp_path: Path
+) -> None:
+    """`import requests` before Locust ends in a RecursionError elsewhere; a plug-in may do so."""
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "sitecustomize.py").write_text("import requests\n", encoding="utf-8")
+    gate.declare(
+        hostile_freeze.url, f"mix: {{home: 10/s}}, {HOLD % '1s'}, thresholds: [home.failed < 1%]"
+    )
+    code, said, complained = gate.run(PYTHONPATH=str(plugins))
+    assert code in (0, 3), said + complained
+    assert home(gate)["ok"] == 10 == len(hostile_freeze.served())
+    assert "worker_lost" not in gate.doubts
+
+
+class _Jumping(SystemClock):
+    """The wall clock is set back a day, then on by two, while a run goes."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def wall(self) -> float:
+        self._asked += 1
+        return time.time() + (-86_400.0 if self._asked % 2 else 172_800.0)
+
+
+def test_a_clock_that_is_set_changes_nothing_in_a_run(
+    hostile_freeze: FreezeServer, gate: Gate
+) -> None:
+    gate.declare(hostile_freeze.url, f"mix: {{home: 20/s}}, {HOLD % '2s'}")
+    found = load_settings(gate.folder / "sre.yaml")
+    job = Job("gate", found.loadtests["gate"], found.journeys, found.shop, found.targets)
+    gate.out.mkdir()
+    report, ran = judged_run(job, gate.out, clock=_Jumping())
+    assert ran.aborted is None
+    assert report.facts.seconds < 10
+    assert [part.tally.finished for part in report.journeys] == [40]
+    assert len(hostile_freeze.served()) == 40

@@ -55,7 +55,8 @@ class Worker(Hearing):
         path = os.pathsep.join(folder for folder in sys.path if folder)
         try:
             self._child = Child(
-                [sys.executable, "-P", "-m", "sre.loadtest.generator.locustfile"],
+                # -S: what a sitecustomize imports before Locust patches the process breaks it
+                [sys.executable, "-S", "-P", "-m", "sre.loadtest.generator.locustfile"],
                 env={"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
                 stdin=PIPE,
                 stderr=self.log,
