@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,27 +57,28 @@ def accept_command(
     new = Baseline(record, who, SystemClock().wall(), reason.strip(), anchor)
     gone = store.accept(new, keep=keep)
     left = store.all()
-    is_anchor = any(each.anchor and each.record.run_id == record.run_id for each in left)
-    path = store.path_of(record)
     data = {
         "schema": "sre.loadtest-accept/1",
         "name": record.name,
         "run_id": record.run_id,
-        "path": str(path),
+        "path": str(store.path_of(record)),
         "by": who,
         "reason": new.reason,
-        "anchor": is_anchor,
+        "anchor": any(each.anchor and each.record.run_id == record.run_id for each in left),
         "baselines": len(left),
         "removed": list(gone),
     }
-    also = "; it is the anchor" if is_anchor else ""
-    run.emit(
-        json.dumps(data, indent=2)
-        if run.format == "json"
-        else f"accepted run {record.run_id} of {record.name} as {path}{also}; "
-        f"{len(left)} baseline{'s' * (len(left) > 1)}"
-    )
+    run.emit(json.dumps(data, indent=2) if run.format == "json" else _words(data))
     return 0
+
+
+def _words(data: dict[str, Any]) -> str:
+    also = "; it is the anchor" if data["anchor"] else ""
+    count = data["baselines"]
+    return (
+        f"accepted run {data['run_id']} of {data['name']} as {data['path']}{also}; "
+        f"{count} baseline{'s' * (count > 1)}"
+    )
 
 
 def _check(folder: Path, verdict: str, doubts: tuple[str, ...]) -> None:

@@ -102,6 +102,7 @@ class LoadTest:
             none begins. `OUT/STOP` does the same for a run into the folder OUT, always.
         abort_on_burn: stop as soon as an objective of its journeys burns its error budget too
             fast. On production by default, elsewhere if declared; `false` turns it off.
+        regression: which metrics may not be worse than in the runs before, and by how much.
         invariants: what must hold in the shop's database afterwards.
         observe: what to ask the shop's own Prometheus about the time of the run; shown beside it.
         resend: step -> share of its runs that send it twice, with the same idempotency key.

@@ -67,12 +67,9 @@ def run_job(
 ) -> Ran:
     """Run `job`; worker logs go to `out`.
 
-    SIGTERM, SIGINT and the word of a watcher stop arrivals, drain for some seconds and still give
-    everything that was seen; a second signal ends the crew at once.
-
-    Args:
-        crew: who makes the load; `workers` processes of this machine by default.
-        watchers: asked about once a second.
+    SIGTERM, SIGINT and the word of a watcher (asked about once a second) stop arrivals, drain for
+    some seconds and still give everything that was seen; a second signal ends the crew at once.
+    The crew is `workers` processes of this machine by default.
 
     Raises:
         MissingExtra: Locust is not installed.
@@ -82,11 +79,11 @@ def run_job(
     clock = clock or SystemClock()
     crew = crew if crew is not None else _local(out, workers, clock)
     plan = plan_of(job, len(crew.members), run_id or new_run_id(), log_level)
-    started = datetime.fromtimestamp(clock.wall(), UTC)
     steal = host_steal()
     with _signals() as asked:
         try:
             begin = crew.launch(plan, lambda: asked.times > 0)
+            started = datetime.fromtimestamp(clock.wall() + begin - clock.now(), UTC)
             _watch(crew, begin, plan, asked, watchers, clock)
         finally:
             crew.finish()

@@ -25,31 +25,19 @@ _SAMPLES = 30
 
 
 def estimate(tally: Tally, read: Survey, ask: Ask) -> Estimate:
-    """The mix and the curve of what was counted.
-
-    Raises:
-        UsageError: no journey is in the log, or the window has no traffic.
-    """
+    """The mix and the curve. UsageError: no journey is in the log, or no traffic in the window."""
     base = len(tally.map.routes)
-    known = _by_bucket(tally, base)
-    if not known:
-        raise UsageError(_nothing(tally, read))
-    span = Window(math.floor(tally.first), _span(tally), tally.requests)
-    start, seconds = _window(known, tally.unit, span, ask, read.offset)
+    known, span, start, seconds = _looked_at(tally, read, ask, base)
     counts = _counts(tally, start, seconds)
-    journeys = {name: tally.map.measured(name) for name in tally.map.visits}
-    fitted = fit(journeys, counts)
+    fitted = fit({name: tally.map.measured(name) for name in tally.map.visits}, counts)
     if not any(fitted.customers.values()):
         raise UsageError(_nothing(tally, read))
-    come = bursts(tally.entries, start, start + seconds)
     total = sum(counts.get(route, 0) for route in range(base))
     interval = _interval(seconds, tally.unit, ask.interval)
     bins = _bins(known, tally.unit, start, seconds, interval)
-    knots = knots_of(bins)
-    mean = total / seconds
+    knots, mean = knots_of(bins), total / seconds
     full = max(knot.rate for knot in knots) if ask.level == "peak" else mean
     duration = ask.duration or min(_DURATION, max(seconds, 1.0))
-    share = full / mean / seconds
     sheet = _Sheet(tally, counts, fitted, noise_of(bins))
     customers = sum(fitted.customers.values()) / seconds
     return Estimate(
@@ -59,17 +47,14 @@ def estimate(tally: Tally, read: Survey, ask: Ask) -> Estimate:
         lines=read.lines,
         unread=read.unread + read.untimed,
         left=asdict(tally.left),
-        journeys=tuple(
-            Found(name, value, value * share, fitted.unseen.get(name, ""))
-            for name, value in fitted.customers.items()
-        ),
+        journeys=_found(fitted, full / mean / seconds),
         level=ask.level,
         peak=customers * max(knot.rate for knot in knots) / mean,
         mean=customers,
         interval=interval,
         knots=tuple(knots),
         legs=tuple(legs_of(knots, duration, full)),
-        bursts=come,
+        bursts=bursts(tally.entries, start, start + seconds),
         pauses=_pauses(tally),
         explained=sheet.explained,
         unexplained=sheet.unexplained,
@@ -78,6 +63,24 @@ def estimate(tally: Tally, read: Survey, ask: Ask) -> Estimate:
         left_out=tuple(tally.map.left_out),
         alike=fitted.alike,
         offset=read.offset,
+    )
+
+
+def _looked_at(
+    tally: Tally, read: Survey, ask: Ask, base: int
+) -> tuple[dict[int, int], Window, float, float]:
+    known = _by_bucket(tally, base)
+    if not known:
+        raise UsageError(_nothing(tally, read))
+    span = Window(math.floor(tally.first), _span(tally), tally.requests)
+    start, seconds = _window(known, tally.unit, span, ask, read.offset)
+    return known, span, start, seconds
+
+
+def _found(fitted: Fit, share: float) -> tuple[Found, ...]:
+    return tuple(
+        Found(name, value, value * share, fitted.unseen.get(name, ""))
+        for name, value in fitted.customers.items()
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sre.core.units import format_duration
-from sre.loadtest.mix.model import Estimate, Row, Window, clock_time
+from sre.loadtest.mix.model import Estimate, Found, Row, Window, clock_time
 
 __all__ = ["to_json", "to_yaml"]
 
@@ -183,15 +183,7 @@ def to_json(name: str, found: Estimate) -> dict[str, Any]:
         "window": _stretch(found.window, offset),
         "level": found.level,
         "customers_per_second": {"peak": found.peak, "mean": found.mean},
-        "journeys": {
-            one.name: {
-                "customers": one.customers,
-                "rate_per_second": one.rate,
-                "mix": _rate(one.rate) if one.rate > 0 else None,
-                "why_not": one.unseen or None,
-            }
-            for one in found.journeys
-        },
+        "journeys": {one.name: _journey_json(one) for one in found.journeys},
         "interval_seconds": found.interval,
         "curve": [{"at": knot.at, "requests_per_second": knot.rate} for knot in found.knots],
         "stages": [
@@ -212,6 +204,15 @@ def to_json(name: str, found: Estimate) -> dict[str, Any]:
         ],
         "alike": [list(group) for group in found.alike],
     }  # fmt: skip
+
+
+def _journey_json(one: Found) -> dict[str, Any]:
+    return {
+        "customers": one.customers,
+        "rate_per_second": one.rate,
+        "mix": _rate(one.rate) if one.rate > 0 else None,
+        "why_not": one.unseen or None,
+    }
 
 
 def _stretch(window: Window, offset: int) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from sre.loadtest.judge.report import Report
 from sre.loadtest.judge.verdict import judge
 from tests.unit.loadtest import made
 
-__all__ = ["HOSTILE", "GALLERY", "gallery_report"]
+__all__ = ["GALLERY", "HOSTILE", "gallery_report"]
 
-HOSTILE = "a<b>\"&'</table><script>alert(1)</script>‮\x07日本語😀" + "x" * 300
+HOSTILE = "a<b>\"&'</table><script>alert(1)</script>\u202e\x07日本語😀" + "x" * 300
 FINDINGS = (
     Finding("invariant", "orders_stored", State.KEPT, "28", "28"),
     Finding(
