@@ -159,6 +159,11 @@ class Template:
         )
 
     @property
+    def references(self) -> tuple[Secret, ...]:
+        """What it reads from outside."""
+        return tuple(part.secret for part in self.parts if isinstance(part, _Reference))
+
+    @property
     def constant(self) -> bool:
         """No reference in it: the same text each time."""
         return all(isinstance(part, str) for part in self.parts)
