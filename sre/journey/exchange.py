@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sre.journey.result import Outcome, Reason
 
-__all__ = ["Request", "Response", "TransportFailure", "Wait"]
+__all__ = ["Headed", "Request", "Response", "TransportFailure", "Wait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +91,28 @@ class Response:
         """All values of a header, in order."""
         wanted = name.lower()
         return [value for key, value in self.headers if key == wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Headed(Response):
+    """A Response whose headers are looked for in its head as it came, and only when asked for."""
+
+    head: str = ""
+    lower: str = ""
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by any case of its name."""
+        wanted = f"\n{name.lower()}:"
+        at = self.lower.find(wanted)
+        if at < 0:
+            return None
+        at += len(wanted)
+        return self.head[at : self.lower.find("\n", at)].strip()
+
+    def header_values(self, name: str) -> list[str]:
+        """All values of a header, in order."""
+        wanted, at, values = f"\n{name.lower()}:", 0, list[str]()
+        while (at := self.lower.find(wanted, at)) >= 0:
+            at += len(wanted)
+            values.append(self.head[at : self.lower.find("\n", at)].strip())
+        return values
