@@ -133,14 +133,14 @@ class Redactor:
     def __init__(self, parent: Redactor | None = None) -> None:
         self._parent = parent
         self._values: set[str] = set()
-        self._forms: set[str] = set()
+        self._formed: frozenset[str] = frozenset()
+        self._forms: frozenset[str] = frozenset()
         self._ordered: tuple[int, tuple[str, ...]] = (-1, ())
 
     def add(self, value: str) -> None:
         """Mask `value` from now on. Empty values are ignored."""
-        if value and value not in self._values:
+        if value:  # its forms are made when a text is masked: most runs never say anything
             self._values.add(value)
-            self._forms = self._forms | _forms_of(value)
 
     def mask(self, text: str) -> str:
         """`text` with every known form replaced by `<secret>`, longest first."""
@@ -152,7 +152,11 @@ class Redactor:
     def _count(self) -> int:
         return len(self._values) + (self._parent._count() if self._parent else 0)
 
-    def _all_forms(self) -> set[str]:
+    def _all_forms(self) -> frozenset[str]:
+        values = frozenset(self._values)
+        if values != self._formed:
+            fresh = (_forms_of(value) for value in values - self._formed)
+            self._forms, self._formed = self._forms.union(*fresh), values
         return self._forms | self._parent._all_forms() if self._parent else self._forms
 
     def _longest_first(self) -> tuple[str, ...]:

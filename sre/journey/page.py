@@ -53,10 +53,10 @@ class Page:
         """The body as text, by the charset of Content-Type, else of <meta>, else UTF-8."""
         if self._text is None:
             kind = self.response.header("content-type") or "text/html"
-            match = _CHARSET.search(kind)
-            if not match and "html" in kind and (meta := _META.search(self.response.body[:1024])):
-                match = _CHARSET.search(meta[0].decode("ascii", "replace"))
-            charset = match[1] if match and not _NO_CHARSET.fullmatch(match[1]) else "utf-8"
+            charset = _charset_in(kind)
+            if not charset and "html" in kind and (meta := _META.search(self.response.body[:1024])):
+                charset = _charset_in(meta[0].decode("ascii", "replace"))
+            charset = charset or "utf-8"
             try:
                 self._text = self.response.body.decode(charset, "replace")
             except (LookupError, ValueError):
@@ -85,6 +85,15 @@ class Page:
                 raise Unusable(f"the page nests elements more than {_MAX_DEPTH} deep")
             self._html = LexborHTMLParser(self.text)
         return self._html
+
+
+@lru_cache(maxsize=256)
+def _charset_in(text: str) -> str:
+    """Empty: it names none; one that is no charset of pages is UTF-8."""
+    match = _CHARSET.search(text)
+    if match is None:
+        return ""
+    return "utf-8" if _NO_CHARSET.fullmatch(match[1]) else match[1]
 
 
 def select(page: Page, selector: str) -> list[LexborNode]:

@@ -145,8 +145,10 @@ def _hops(
             return
         if origin_of(draft.url) in exchange.shop.trusted_origins:
             _keep_cookies(exchange, response)
+        if not step.follow or response.status not in REDIRECTS:
+            return
         location = response.header("location")
-        if not step.follow or response.status not in REDIRECTS or not location:
+        if not location:
             return
         if hop == MAX_HOPS:
             break

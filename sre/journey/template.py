@@ -170,15 +170,17 @@ class Template:
             MissingVariable: a variable has no value and is not marked `?`.
             UsageError: an environment variable or a secret cannot be read.
         """
-        if len(self.parts) == 1 and isinstance(self.parts[0], str):
-            return self.parts[0]
+        parts = self.parts
+        if len(parts) == 1 and isinstance(parts[0], str):
+            return parts[0]
         out: list[str] = []
-        for part in self.parts:
+        for part in parts:
             if isinstance(part, str):
                 out.append(part)
-            else:
-                text = as_text(part.value(scope))
-                out.append(escape(text) if escape else text)
+                continue
+            found = part.value(scope)
+            text = found if type(found) is str else as_text(found)
+            out.append(escape(text) if escape else text)
         return "".join(out)
 
     def typed(self, scope: Scope) -> Any:
@@ -189,7 +191,7 @@ class Template:
 
     def left_out(self, values: Mapping[str, Any]) -> bool:
         """A `${x?}` in it is unknown: the header or field is left out."""
-        return any(name not in values for name in self.optional)
+        return bool(self.optional) and any(name not in values for name in self.optional)
 
 
 def _split(text: str, reference: Callable[[str], Secret | None] | None) -> list[str | _Part]:

@@ -38,7 +38,7 @@ _URL = re.compile(
 _LINE = re.compile(rb"([A-Za-z0-9!#$&'*+.^_`|~-]+)(: [!-~]([ -~]*[!-~])?|;)")
 _NOT_OURS = frozenset(
     b"host accept-encoding connection keep-alive proxy-connection transfer-encoding content-length "
-    b"te trailer upgrade expect cookie range content-type http2-settings referer".split()
+    b"te trailer upgrade expect cookie range http2-settings".split()
 )
 """Headers of which libcurl has an opinion."""
 
@@ -105,7 +105,7 @@ class Unfit(Enum):
 
 @dataclass(slots=True)
 class Found:
-    """A plain answer. `size` is that of the body, after decompression."""
+    """A plain answer. `size` is that of the body, after decompression; `taken`: bytes as sent."""
 
     version: str
     status: int
@@ -113,6 +113,7 @@ class Found:
     lower: str
     body: bytes
     size: int
+    taken: int
 
 
 def read(data: bytes, *, ended: bool, limit: int, decode: bool) -> Found | Unfit:
@@ -131,15 +132,17 @@ def read(data: bytes, *, ended: bool, limit: int, decode: bool) -> Found | Unfit
         return Unfit.UNUSUAL
     head = data[: at + 4].decode("latin-1")
     lower, status = head.lower(), int(match[2])
-    body = _body(data, at + 4, lower, status, limit, ended=ended)
-    if isinstance(body, Unfit):
-        return Unfit.UNUSUAL if ended else body
+    framed = _body(data, at + 4, lower, status, limit, ended=ended)
+    if isinstance(framed, Unfit):
+        return Unfit.UNUSUAL if ended else framed
+    body, taken = framed
     if "\ncontent-encoding:" in lower:
         plain = _decoded(body, lower, limit) if decode else None
         if plain is None:
             return Unfit.UNUSUAL
         body = plain
-    return Found("1.1" if match[1] == b"1" else "1.0", status, head, lower, body, len(body))
+    version = "1.1" if match[1] == b"1" else "1.0"
+    return Found(version, status, head, lower, body, len(body), taken)
 
 
 def _headless(data: bytes, *, ended: bool) -> Unfit:
@@ -150,23 +153,23 @@ def _headless(data: bytes, *, ended: bool) -> Unfit:
 
 def _body(
     data: bytes, at: int, lower: str, status: int, limit: int, *, ended: bool
-) -> bytes | Unfit:
-    """The body as sent, without its framing."""
+) -> tuple[bytes, int] | Unfit:
+    """The body as sent, without its framing, and where the answer ends."""
     size = lower.find("\ncontent-length:")
     if "\ntransfer-encoding:" in lower:
         return _dechunked(data, at, lower, limit) if size < 0 else Unfit.UNUSUAL
-    if status in (204, 205):
-        return b"" if status == 204 and size < 0 else Unfit.UNUSUAL
+    if status in (204, 205, 304):
+        return (b"", at) if status == 204 and size < 0 else Unfit.UNUSUAL
     if size >= 0:
         return _measured(data, at, lower, size, limit, ended=ended)
     if len(data) - at > limit:
         return Unfit.UNUSUAL
-    return data[at:] if ended else Unfit.MORE
+    return (data[at:], len(data)) if ended else Unfit.MORE
 
 
 def _measured(
     data: bytes, at: int, lower: str, size: int, limit: int, *, ended: bool
-) -> bytes | Unfit:
+) -> tuple[bytes, int] | Unfit:
     """The body whose length is told at `size` of the head."""
     match = _LENGTH.match(lower, size + 16)
     if match is None or lower.find("\ncontent-length:", size + 1) >= 0:
@@ -175,11 +178,11 @@ def _measured(
     if length > limit or length > LARGEST:
         return Unfit.UNUSUAL
     if len(data) - at >= length:
-        return data[at : at + length]
+        return data[at : at + length], at + length
     return Unfit.UNUSUAL if ended else Unfit.MORE
 
 
-def _dechunked(data: bytes, at: int, lower: str, limit: int) -> bytes | Unfit:
+def _dechunked(data: bytes, at: int, lower: str, limit: int) -> tuple[bytes, int] | Unfit:
     start = lower.find("\ntransfer-encoding:") + 19
     value = lower[start : lower.find("\r", start)].strip()
     if value != "chunked" or lower.find("\ntransfer-encoding:", start) >= 0:
@@ -195,7 +198,7 @@ def _dechunked(data: bytes, at: int, lower: str, limit: int) -> bytes | Unfit:
             known = ended == b"\r\n" or (len(ended) < 2 and b"\r\n".startswith(ended))
             if not known:
                 return Unfit.UNUSUAL
-            return b"".join(parts) if len(ended) == 2 else Unfit.MORE
+            return (b"".join(parts), begin + 2) if len(ended) == 2 else Unfit.MORE
         if data[at - 2 : at] != b"\r\n":
             return Unfit.MORE if len(data) < at else Unfit.UNUSUAL
         parts.append(data[begin : begin + length])

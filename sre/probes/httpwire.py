@@ -9,6 +9,7 @@ from sre.probes.httpoptions import HttpOptions
 __all__ = ["opening_of"]
 
 _NEEDED = {b"user-agent", b"accept"}
+_LIBCURLS = frozenset({b"content-type", b"referer"})
 
 
 def opening_of(request: Request, options: HttpOptions, lines: list[bytes]) -> bytes | None:
@@ -38,7 +39,7 @@ def _headers(lines: list[bytes]) -> bytes | None:
         if line in (b"Content-Type:", b"Expect:"):  # libcurl's own, left out
             continue
         known = header_line(line)
-        if known is None:
+        if known is None or known[0] in _LIBCURLS:
             return None
         names.add(known[0])
         written.append(known[1])

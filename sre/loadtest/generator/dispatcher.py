@@ -20,7 +20,7 @@ from sre.journey.model import Journey
 from sre.journey.result import JourneyResult, Outcome, Reason, StepResult
 from sre.loadtest.crew.vitals import Canary, Vitals
 from sre.loadtest.crew.wire import WorkerPlan, write_delta
-from sre.loadtest.generator.curlhub import Browser, CurlHub
+from sre.loadtest.generator.browser import Browser, Ways
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.recorder import Recorder
 from sre.loadtest.shape import Arrival, shard
@@ -59,7 +59,7 @@ class Dispatcher:
 
     def __init__(self, plan: WorkerPlan, now: Callable[[], float]) -> None:
         self._plan, self._now = plan, now
-        self._hub = CurlHub(
+        self._ways = Ways(
             Guard(plan.targets.allow, plan.shop.base_url), now, pool=plan.max_in_flight
         )
         self._recorder = Recorder(plan.slot)
@@ -121,7 +121,7 @@ class Dispatcher:
         gevent.killall(loops)
 
     def _loop(self, number: int, users: int) -> None:
-        user = _User(number, Browser(self._hub))
+        user = _User(number, Browser(self._ways))
         draw = random.Random(f"{self._plan.shape.seed}:user:{number}")  # noqa: S311
         names = sorted(self._plan.journeys)
         count = 0
@@ -183,13 +183,13 @@ class Dispatcher:
         if not journey.setup:
             return VirtualUser(user.number), user.browser
         if journey.name not in user.kept:
-            user.kept[journey.name] = (VirtualUser(user.number), Browser(self._hub))
+            user.kept[journey.name] = (VirtualUser(user.number), Browser(self._ways))
         return user.kept[journey.name]
 
     def _new_user(self) -> _User:
         number = self._made * self._plan.workers + self._plan.worker
         self._made += 1
-        return _User(number, Browser(self._hub))
+        return _User(number, Browser(self._ways))
 
     def _tell(self, result: JourneyResult) -> None:
         for step in result.steps:
