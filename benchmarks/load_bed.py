@@ -1,4 +1,4 @@
-"""On what are load generators measured? A canned shop in C, and each generator on a core of its own.
+"""On what are load generators measured? A canned shop in C, each generator on the other core.
 
 CPU seconds (user and system) of the generating process in its steady state, over the requests that
 the server counted in the same stretch: start-up and reports are left out for everybody.

@@ -1,4 +1,4 @@
-"""The journey of seven as a Locust user writes it by hand: FastHttpUser, catch_response, selectolax.
+"""The journey of seven as a Locust user writes it by hand: FastHttpUser, selectolax, no frills.
 
 The same requests, checks and extractions as `load_pages.JOURNEYS`.
 """

@@ -97,7 +97,10 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-_FORM = '<form action="/search"><input name="q"><input type="hidden" name="csrf" value="tok-51f7a0c2"></form>'
+_FORM = (
+    '<form action="/search"><input name="q">'
+    '<input type="hidden" name="csrf" value="tok-51f7a0c2"></form>'
+)
 _PRODUCT = '<div id="p" data-sku="mug-07"><b class="price">19.90</b> <i>In stock</i></div>'
 _CART = {
     "id": "c-7a41f3",

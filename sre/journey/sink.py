@@ -25,6 +25,13 @@ class Sink:
     size: int = 0
     overflow: bool = False
     trouble: str = ""
+    begun: int = 0
+
+    def once(self, *_: object) -> int:
+        """libcurl's word before it sends: once. It would send a POST again on its own account
+        where a connection that it had kept breaks before an answer."""
+        self.begun += 1
+        return int(pycurl.PREREQFUNC_OK if self.begun == 1 else pycurl.PREREQFUNC_ABORT)
 
     def body(self, chunk: bytes) -> int | None:
         """libcurl's write callback: anything but the length ends the transfer."""

@@ -17,6 +17,7 @@ import pycurl
 
 from sre.journey.exchange import Request, Response, TransportFailure
 from sre.journey.guard import Admission, Blocked, Guard, Unresolved
+from sre.journey.model import SAFE_METHODS
 from sre.journey.result import Outcome, Reason
 from sre.journey.shop import origin_of
 from sre.journey.sink import Sink, pinned
@@ -78,6 +79,8 @@ def prepare(handle: Any, request: Request, admission: Admission, sink: Sink) -> 
         setopt(pycurl.FRESH_CONNECT, 1)
         setopt(pycurl.FORBID_REUSE, 1)
     set_method(handle, request)
+    if request.method not in SAFE_METHODS:
+        setopt(pycurl.PREREQFUNCTION, sink.once)
     setopt(pycurl.HTTPHEADER, header_lines(request))
 
 
@@ -148,6 +151,9 @@ def failure_of(handle: Any, sink: Sink, error: tuple[int, str]) -> TransportFail
     """Why there is no usable answer; `error` is libcurl's code and text."""
     code, text = error
     reason = _reason(handle, sink, code)
+    if sink.begun > 1:
+        text = "the connection broke before an answer came; nothing is sent twice"
+        return TransportFailure(Reason.PROTOCOL, text, sent=True)
     if sink.overflow:
         text = f"the body is larger than the limit of {sink.limit} bytes (body_limit)"
     elif reason is Reason.TIMEOUT:

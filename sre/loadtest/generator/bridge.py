@@ -28,8 +28,12 @@ class Bridge:
     def __init__(self, line: Line) -> None:
         self._line = line
         near, self._end = plain.socketpair()
+        near.settimeout(0)
+        self._end.settimeout(0)
+        self._said = 0
+        with suppress(OSError):  # as much as there is room for, so that libcurl finds it at once
+            self._said = near.send(line.data)
         self._near = socket.socket(fileno=near.detach())
-        self._end.setblocking(False)
         self._far = socket.socket(fileno=line.take().detach())
         self._pump = gevent.spawn(self._carry)
 
@@ -49,7 +53,7 @@ class Bridge:
     def _carry(self) -> None:
         line = self._line
         with suppress(OSError):  # libcurl has had enough
-            self._near.sendall(line.data)
+            self._near.sendall(line.data[self._said :])
             reset = line.reset or (not line.ended and self._pass_on())
             if reset:
                 socket.wait_read(self._near.fileno())

@@ -105,8 +105,11 @@ class Browser:
 
     def _odd(self, request: Request, admission: Admission, odd: Odd) -> Response:
         if odd.line is None:
-            return self._ways.curl.transfer(self._handle(request), request, admission, odd.started)
-        response = self._ways.curl.tell(self._handle(request), request, admission, odd)
+            response = self._ways.curl.transfer(
+                self._handle(request), request, admission, odd.started
+            )
+        else:
+            response = self._ways.curl.tell(self._handle(request), request, admission, odd)
         self._settle(request)
         return response
 
@@ -127,8 +130,16 @@ class Browser:
         return handle
 
     def _settle(self, request: Request) -> None:
-        if not request.credentials:
-            self._handles[False].setopt(pycurl.COOKIELIST, "ALL")
+        """After libcurl: it keeps the cookies that it alone understands."""
+        handle = self._handles[request.credentials]
+        if request.credentials:
+            if not request.url.startswith("http:"):
+                return
+            known = sorted(handle.getinfo(pycurl.INFO_COOKIELIST))
+            self._astray = known != sorted(self._jar.lines())
+            if self._astray:
+                return
+        handle.setopt(pycurl.COOKIELIST, "ALL")
 
 
 @dataclass(frozen=True, slots=True)

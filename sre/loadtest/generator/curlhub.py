@@ -27,7 +27,7 @@ __all__ = ["CurlHub"]
 
 _EVENTS = {pycurl.POLL_IN: 1, pycurl.POLL_OUT: 2, pycurl.POLL_INOUT: 3}
 _READ, _WRITE = 1, 2
-_LITTLE = 0.005  # seconds that libcurl gets to read what is there already
+_LITTLE = 0.05  # seconds that libcurl gets to read what is there already
 
 
 class CurlHub:
