@@ -6,7 +6,6 @@ import socket
 import struct
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import parse_qs, quote
 
@@ -23,6 +22,7 @@ from tests.unit.probes.test_http_raw import ODD, PLAIN, sized
 CASE = "X-Case"
 HEADERS = (("User-Agent", "me/1"), ("Accept", "*/*"))
 MIB = 2**20
+KEPT = "on a connection that was kept:"  # where libcurl finds other words for some troubles
 
 
 class Scripted:
@@ -111,6 +111,7 @@ def customers(scripted: Scripted, hostile: Hostile) -> dict[str, list[Request]]:
             seconds = 1.0 if end == "keep" else 3.0
             once = get(f"{scripted.url}{path}?end={end}", timeout=seconds, body_limit=300_000)
             add(f"{path} {end}", once, plain)
+            add(f"{KEPT} {path} {end}", plain, once, plain)
     for page in (
         "/", "/status/404", "/status/503", "/status/429", "/status/302?location=/x", "/latin1",
         "/empty-200", "/http10", "/json?a=1", "/big?kb=320", "/big?kb=1500", "/half", "/reset",
@@ -188,22 +189,24 @@ def ways(_hostile_pair: tuple[Hostile, Hostile]) -> tuple[Both, Both]:
     return found[0], found[1]
 
 
-def differences(ours: Sequence[Response], libcurls: Sequence[Response]) -> list[object]:
-    pairs = [(told(one), told(other)) for one, other in zip(ours, libcurls, strict=True)]
+def differences(name: str, ours: Both, libcurls: Both) -> list[object]:
+    pairs = [
+        (told(one), told(other))
+        for one, other in zip(ours[name][0], libcurls[name][0], strict=True)
+    ]
+    left_out = {"phases", "message"} if name.startswith(KEPT) else {"phases"}
     return [
         (number, key, one[key], other[key])
         for number, (one, other) in enumerate(pairs)
         for key in one
-        if one[key] != other[key] and key != "phases"
+        if one[key] != other[key] and key not in left_out
     ]
 
 
 def test_every_answer_is_the_same_on_both_ways(ways: tuple[Both, Both]):
     ours, libcurls = ways
     assert len(ours) > 250
-    different = {
-        name: found for name in ours if (found := differences(ours[name][0], libcurls[name][0]))
-    }
+    different = {name: found for name in ours if (found := differences(name, ours, libcurls))}
     assert different == {}
 
 
