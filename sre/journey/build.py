@@ -12,6 +12,7 @@ import orjson
 
 from sre import __version__
 from sre.journey.host import Inadmissible
+from sre.journey.ids import unique_of
 from sre.journey.model import Body, Field, FileField, Step
 from sre.journey.shop import Shop, origin_of
 from sre.journey.template import Scope, Template
@@ -144,7 +145,7 @@ def _build(step: Step, scope: Scope, last: str, shop: Shop, key: str, referer: s
         if values:
             draft.set(field.name, ", ".join(values), credential=field.secret)
     if step.idempotency_header:
-        name = str(uuid.uuid5(uuid.NAMESPACE_URL, key))
+        name = unique_of(key)
         draft.set(step.idempotency_header, name, credential=True)
     return draft
 

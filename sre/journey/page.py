@@ -35,7 +35,7 @@ class Unusable(ValueError):
 class Page:
     """One final answer of a step, with the address it came from and the run's cookies."""
 
-    __slots__ = ("_html", "_json", "_text", "cookies", "response", "seconds", "url")
+    __slots__ = ("_html", "_json", "_text", "cookies", "found", "response", "seconds", "url")
 
     def __init__(
         self, response: Response, url: str, cookies: dict[str, str], seconds: float
@@ -47,6 +47,7 @@ class Page:
         self._text: str | None = None
         self._json: Any = None
         self._html: LexborHTMLParser | None = None
+        self.found: dict[str, list[LexborNode]] = {}
 
     @property
     def text(self) -> str:
@@ -102,11 +103,14 @@ def select(page: Page, selector: str) -> list[LexborNode]:
     Raises:
         Unusable: not a selector, or the page cannot be parsed.
     """
-    tree = page.html
-    try:
-        return tree.css(selector)
-    except Exception as error:  # the library exports no type of its own
-        raise Unusable(f"not a CSS selector: {selector!r}") from error
+    found = page.found
+    if selector not in found:
+        tree = page.html
+        try:
+            found[selector] = tree.css(selector)
+        except Exception as error:  # the library exports no type of its own
+            raise Unusable(f"not a CSS selector: {selector!r}") from error
+    return found[selector]
 
 
 def _depth(text: str) -> int:

@@ -14,7 +14,6 @@ A template expands once: text that came from a page is never read as a template.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -22,6 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sre.core.secrets import Secret
+from sre.journey.ids import unique
 from sre.journey.values import as_text
 
 __all__ = ["BUILTINS", "MissingVariable", "RunId", "Scope", "Template", "TemplateError", "as_text"]
@@ -74,7 +74,7 @@ class _Variable:
 @dataclass(frozen=True, slots=True)
 class _Uuid:
     def value(self, _scope: Scope) -> Any:
-        return str(uuid.uuid4())
+        return unique()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Dispatcher:
 
     Attributes:
         begin: when the run starts, on the clock `now`; set before `walk`.
-        on_step: told of every step, as Locust's `request` event is.
+        on_step: told of every step, as Locust's `request` event is, while somebody `listens`.
         over: set when everything has been reported.
     """
 
@@ -73,6 +73,7 @@ class Dispatcher:
         self.over = Event()
         self.begin = 0.0
         self.on_step: Callable[..., Any] = lambda **_: None
+        self.listens: Callable[[], bool] = lambda: False
 
     def say_ready(self) -> None:
         """Tell the parent that the start may be set."""
@@ -192,6 +193,8 @@ class Dispatcher:
         return _User(number, Browser(self._ways))
 
     def _tell(self, result: JourneyResult) -> None:
+        if not self.listens():
+            return
         for step in result.steps:
             self.on_step(
                 request_type=result.journey,

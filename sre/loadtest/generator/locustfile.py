@@ -14,12 +14,14 @@ for _name in [n for n in os.environ if n.startswith(("LOCUST_", "GEVENT_"))]:  #
     del os.environ[_name]  # noqa: TID251  a stray setting must not change the gate
 
 import contextlib
+import ctypes
 import gc
 import logging
 import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import locust  # patches the process: before anything that opens a socket
@@ -53,10 +55,12 @@ def main() -> int:
     setup(level=plan.log_level, format="text")
     logging.getLogger("locust").setLevel(logging.ERROR)
     _allow_files()
+    _keep_memory()
     dispatcher = Dispatcher(plan, time.monotonic)
     environment = Environment(user_classes=[_user_class(dispatcher)], stop_timeout=None)
     runner = environment.create_local_runner()
     dispatcher.on_step = environment.events.request.fire
+    dispatcher.listens = _listeners(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and asks with SIGTERM
     gc.collect()
     gc.freeze()
@@ -76,6 +80,22 @@ def _allow_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _listeners(environment: Environment) -> Callable[[], bool]:
+    """Whether anybody but Locust's own statistics, which nobody reads here, wants to be told."""
+    handlers = environment.events.request._handlers  # noqa: SLF001  there is no other way to know
+    own = len(handlers)
+    return lambda: len(handlers) > own
+
+
+def _keep_memory() -> None:
+    """glibc gives memory back to the system after each parsed page, and asks for it again: that
+    takes longer than parsing. What was needed once is needed again, so keep it."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((-1, 256 * 2**20), (-3, 32 * 2**20), (-2, 2**20)):
+            mallopt(parameter, value)  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_TOP_PAD
 
 
 def _user_class(dispatcher: Dispatcher) -> type[locust.User]:
