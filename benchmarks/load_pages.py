@@ -48,7 +48,7 @@ journeys:
         expect: {status: 200, json: {order: "${order}", state: paid}}
   page:
     steps:
-      - {name: page, get: /page}
+      - {name: page, get: /page, repeat: 100}
 """
 
 _ROUTES = (
