@@ -20,6 +20,7 @@ from sre.journey.template import Scope, Template
 __all__ = ["BadRequest", "Draft", "build", "follow", "resolve"]
 
 USER_AGENT = f"sre/{__version__} (synthetic monitoring)"
+_EVERY = {"user-agent": ("User-Agent", USER_AGENT), "accept": ("Accept", "*/*")}
 CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _URL_SAFE = "%/:=&?~#+!$,;'@()*[]"
 _WORD = re.compile(r"[A-Za-z0-9_.~-]*")
@@ -46,7 +47,7 @@ class Draft:
         self.method = method
         self.url = url
         self.headers: dict[str, tuple[str, str]] = {}
-        self.credentials: set[str] = set(CREDENTIAL_HEADERS)
+        self.credentials = CREDENTIAL_HEADERS
         self.secrets: list[str] = []
         self.body: bytes | None = None
 
@@ -57,14 +58,14 @@ class Draft:
         key = name.lower()
         self.headers[key] = (name, value)
         if credential:
-            self.credentials.add(key)
+            self.credentials |= {key}
         if key in self.credentials:
             self.secrets += [value, *(word for word in value.split() if len(word) >= 8)]
 
     def copy(self) -> Draft:
         """Another one that begins as this one stands."""
         made = Draft(self.method, self.url)
-        made.headers, made.credentials = dict(self.headers), set(self.credentials)
+        made.headers, made.credentials = dict(self.headers), self.credentials
         made.secrets, made.body = list(self.secrets), self.body
         return made
 
@@ -135,10 +136,9 @@ def build(step: Step, scope: Scope, last: str, shop: Shop, key: str, *, referer:
 
 def _build(step: Step, scope: Scope, last: str, shop: Shop, key: str, referer: str) -> Draft:
     draft = Draft(step.method, _with_query(resolve(step.url, scope, last, shop), step, scope))
-    draft.set("User-Agent", USER_AGENT)
-    draft.set("Accept", "*/*")
+    draft.headers = dict(_EVERY)
     if referer and origin_of(referer) == origin_of(draft.url):
-        draft.set("Referer", referer)
+        draft.headers["referer"] = ("Referer", referer)
     _set_body(draft, step.body, scope)
     for field in step.headers:
         values = [t.render(scope) for t in field.values if not t.left_out(scope.values)]

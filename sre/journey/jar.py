@@ -28,9 +28,10 @@ _LONGEST = 2048
 class Jar:
     """The cookies of one customer, in the order in which libcurl sends them."""
 
-    __slots__ = ("_cookies",)
+    __slots__ = ("_cookies", "_said")
 
     def __init__(self) -> None:
+        self._said: dict[tuple[str, str], str] = {}
         self._cookies: dict[tuple[str, str, str], tuple[str, bool]] = {}
 
     def __bool__(self) -> bool:
@@ -39,9 +40,13 @@ class Jar:
     def clear(self) -> None:
         """The next customer is another one."""
         self._cookies.clear()
+        self._said.clear()
 
     def header(self, host: str, path: str) -> str:
         """What `Cookie` says to a page of `host`; empty: no such header."""
+        said = self._said.get((host, path))
+        if said is not None:
+            return said
         found = [
             (cookie_path, name, value)
             for (where, cookie_path, name), (value, _) in self._cookies.items()
@@ -49,7 +54,9 @@ class Jar:
         ]
         if len(found) > 1:  # longest path first, then longest name, then the older one
             found.sort(key=lambda cookie: (-len(cookie[0]), -len(cookie[1])))
-        return "; ".join(f"{name}={value}" for _, name, value in found)
+        said = "; ".join([f"{name}={value}" for _, name, value in found])
+        self._said[host, path] = said
+        return said
 
     def keep(self, host: str, path: str, lines: list[str], date: str | None) -> bool:
         """Take the values of Set-Cookie in; False, and nothing is taken: one is not plain.
@@ -71,6 +78,7 @@ class Jar:
         if len(taken) > _MOST:
             return False
         self._cookies = taken
+        self._said.clear()
         return True
 
     def lines(self) -> list[str]:

@@ -116,6 +116,45 @@ class Found:
     taken: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What an answer's head says. `length` and `chunked`: how its body is framed; None: not so."""
+
+    version: str
+    status: int
+    head: str
+    lower: str
+    length: int | None
+    chunked: bool | None
+    encoded: bool
+
+
+@lru_cache(maxsize=1024)
+def _head(data: bytes) -> _Head | None:
+    """None: unusual. Answers of one page mostly have the same head, for a second at least."""
+    match = _HEAD.fullmatch(data)
+    if match is None:
+        return None
+    head = data.decode("latin-1")
+    lower, status = head.lower(), int(match[2])
+    length = chunked = None
+    size, coding = lower.find("\ncontent-length:"), lower.find("\ntransfer-encoding:")
+    if size >= 0:
+        number = _LENGTH.match(lower, size + 16)
+        if number is None or lower.find("\ncontent-length:", size + 1) >= 0:
+            return None
+        length = int(number[1])
+    if coding >= 0:
+        value = lower[coding + 19 : lower.find("\r", coding + 19)].strip()
+        chunked = value == "chunked" and lower.find("\ntransfer-encoding:", coding + 1) < 0
+        if not chunked or size >= 0:
+            return None
+    if status in (205, 304) or (status == 204 and (size >= 0 or coding >= 0)):
+        return None
+    version = "1.1" if match[1] == b"1" else "1.0"
+    return _Head(version, status, head, lower, length, chunked, "\ncontent-encoding:" in lower)
+
+
 def read(data: bytes, *, ended: bool, limit: int, decode: bool) -> Found | Unfit:
     """Look at all that has come so far.
 
@@ -124,25 +163,22 @@ def read(data: bytes, *, ended: bool, limit: int, decode: bool) -> Found | Unfit
         limit: bytes of the body, as sent and after decompression.
         decode: encodings were asked for, so that one is to be undone.
     """
-    at = data.find(b"\r\n\r\n")
-    if at < 0:
+    at = data.find(b"\r\n\r\n") + 4
+    if at < 4:
         return _headless(data, ended=ended)
-    match = _HEAD.fullmatch(data, 0, at + 4)
-    if match is None or at > _LONGEST_HEAD:
+    known = _head(data[:at]) if at <= _LONGEST_HEAD else None
+    if known is None:
         return Unfit.UNUSUAL
-    head = data[: at + 4].decode("latin-1")
-    lower, status = head.lower(), int(match[2])
-    framed = _body(data, at + 4, lower, status, limit, ended=ended)
+    framed = _body(data, at, known, limit, ended=ended)
     if isinstance(framed, Unfit):
         return Unfit.UNUSUAL if ended else framed
     body, taken = framed
-    if "\ncontent-encoding:" in lower:
-        plain = _decoded(body, lower, limit) if decode else None
+    if known.encoded:
+        plain = _decoded(body, known.lower, limit) if decode else None
         if plain is None:
             return Unfit.UNUSUAL
         body = plain
-    version = "1.1" if match[1] == b"1" else "1.0"
-    return Found(version, status, head, lower, body, len(body), taken)
+    return Found(known.version, known.status, known.head, known.lower, body, len(body), taken)
 
 
 def _headless(data: bytes, *, ended: bool) -> Unfit:
@@ -152,41 +188,26 @@ def _headless(data: bytes, *, ended: bool) -> Unfit:
 
 
 def _body(
-    data: bytes, at: int, lower: str, status: int, limit: int, *, ended: bool
+    data: bytes, at: int, known: _Head, limit: int, *, ended: bool
 ) -> tuple[bytes, int] | Unfit:
     """The body as sent, without its framing, and where the answer ends."""
-    size = lower.find("\ncontent-length:")
-    if "\ntransfer-encoding:" in lower:
-        return _dechunked(data, at, lower, limit) if size < 0 else Unfit.UNUSUAL
-    if status in (204, 205, 304):
-        return (b"", at) if status == 204 and size < 0 else Unfit.UNUSUAL
-    if size >= 0:
-        return _measured(data, at, lower, size, limit, ended=ended)
+    length = known.length
+    if length is not None:
+        if length > limit or length > LARGEST:
+            return Unfit.UNUSUAL
+        if len(data) - at >= length:
+            return data[at : at + length], at + length
+        return Unfit.UNUSUAL if ended else Unfit.MORE
+    if known.chunked:
+        return _dechunked(data, at, limit)
+    if known.status == 204:
+        return b"", at
     if len(data) - at > limit:
         return Unfit.UNUSUAL
     return (data[at:], len(data)) if ended else Unfit.MORE
 
 
-def _measured(
-    data: bytes, at: int, lower: str, size: int, limit: int, *, ended: bool
-) -> tuple[bytes, int] | Unfit:
-    """The body whose length is told at `size` of the head."""
-    match = _LENGTH.match(lower, size + 16)
-    if match is None or lower.find("\ncontent-length:", size + 1) >= 0:
-        return Unfit.UNUSUAL
-    length = int(match[1])
-    if length > limit or length > LARGEST:
-        return Unfit.UNUSUAL
-    if len(data) - at >= length:
-        return data[at : at + length], at + length
-    return Unfit.UNUSUAL if ended else Unfit.MORE
-
-
-def _dechunked(data: bytes, at: int, lower: str, limit: int) -> tuple[bytes, int] | Unfit:
-    start = lower.find("\ntransfer-encoding:") + 19
-    value = lower[start : lower.find("\r", start)].strip()
-    if value != "chunked" or lower.find("\ntransfer-encoding:", start) >= 0:
-        return Unfit.UNUSUAL
+def _dechunked(data: bytes, at: int, limit: int) -> tuple[bytes, int] | Unfit:
     parts, size = list[bytes](), 0
     while match := _CHUNK.match(data, at):
         length, begin = int(match[1], 16), match.end()

@@ -31,9 +31,12 @@ def response_times(result: JourneyResult, lateness: float) -> list[tuple[StepRes
     return times
 
 
+_WORDS = {word: word.value for word in (*Outcome, *Reason)}  # an enum is slow to say its value
+
+
 def _outcome_of(outcome: Outcome, reason: Reason) -> str:
     prober = outcome is Outcome.FAILED and reason is Reason.PROBER
-    return "prober" if prober else outcome.value
+    return "prober" if prober else _WORDS[outcome]
 
 
 class Recorder:
@@ -69,7 +72,7 @@ class Recorder:
         tally.ambiguous += result.ambiguous
         response, service = self._steps(arrival, result, lateness)
         outcome = _outcome_of(result.outcome, result.reason)
-        self._whole(arrival, outcome, result.reason.value, response, service)
+        self._whole(arrival, outcome, _WORDS[result.reason], response, service)
 
     def abandoned(
         self, arrival: Arrival, age: float, result: JourneyResult | None, lateness: float
@@ -99,7 +102,7 @@ class Recorder:
             if step.name:  # a stop between two steps has none
                 outcome = _outcome_of(step.outcome, step.reason)
                 series = self._series(arrival, step.name)
-                series.record(outcome, step.reason.value, waited, step.seconds)
+                series.record(outcome, _WORDS[step.reason], waited, step.seconds)
             self._book.requests += len(step.rows)
             if number:
                 self._book.lateness.record(max(0.0, step.started - step.due))

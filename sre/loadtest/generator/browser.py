@@ -84,8 +84,8 @@ class Browser:
             cookies = self._jar.header(place.host, place.path)
             if cookies:
                 parts.append(b"Cookie: %s\r\n" % cookies.encode())
-        for name, value in request.headers:
-            line = _line(name, value)
+        for header in request.headers:
+            line = _line(header)
             if line is None:
                 return None
             parts.append(line)
@@ -164,6 +164,7 @@ def place_of(url: str) -> Place | None:
 
 
 @lru_cache(maxsize=4096)
-def _line(name: str, value: str) -> bytes | None:
+def _line(header: tuple[str, str]) -> bytes | None:
+    name, value = header
     known = header_line((f"{name}: {value}" if value else f"{name};").encode())
     return None if known is None else known[1]
