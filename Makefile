@@ -9,10 +9,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Most tests wait for servers: two at a time keep two processors busy. Those that measure time or
 # load, or play the whole demo, run alone.
-TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probes/test_http_ways.py
-APART := tests/unit tests/contracts tests/e2e/kinds $(wildcard tests/test_*.py) \
-  $(addprefix --ignore=,$(TIMED))
-ALONE := $(TIMED) tests/e2e --ignore=tests/e2e/kinds
+TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probes/test_http_ways.py \
+  $(wildcard tests/e2e/test_loadtest*.py tests/e2e/test_probe_soak.py tests/e2e/test_demo.py \
+  tests/e2e/test_first_hour.py tests/e2e/test_wheel.py)
+APART := tests $(addprefix --ignore=,$(TIMED))
+ALONE := $(TIMED)
 
 .PHONY: help demo test test-long lint format bench-startup bench-probe bench-load servers clean
 .DEFAULT_GOAL := help

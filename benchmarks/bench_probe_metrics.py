@@ -16,10 +16,10 @@ import time
 from prometheus_client import generate_latest
 
 from sre.core.clock import SystemClock
+from sre.core.web.coding import coded
 from sre.journey.guard import Guard
 from sre.journey.result import Outcome, Row, StepResult
 from sre.journey.shop import Shop
-from sre.probes.coding import coded
 from sre.probes.kinds.tcp import TcpProbe
 from sre.probes.model import Check, Gauge, Reading
 from sre.probes.plan import Plan

@@ -31,8 +31,9 @@ from sre.journey.guard import parse_entry
 from sre.journey.model import Journey
 from sre.journey.shop import Links, Shop, Targets
 from sre.journey.spec import DefaultsSpec, JourneySpec
+from sre.loadtest.declare import declare as declare_loadtests
+from sre.loadtest.declare import read_by_ledger
 from sre.loadtest.model import LoadTest
-from sre.loadtest.thresholds import Names, parse_threshold
 from sre.probes.blackbox.modules import Module
 from sre.probes.declare import SECTIONS as WATCH_SECTIONS
 from sre.probes.declare import Shape as WatchShape
@@ -95,7 +96,7 @@ def load_settings(path: Path | str) -> Settings:
     backups = declare(root, problems)
     watching = declare_watching(root, journeys, backups.databases, problems)
     objectives = _objectives(root.get("objectives"), journeys, watching.probes, problems)
-    loadtests = _loadtests(root.get("loadtests"), journeys, problems)
+    loadtests = _loadtests(root.get("loadtests"), journeys, backups.databases, objectives, problems)
     problems.raise_if_any()
     if shop is None:
         raise ConfigError(problems.found)
@@ -113,7 +114,7 @@ def load_settings(path: Path | str) -> Settings:
         tiers=backups.tiers,
         keys=backups.keys,
         databases=backups.databases,
-        warnings=tuple(problems.warnings),
+        warnings=tuple(w for w in problems.warnings if not read_by_ledger(w, loadtests)),
     )
 
 
@@ -203,31 +204,15 @@ def _objectives(
 
 
 def _loadtests(
-    node: Node | None, journeys: dict[str, Journey], problems: Problems
+    node: Node | None,
+    journeys: dict[str, Journey],
+    databases: Mapping[str, Database],
+    objectives: tuple[Objective, ...],
+    problems: Problems,
 ) -> dict[str, LoadTest]:
-    made: dict[str, LoadTest] = {}
-    for name, entry in (node.entries if node else {}).items():
-        where, item = f"loadtests.{name}", entry.value
-        test = decode(LoadTest, item, where=where, problems=problems)
-        if test is None:
-            continue
-        mix = item.get("mix") or item
-        chosen = test.mix or dict.fromkeys(test.journeys or journeys)
-        for journey in chosen:
-            if journey not in journeys:
-                at = mix.key(journey)
-                problems.add(at, f"{where}.mix", _unknown("journey", journey, journeys))
-        known = {j: journeys[j] for j in chosen if j in journeys}
-        names = Names({j: [(s.name, s.group) for s in known[j].all_steps] for j in known})
-        thresholds = item.get("thresholds")
-        for index, expression in enumerate(test.thresholds):
-            try:
-                names.resolve(parse_threshold(expression))
-            except ValueError as error:
-                at = thresholds.elements[index] if thresholds else item
-                problems.add(at, f"{where}.thresholds[{index}]", str(error))
-        made[name] = test
-    return made
+    kinds = {name: each.kind for name, each in databases.items()}
+    promised = {(each.journey or each.step or "").partition("/")[0] for each in objectives}
+    return declare_loadtests(node, journeys, kinds, promised, problems)
 
 
 @dataclass(frozen=True, kw_only=True)

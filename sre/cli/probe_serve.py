@@ -63,7 +63,7 @@ def serve(
     POST /-/reload and SIGHUP read sre.yaml again: a bad one changes nothing. SIGTERM lets cleanup
     steps of running journeys finish, then ends with 143.
     """
-    from sre.probes.watch import parse_address  # noqa: PLC0415  only when it runs
+    from sre.core.web.server import parse_address  # noqa: PLC0415  only when it runs
 
     service = _Service(shard, flags, run, production=production)
     watch = service.watch(parse_address(listen), web_config)

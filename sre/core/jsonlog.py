@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from sre.core.accesslog import Entry, Parser, clean_path, request_of, time_of
 
-__all__ = ["FIELDS", "UNITS", "json_parser"]
+__all__ = ["FIELDS", "UNITS", "json_parser", "json_reader"]
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """What a number for `seconds` may be in -> seconds."""
@@ -61,6 +61,17 @@ def json_parser(fields: Mapping[str, str], unit: str) -> Parser:
     for field, name in fields.items():
         wanted[field] = _names(name, scale=UNITS[unit] if field == "seconds" else 1.0)
     return _parser(wanted)
+
+
+def json_reader(names: Sequence[str]) -> Callable[[str], str | None]:
+    """What a line has for the first of these fields that is there; dots go deeper."""
+    wanted = _names(*names)
+
+    def read(line: str) -> str | None:
+        found = _object(line)
+        return _text(_first(found, wanted)[0]) if found else None
+
+    return read
 
 
 def _parser(wanted: Mapping[str, Sequence[_Name]]) -> Parser:

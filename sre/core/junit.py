@@ -19,7 +19,8 @@ class Case:
 
     Attributes:
         group: becomes `classname`.
-        tag: `failure` (the thing is bad) or `error` (nobody knows); empty when it passed.
+        tag: `failure` (the thing is bad), `error` (nobody knows) or `skipped` (not judged, and
+            that is no fault); empty when it passed.
         kind: a word for machines, `message` a sentence for people.
         output: further words, also of a case that passed.
         properties: names and values.
@@ -28,7 +29,7 @@ class Case:
     name: str
     group: str
     seconds: float | None = None
-    tag: Literal["", "failure", "error"] = ""
+    tag: Literal["", "failure", "error", "skipped"] = ""
     kind: str = ""
     message: str = ""
     output: str = ""
@@ -39,7 +40,9 @@ def document(name: str, cases: Sequence[Case], *, seconds: float, timestamp: str
     """One suite of these cases; `timestamp` in ISO 8601."""
     failures = sum(case.tag == "failure" for case in cases)
     errors = sum(case.tag == "error" for case in cases)
+    skipped = sum(case.tag == "skipped" for case in cases)
     counts = f'tests="{len(cases)}" failures="{failures}" errors="{errors}"'
+    counts += f' skipped="{skipped}"' if skipped else ""
     took, called = f'time="{seconds:.3f}"', _attribute(name)
     return "\n".join(
         [
@@ -59,7 +62,9 @@ def _testcase(case: Case) -> str:
     head = f"    <testcase classname={_attribute(case.group)} name={_attribute(case.name)}{took}"
     inner = [*_properties(case.properties)]
     if case.tag:
-        words = f"type={_attribute(case.kind)} message={_attribute(case.message)}"
+        words = f"message={_attribute(case.message)}"
+        if case.tag != "skipped":
+            words = f"type={_attribute(case.kind)} {words}"
         inner.append(f"      <{case.tag} {words}/>")
     if case.output:
         inner.append(f"      <system-out>{escape(_clean(case.output))}</system-out>")

@@ -7,11 +7,11 @@ ends at the quote, elsewhere at the next space or literal character; nothing is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sre.core.accesslog import Entry, Parser, clean_path, request_of, time_of
 
-__all__ = ["format_parser"]
+__all__ = ["format_parser", "variable_reader"]
 
 _VARIABLE = re.compile(r"\$\{?([a-zA-Z0-9_]+)\}?")
 _DIRECTIVE = re.compile(r"\s*log_format\s+\S+\s+(?:escape=\w+\s+)?(.*?);?\s*", re.DOTALL)
@@ -63,6 +63,26 @@ def format_parser(text: str) -> Parser:
     pattern, groups = _pattern(text, {name for name in names.values() if name})
     at = {field: groups.get(name) for field, name in names.items()}
     return _parser(pattern, at)
+
+
+def variable_reader(text: str, names: Sequence[str]) -> Callable[[str], str | None] | None:
+    """What a line has for the first of these variables that the format has; None: it has none.
+
+    Raises ValueError as `format_parser` does.
+    """
+    text = _unwrapped(text)
+    found = _VARIABLE.findall(text)
+    name = next((one for one in names if one in found), None)
+    if name is None:
+        return None
+    pattern, groups = _pattern(text, {name})
+    at = groups[name]
+
+    def read(line: str) -> str | None:
+        match = pattern.match(line)
+        return match[at] if match else None
+
+    return read
 
 
 def _unwrapped(text: str) -> str:

@@ -16,12 +16,15 @@ from sre.core.errors import UsageError
 __all__ = ["CATALOGUE", "MetricInfo", "describe", "series_of"]
 
 
+_Type = Literal["counter", "gauge", "histogram"]
+
+
 @dataclass(frozen=True)
 class MetricInfo:
     """One metric as a scraper sees it; counters end in `_total`."""
 
     name: str
-    type: Literal["counter", "gauge", "histogram"]
+    type: _Type
     help: str
     labels: tuple[str, ...] = ()
 
@@ -189,8 +192,46 @@ _BACKUP = (
     ),
 )  # fmt: skip
 
+_OF_LOADTESTS: tuple[tuple[str, _Type, str, tuple[str, ...]], ...] = (
+    ("arrivals_total", "counter", "Customers who were due, the warm-up left out.",
+     ("journey",)),
+    ("journeys_total", "counter", "Journeys that ended or were dropped, by outcome.",
+     ("journey", "outcome")),
+    ("ambiguous_journeys_total", "counter",
+     "Journeys whose order may have been placed without an answer telling so.", ("journey",)),
+    ("journey_response_seconds", "histogram",
+     "What customers waited, from the moment they were due; good answers and failures apart.",
+     ("journey", "outcome")),
+    ("journey_service_seconds", "histogram", "What the shop took for whole journeys.",
+     ("journey", "outcome")),
+    ("steps_total", "counter", "Steps of journeys by outcome.", ("journey", "step", "outcome")),
+    ("step_reasons_total", "counter", "Why steps did not end well.",
+     ("journey", "step", "reason")),
+    ("step_response_seconds", "histogram", "What customers waited for a step.",
+     ("journey", "step", "outcome")),
+    ("step_service_seconds", "histogram", "What the shop took for a step.",
+     ("journey", "step", "outcome")),
+    ("lateness_seconds", "histogram", "How late the generator itself sent customers off.", ()),
+    ("in_flight", "gauge", "Journeys under way.", ()),
+    ("planned_arrivals_per_second", "gauge", "The rate that is declared for this moment.", ()),
+    ("running", "gauge", "1 while the run goes.", ()),
+    ("valid", "gauge", "0 where something speaks against the measurement.", ("cause",)),
+    ("threshold_value", "gauge", "What was observed: seconds, a share of 1, or a count.",
+     ("threshold",)),
+    ("threshold_limit", "gauge", "The limit of a threshold, in the unit of its value.",
+     ("threshold",)),
+    ("threshold_ok", "gauge", "1 if a threshold is kept, 0 if broken; absent if unknown.",
+     ("threshold",)),
+    ("verdict", "gauge", "1 for the verdict of the run that is over.", ("verdict",)),
+    ("last_run_timestamp_seconds", "gauge", "When the run ended.", ()),
+)  # fmt: skip
+_LOADTEST = tuple(
+    MetricInfo(f"sre_loadtest_{name}", kind, text, ("test", *labels))
+    for name, kind, text, labels in _OF_LOADTESTS
+)
+
 CATALOGUE: dict[str, MetricInfo] = {
-    metric.name: metric for metric in (*_PROBES, *_PROCESS, *_FEEDS, *_BACKUP)
+    metric.name: metric for metric in (*_PROBES, *_PROCESS, *_FEEDS, *_BACKUP, *_LOADTEST)
 }
 """By name, every metric but those that a kind of probe declares beside its code."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-__all__ = ["OTHER", "Routes"]
+__all__ = ["OTHER", "Routes", "is_identity", "normal_path"]
 
 OTHER = "other"
 """The route of what is no path at all, and of whatever a caller has no room for."""
@@ -96,6 +96,16 @@ class Routes:
         if not path.startswith("/"):
             return OTHER
         return self.match(path) or _automatic(_normal(path))
+
+
+def normal_path(path: str) -> str:
+    """A path as templates are held against it: decoded, single slashes, none at the end."""
+    return _normal(path)
+
+
+def is_identity(segment: str, before: str = "") -> bool:
+    """Whether a segment (after `before`) is one of many: a number, a slug, a product's name."""
+    return _segment(segment, before) == ":id"
 
 
 def _check(text: str) -> None:

@@ -88,6 +88,7 @@ def journey_result(state: RunState) -> JourneyResult:
         steps=tuple(state.results),
         values=_Values(state),
         ambiguous=bool(state.exchange.unknown),
+        key=state.exchange.idempotency_key,
     )
 
 

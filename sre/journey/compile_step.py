@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import cast
 
 from sre.core.config import Node, Problems, decode, join_path
-from sre.core.units import Duration
 from sre.journey.compile_expect import check_selector, expectation
 from sre.journey.expect import Expectation
 from sre.journey.extract import Extractor
@@ -79,9 +78,7 @@ def compile_step(
         retry=_retry(spec, node, path, method, texts.problems, own=own_retry),
         when=texts.conditions(node.get("when"), join_path(path, "when")),
         unless=texts.conditions(node.get("unless"), join_path(path, "unless")),
-        pause=texts.range(
-            node.get("pause"), join_path(path, "pause"), Duration.parse, "'2s' or '1s..3s'"
-        ),
+        pause=texts.pause(node.get("pause"), join_path(path, "pause")),
         repeat=texts.range(node.get("repeat"), join_path(path, "repeat"), int, "'3' or '3..7'"),
     )
     needs = frozenset(n for use in texts.uses[used:] for n in use.needs)
@@ -207,7 +204,8 @@ def _retry(
         )
     if unsafe:
         return None
-    return Retry(spec.retry.times, frozenset(Reason(error) for error in spec.retry.errors))
+    errors = frozenset(Reason(error) for error in spec.retry.errors if error != "throttled")
+    return Retry(spec.retry.times, errors, throttled="throttled" in spec.retry.errors)
 
 
 def _extractors(

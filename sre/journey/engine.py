@@ -14,8 +14,9 @@ from sre.core.secrets import redactor
 from sre.journey.account import journey_result, rows_of, step_result, stopped
 from sre.journey.exchange import Request, Response, Wait
 from sre.journey.judge import Judged, judge, judge_until
-from sre.journey.model import Block, Condition, Journey, Range, Step
+from sre.journey.model import Block, Condition, Journey, LogNormal, Range, Retry, Step
 from sre.journey.page import Page, Unusable
+from sre.journey.resend import decided, sent_again
 from sre.journey.result import JourneyResult, Outcome, Reason, Row, StepResult
 from sre.journey.send import Sent, send
 from sre.journey.state import DataExhausted, RunContext, RunState, VirtualUser, begin
@@ -112,8 +113,8 @@ def _repeated(state: RunState, step: Step) -> Steps:
             yield from _think(state, step.pause)
 
 
-def _think(state: RunState, pause: Range) -> Steps:
-    seconds = state.scope.rng.uniform(pause.low, pause.high)
+def _think(state: RunState, pause: Range | LogNormal) -> Steps:
+    seconds = pause.draw(state.scope.rng)
     state.due += seconds
     state.deadline += seconds
     yield Wait(seconds, thinking=True)
@@ -162,14 +163,31 @@ def _step(
             if pause is None:
                 judged = judged.given_up(step.until.within)
                 rows[-1] = rows_of(state, step, sent, judged, begun)[-1]
-        elif step.retry is not None and judged.reason in step.retry.errors and retries > 0:
+        elif step.retry is not None and retries > 0:
             retries -= 1
-            in_time = state.context.now() + step.retry.pause < state.deadline
-            pause = step.retry.pause if in_time else None
+            pause = _before_retry(state, step.retry, judged, until_ends)
         if pause is None:
-            return step_result(state, step, sent, judged, begun, rows)
+            result = step_result(state, step, sent, judged, begun, rows)
+            if step.name in state.context.resend and decided(result):
+                ends = _left(state, step, until_ends)
+                return (yield from sent_again(state, step, key, attempt + 1, ends, result))
+            return result
         yield Wait(pause)
         attempt += 1
+
+
+def _before_retry(
+    state: RunState, retry: Retry, judged: Judged, ends: float | None
+) -> float | None:
+    """How long to wait before sending again; None: this answer stands, or no time is left."""
+    if judged.outcome is Outcome.THROTTLED and retry.throttled:
+        pause = retry.pause if judged.retry_after is None else judged.retry_after
+    elif judged.reason in retry.errors:
+        pause = retry.pause
+    else:
+        return None
+    ends = state.deadline if ends is None else min(ends, state.deadline)
+    return pause if state.context.now() + pause < ends else None
 
 
 def _judge(state: RunState, step: Step, sent: Sent) -> Judged:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import exp, log
+from random import Random
 from typing import Literal
 
 from sre.journey.expect import Expectation, TemplateTree
@@ -16,6 +18,7 @@ from sre.journey.result import Reason
 from sre.journey.template import Template
 
 __all__ = [
+    "SAFE_METHODS",
     "Block",
     "Body",
     "Condition",
@@ -23,6 +26,7 @@ __all__ = [
     "Field",
     "FileField",
     "Journey",
+    "LogNormal",
     "Range",
     "Retry",
     "Step",
@@ -30,6 +34,8 @@ __all__ = [
     "Var",
 ]
 
+_NORMAL_P95 = 1.6448536269514722
+"""The 95th percentile of the standard normal distribution."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -39,6 +45,28 @@ class Range:
 
     low: float
     high: float
+
+    def draw(self, rng: Random) -> float:
+        """A number between the two, all equally likely."""
+        return rng.uniform(self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class LogNormal:
+    """How long people think: most a little, some for long, none for less than nothing.
+
+    Attributes:
+        high: no draw is longer.
+    """
+
+    median: float
+    p95: float
+    high: float
+
+    def draw(self, rng: Random) -> float:
+        """A number whose logarithm is normally distributed."""
+        sigma = log(self.p95 / self.median) / _NORMAL_P95
+        return min(self.high, self.median * exp(sigma * rng.gauss(0.0, 1.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +119,16 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Send again, `times` at most, when a step failed for one of `errors`."""
+    """Send again, `times` at most, when a step failed for one of `errors`.
+
+    Attributes:
+        throttled: a 429 is sent again too, after its `Retry-After`, or else after `pause`.
+    """
 
     times: int
     errors: frozenset[Reason]
     pause: float = 0.2
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +164,7 @@ class Step:
     retry: Retry | None = None
     when: tuple[Condition, ...] = ()
     unless: tuple[Condition, ...] = ()
-    pause: Range | None = None
+    pause: Range | LogNormal | None = None
     repeat: Range | None = None
     needs: frozenset[str] = frozenset()
 

@@ -116,6 +116,7 @@ class JourneyResult:
         values: extracted values that are not secret (an order number, say), for people and ledgers.
         ambiguous: a side effect may have happened without our knowing: a request with an unsafe
             method was sent and no answer came.
+        key: the idempotency key of its last step that has one; for ledgers.
     """
 
     journey: str
@@ -128,6 +129,7 @@ class JourneyResult:
     steps: tuple[StepResult, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict)
     ambiguous: bool = False
+    key: str = ""
 
     @property
     def rows(self) -> Iterator[Row]:

@@ -29,6 +29,8 @@ class Exchange:
         unknown: keys of unsafe requests that were sent and of which no answer told what came.
         flying: the one among them that is being sent just now.
         drafted: the last request that may be sent again, with its key.
+        idempotency_key: of the last request that had one, cleanup left out.
+        trace: of the run; requests carry it when it is not empty, each as a span of its own.
     """
 
     shop: Shop
@@ -43,6 +45,9 @@ class Exchange:
     unknown: set[str] = field(default_factory=set)
     flying: str = ""
     drafted: tuple[str, Draft] | None = None
+    idempotency_key: str = ""
+    trace: str = ""
+    spans: int = 0
 
     def __post_init__(self) -> None:
         self.last = self.last or self.shop.base_url
@@ -50,6 +55,14 @@ class Exchange:
     def arrived(self, url: str) -> None:
         """A page came: the next relative address begins there."""
         self.last = self.referer = url
+
+    def traced(self, draft: Draft) -> tuple[tuple[str, str], ...]:
+        """`traceparent` of the next request; none where the declaration sets its own."""
+        if not self.trace or "traceparent" in draft.headers:
+            return ()
+        self.spans += 1
+        span = f"{self.trace[:8]}{self.spans:08x}"
+        return (("traceparent", f"00-{self.trace}-{span}-01"),)
 
 
 @dataclass(slots=True)
@@ -100,7 +113,7 @@ def _draft(exchange: Exchange, step: Step, key: str) -> Draft:
     if exchange.drafted is not None and exchange.drafted[0] == key:
         return exchange.drafted[1]
     draft = build(step, exchange.scope, exchange.last, exchange.shop, key, referer=exchange.referer)
-    if step.retry is not None and step.until is None:
+    if step.until is None and (step.retry is not None or step.idempotency_header is not None):
         exchange.drafted = (key, draft)
     return draft
 
@@ -112,6 +125,8 @@ def _sent(
         draft = _draft(exchange, step, key)
         for secret in draft.secrets:
             exchange.redactor.add(secret)
+        if step.idempotency_header is not None and not exchange.cleanup:
+            exchange.idempotency_key = draft.headers[step.idempotency_header.lower()][1]
         yield from _hops(exchange, step, draft, sent, ends)
     except MissingVariable as error:
         sent.error = Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
@@ -161,7 +176,7 @@ def _request(exchange: Exchange, step: Step, draft: Draft, left: float) -> Reque
     return Request(
         method=draft.method,
         url=draft.url,
-        headers=draft.sent_to(exchange.shop),
+        headers=(*draft.sent_to(exchange.shop), *exchange.traced(draft)),
         body=draft.body,
         timeout=left,
         body_limit=step.body_limit,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from _socket import socket as raw_socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from posix import close, dup  # gevent's close comes late: it would keep two descriptors longer
 from typing import Any
 
 import pycurl
@@ -17,7 +17,11 @@ __all__ = ["Sink", "open_pinned", "opened", "pinned"]
 
 @dataclass(slots=True)
 class Sink:
-    """Where an answer is gathered: body up to a limit, header lines as they come."""
+    """Where an answer is gathered: body up to a limit, header lines as they come.
+
+    Attributes:
+        begun: how often libcurl wanted to send a request that may be sent once alone.
+    """
 
     limit: int
     chunks: list[bytes] = field(default_factory=list)
@@ -27,9 +31,12 @@ class Sink:
     trouble: str = ""
     begun: int = 0
 
-    def once(self, *_: object) -> int:
-        """libcurl's word before it sends: once. It would send a POST again on its own account
-        where a connection that it had kept breaks before an answer."""
+    def once(self, *_where: object) -> int:
+        """libcurl's callback before it sends: a second time is forbidden.
+
+        A kept connection that the server closes instead of answering makes libcurl send the same
+        request again, a payment too.
+        """
         self.begun += 1
         return int(pycurl.PREREQFUNC_OK if self.begun == 1 else pycurl.PREREQFUNC_ABORT)
 
@@ -69,10 +76,12 @@ def open_pinned(address: Any, admitted: str, port: int, sink: Sink) -> Any:
     if str(where[0]) != admitted or where[1] != port:
         return pycurl.SOCKET_BAD
     try:
-        return _Opened(raw_socket(family, kind, protocol).detach())
+        socket = _Opened(raw_socket(family, kind, protocol).detach())
+        close(dup(socket.descriptor))  # pycurl's own duplicate would fail without a word
     except OSError as error:  # out of file descriptors: our trouble, not the shop's
-        sink.trouble = f"cannot open a socket: {error.strerror}"
+        sink.trouble = f"cannot open a socket: {error.strerror}; raise ulimit -n"
         return pycurl.SOCKET_BAD
+    return socket
 
 
 def opened(descriptor: int) -> Any:
@@ -92,4 +101,4 @@ class _Opened:
         return self.descriptor
 
     def __del__(self) -> None:
-        os.close(self.descriptor)
+        close(self.descriptor)

@@ -24,7 +24,9 @@ __all__ = [
 ]
 
 _STRICT: dict[str, object] = {"extra": "forbid"}
-Errors = Literal["dns", "connect", "tls", "timeout", "status", "protocol", "body", "header"]
+Errors = Literal[
+    "dns", "connect", "tls", "timeout", "status", "protocol", "body", "header", "throttled"
+]
 
 
 @dataclass(frozen=True)

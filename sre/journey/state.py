@@ -40,6 +40,8 @@ class RunContext:
         sequence: which run of this journey it is, from 0; picks the data row.
         seed: fixes random picks; None draws one.
         mode: pauses and repeats happen under load alone.
+        resend: steps that are sent a second time with the same idempotency key, on purpose.
+        trace: 32 hexadecimal digits; every request carries them in a W3C `traceparent`.
     """
 
     shop: Shop
@@ -49,6 +51,8 @@ class RunContext:
     sequence: int = 0
     seed: int | str | None = None
     mode: Literal["probe", "load"] = "probe"
+    trace: str = ""
+    resend: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -78,7 +82,7 @@ def begin(journey: Journey, context: RunContext) -> RunState:
     user = context.user
     masks = Redactor(redactor)
     scope = Scope({}, rng, context.run_id, user.number, mask=masks.mask)
-    exchange = Exchange(context.shop, scope, context.now, user.cookies, masks)
+    exchange = Exchange(context.shop, scope, context.now, user.cookies, masks, trace=context.trace)
     state = RunState(journey, context, scope, context.now(), random_name(), masks, exchange)
     state.deadline = state.begun + journey.timeout
     state.due = state.begun

@@ -9,12 +9,17 @@ from typing import Any
 
 from sre.core.config import Entry, Node, Problems, join_path, secret_from_reference
 from sre.core.secrets import Secret
+from sre.core.units import Duration
 from sre.journey.expect import Pattern, TemplateTree
-from sre.journey.model import Condition, Field, Range
+from sre.journey.model import Condition, Field, LogNormal, Range
 from sre.journey.page import compile_query
 from sre.journey.template import Template, TemplateError, as_text
 
 __all__ = ["Texts", "Use", "merge", "to_node"]
+
+_PAUSE = "'2s', '1s..3s' or {median: 2s, p95: 8s}"
+_LONGEST = 10
+"""Nobody thinks longer than so many medians, unless `max` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,10 @@ class Texts:
 
     def range(self, node: Node | None, path: str, parse: Any, what: str) -> Range | None:
         """`3`, `3..7`; `parse` turns each end into a number or raises ValueError."""
-        if node is None or node.scalar is None:
+        if node is None or (node.kind == "scalar" and node.scalar is None):
+            return None
+        if node.kind != "scalar":
+            self.problems.add(node, path, f"expected {what}, not a {node.kind}")
             return None
         text = node.scalar if isinstance(node.scalar, str) else as_text(node.scalar)
         try:
@@ -195,6 +203,31 @@ class Texts:
             self.problems.add(node, path, f"expected {what}, the lower number first, not {text!r}")
             return None
         return ends
+
+    def pause(self, node: Node | None, path: str) -> Range | LogNormal | None:
+        """`2s`, `1s..3s` or `{median: 2s, p95: 8s}`."""
+        if node is None or node.kind != "mapping":
+            return self.range(node, path, Duration.parse, _PAUSE)
+        found = {key: self._seconds(node, key, path) for key in node.entries}
+        if set(node.entries) - {"median", "p95", "max"} or not {"median", "p95"} <= set(found):
+            self.problems.add(node, path, f"expected {_PAUSE}")
+            return None
+        median, p95 = found["median"], found["p95"]
+        if median is None or p95 is None or ("max" in found and found["max"] is None):
+            return None
+        high = found.get("max") or max(_LONGEST * median, p95)
+        if not 0 < median < p95 <= high:
+            self.problems.add(node, path, "expected 0s < median < p95 <= max")
+            return None
+        return LogNormal(median, p95, high)
+
+    def _seconds(self, node: Node, key: str, path: str) -> float | None:
+        value = node.entries[key].value
+        try:
+            return float(Duration.parse(value.scalar))
+        except ValueError as error:
+            self.problems.add(value, f"{path}.{key}", str(error))
+            return None
 
 
 def merge(node: Node, defaults: Node | None, depth: int = 3) -> Node:

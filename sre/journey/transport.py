@@ -78,9 +78,9 @@ def prepare(handle: Any, request: Request, admission: Admission, sink: Sink) -> 
     if not request.keep_alive:
         setopt(pycurl.FRESH_CONNECT, 1)
         setopt(pycurl.FORBID_REUSE, 1)
-    set_method(handle, request)
     if request.method not in SAFE_METHODS:
         setopt(pycurl.PREREQFUNCTION, sink.once)
+    set_method(handle, request)
     setopt(pycurl.HTTPHEADER, header_lines(request))
 
 
@@ -151,11 +151,10 @@ def failure_of(handle: Any, sink: Sink, error: tuple[int, str]) -> TransportFail
     """Why there is no usable answer; `error` is libcurl's code and text."""
     code, text = error
     reason = _reason(handle, sink, code)
-    if sink.begun > 1:
-        text = "the connection broke before an answer came; nothing is sent twice"
-        return TransportFailure(Reason.PROTOCOL, text, sent=True)
     if sink.overflow:
         text = f"the body is larger than the limit of {sink.limit} bytes (body_limit)"
+    elif sink.begun > 1:
+        text = "the connection was closed before an answer came"
     elif reason is Reason.TIMEOUT:
         text = f"{_stage(handle)} (total {handle.getinfo(pycurl.TOTAL_TIME):.2f} s)"
     elif reason is Reason.PROBER:

@@ -13,6 +13,8 @@ from collections import Counter
 from typing import Any
 
 from sre.loadtest.histogram import Histogram
+from sre.loadtest.trace import Exemplars
+from sre.loadtest.truth.entry import Entry
 
 __all__ = ["Book", "Latency", "Series", "Tally"]
 
@@ -83,6 +85,14 @@ class Series:
             self.response.failed.record(response)
             self.service.failed.record(service)
 
+    def served(self, outcome: str, service: float) -> None:
+        """One event without a reason and without a response time. Seconds."""
+        self.counts[outcome] += 1
+        if outcome in ("ok", "degraded"):
+            self.service.good.record(service)
+        elif outcome == "failed":
+            self.service.failed.record(service)
+
     def merge(self, other: Series) -> None:
         """Add all events of `other`."""
         self.counts.update(other.counts)
@@ -146,10 +156,13 @@ class Book:
         series: (journey, step or "", phase) -> Series.
         slots: (journey, slot) -> Series of whole journeys, by the time they were due.
         tallies: (journey, phase) -> Tally.
-        starts: slot -> journeys started in it.
+        starts, ends: slot -> journeys started and ended in it; what was given up has no end.
+        answers: slot -> outcomes and service times of the steps that ended in it.
         lateness: seconds from due to start of each journey, and of each later step.
         requests: sent, redirects and resends included.
         examples: (journey, step, reason) -> what the first such failure said, for people.
+        exemplars: traces of the slowest and of failed steps; none when nothing is traced.
+        ledger: every ended run of a journey with side effects.
     """
 
     def __init__(self) -> None:
@@ -157,9 +170,13 @@ class Book:
         self.slots: dict[tuple[str, int], Series] = {}
         self.tallies: dict[tuple[str, int], Tally] = {}
         self.starts: Counter[int] = Counter()
+        self.ends: Counter[int] = Counter()
+        self.answers: dict[int, Series] = {}
         self.lateness = Histogram()
         self.requests = 0
         self.examples: dict[tuple[str, str, str], str] = {}
+        self.exemplars = Exemplars()
+        self.ledger: list[Entry] = []
 
     def merge(self, other: Book) -> None:
         """Add everything of `other`."""
@@ -170,9 +187,14 @@ class Book:
         for owner, tally in other.tallies.items():
             self.tallies.setdefault(owner, Tally()).merge(tally)
         self.starts.update(other.starts)
+        self.ends.update(other.ends)
+        for at, answers in other.answers.items():
+            self.answers.setdefault(at, Series()).merge(answers)
         self.lateness.merge(other.lateness)
         self.requests += other.requests
         self.examples = other.examples | self.examples
+        self.exemplars.merge(other.exemplars)
+        self.ledger += other.ledger
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-ready: lists and text keys alone."""
@@ -181,9 +203,13 @@ class Book:
             "slots": [[*key, series.to_plain()] for key, series in self.slots.items()],
             "tallies": [[*key, tally.to_plain()] for key, tally in self.tallies.items()],
             "starts": [list(item) for item in self.starts.items()],
+            "ends": [list(item) for item in self.ends.items()],
+            "answers": [[at, series.to_plain()] for at, series in self.answers.items()],
             "lateness": self.lateness.to_plain(),
             "requests": self.requests,
             "examples": [[*key, text] for key, text in self.examples.items()],
+            "exemplars": self.exemplars.to_plain(),
+            "ledger": [entry.to_plain() for entry in self.ledger],
         }
 
     @classmethod
@@ -197,7 +223,11 @@ class Book:
         for journey, phase, counts in plain["tallies"]:
             book.tallies[journey, phase] = Tally(*counts)
         book.starts.update(dict(plain["starts"]))
+        book.ends.update(dict(plain["ends"]))
+        book.answers = {at: Series.from_plain(series) for at, series in plain["answers"]}
         book.lateness = Histogram.from_plain(plain["lateness"])
         book.requests = plain["requests"]
         book.examples = {(j, step, reason): text for j, step, reason, text in plain["examples"]}
+        book.exemplars = Exemplars(plain["exemplars"])
+        book.ledger = [Entry.from_plain(row) for row in plain["ledger"]]
         return book

@@ -7,6 +7,7 @@ before it starts, and say afterwards what they found.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +23,10 @@ __all__ = ["Examiner", "judged_run"]
 
 
 class Examiner(Protocol):
-    """Looks at a run from outside."""
+    """Looks at a run from outside.
+
+    One that compares with other runs has an attribute `baseline` afterwards, as Report.baseline.
+    """
 
     def before(self, run_id: str) -> None:
         """Note what must be known before the first customer comes.
@@ -62,4 +66,9 @@ def judged_run(
         watchers=watchers,
     )
     findings = [finding for examiner in examiners for finding in examiner.after(ran)]
-    return assemble(job, ran, findings), ran
+    baseline = {
+        journey: histogram
+        for examiner in examiners
+        for journey, histogram in getattr(examiner, "baseline", {}).items()
+    }
+    return replace(assemble(job, ran, findings), baseline=baseline), ran

@@ -86,6 +86,23 @@ class Histogram:
             points.append((value, seen / self.count))
         return points
 
+    def up_to(self, value: float) -> int:
+        """How many did not exceed `value`, to the width of a bucket."""
+        return sum(count for index, count in self.buckets.items() if _value_of(index) <= value)
+
+    def since(self, earlier: Histogram) -> Histogram:
+        """What was added since `earlier`, an older state of this one. Its ends are to a bucket."""
+        news = Histogram()
+        for index, count in self.buckets.items():
+            if added := count - earlier.buckets.get(index, 0):
+                news.buckets[index] = added
+        if news.buckets:
+            news.count = self.count - earlier.count
+            news.total = self.total - earlier.total
+            news.minimum = max(_value_of(min(news.buckets)), self.minimum)
+            news.maximum = min(_value_of(max(news.buckets)), self.maximum)
+        return news
+
     def to_plain(self) -> dict[str, Any]:
         """JSON-ready; `from_plain` reads it back. An empty one is `{}`."""
         if not self.count:

@@ -10,16 +10,23 @@ unless it says `to:`; a hold keeps the level before it (100 % at the start); a s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from sre.core.units import Duration, Rate, Share
+from sre.loadtest.capacity.model import Capacity
+from sre.loadtest.guards.declare import Burn, Caps
+from sre.loadtest.history.model import Regression
 from sre.loadtest.profiles import PROFILES
-from sre.loadtest.thresholds import parse_threshold
+from sre.loadtest.server.model import Observe
+from sre.loadtest.thresholds import ThresholdSpec, parse_threshold
+from sre.loadtest.truth.declare import Invariant
 
 __all__ = ["Invariant", "LoadTest", "Regression", "Stage", "stages_of"]
 
 _STRICT: dict[str, object] = {"extra": "forbid"}
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Stage:
         ramp, hold: how long.
         to: where a ramp ends, a share of the mix.
         step: the level that a step jumps to, a share of the mix.
+        name: what thresholds call it (`in: spike`); stages may share one.
     """
 
     __pydantic_config__: ClassVar = _STRICT
@@ -37,6 +45,7 @@ class Stage:
     hold: Duration | None = None
     step: Share | None = None
     to: Share | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if (self.ramp is None) == (self.hold is None):
@@ -50,6 +59,10 @@ class Stage:
             raise ValueError("`to` belongs to a ramp; write {step: 50%, hold: 60s}")
         if self.seconds <= 0:
             raise ValueError("a stage must last longer than 0s")
+        if self.name is not None and not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"name {self.name!r} must be a letter or _, then up to 62 letters, digits, _ or -"
+            )
 
     @property
     def seconds(self) -> float:
@@ -58,38 +71,12 @@ class Stage:
 
     @property
     def label(self) -> str:
-        """The stage as its writer would say it: `ramp to 100%`, `hold`, `step 300%`."""
+        """The stage as its writer would say it: `ramp to 100%`, `hold`, `spike (step 300%)`."""
         if self.ramp is not None:
-            return f"ramp to {(1.0 if self.to is None else self.to):.0%}"
-        return "hold" if self.step is None else f"step {self.step:.0%}"
-
-
-@dataclass(frozen=True)
-class Regression:
-    """Compare with the runs before: `{metric: checkout.response.p95, worse_than: 10%, runs: 5}`."""
-
-    __pydantic_config__: ClassVar = _STRICT
-    metric: str
-    worse_than: Share
-    runs: int = 5
-
-
-@dataclass(frozen=True)
-class Invariant:
-    """What must hold in the database after the run; exactly one bound of `equals`, `min`, `max`."""
-
-    __pydantic_config__: ClassVar = _STRICT
-    name: str
-    database: str
-    sql: str
-    equals: int | float | str | None = None
-    min: int | float | str | None = None
-    max: int | float | str | None = None
-    within: Literal["ambiguous"] | None = None
-
-    def __post_init__(self) -> None:
-        if sum(bound is not None for bound in (self.equals, self.min, self.max)) != 1:
-            raise ValueError("an invariant has exactly one of `equals`, `min`, `max`")
+            kind = f"ramp to {(1.0 if self.to is None else self.to):.0%}"
+        else:
+            kind = "hold" if self.step is None else f"step {self.step:.0%}"
+        return kind if self.name is None else f"{self.name} ({kind})"
 
 
 @dataclass(frozen=True)
@@ -107,7 +94,19 @@ class LoadTest:
         warmup: the first seconds are sent but not counted.
         max_in_flight: journeys at once, over all workers; an arrival above it is dropped.
         min_samples: a threshold on a latency or a percentage needs that many.
-        thresholds: `checkout.response.p95 < 800ms`; grammar in sre.loadtest.thresholds.
+        thresholds: `checkout.response.p95 < 800ms`, or a mapping that says more.
+        trace: requests carry a W3C `traceparent`, unless a journey sets that header itself; the
+            report names the traces of the slowest and of failed requests.
+        caps: how much the run may do at most.
+        kill_file: a path, seen from the folder of sre.yaml; a run stops as soon as it exists, and
+            none begins. `OUT/STOP` does the same for a run into the folder OUT, always.
+        abort_on_burn: stop as soon as an objective of its journeys burns its error budget too
+            fast. On production by default, elsewhere if declared; `false` turns it off.
+        regression: which metrics may not be worse than in the runs before, and by how much.
+        invariants: what must hold in the shop's database afterwards.
+        observe: what to ask the shop's own Prometheus about the time of the run; shown beside it.
+        resend: step -> share of its runs that send it twice, with the same idempotency key.
+        capacity: how `sre loadtest capacity` searches for the highest rate that the shop holds.
     """
 
     __pydantic_config__: ClassVar = _STRICT
@@ -121,9 +120,16 @@ class LoadTest:
     warmup: Duration = Duration(0.0)
     max_in_flight: int = 1000
     min_samples: int = 20
-    thresholds: tuple[str, ...] = ()
+    trace: bool = True
+    thresholds: tuple[str | ThresholdSpec, ...] = ()
+    caps: Caps = field(default_factory=Caps)
+    kill_file: str | None = None
+    abort_on_burn: Burn | bool | None = None
+    capacity: Capacity = field(default_factory=Capacity)
     regression: Regression | None = None
     invariants: tuple[Invariant, ...] = ()
+    observe: Observe | None = None
+    resend: dict[str, Share] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_model()
@@ -132,8 +138,12 @@ class LoadTest:
             raise ValueError("max_in_flight must be at least 1")
         if self.min_samples < 1:
             raise ValueError("min_samples must be at least 1")
-        for expression in self.thresholds:
-            parse_threshold(expression)
+        if any(share > 1 for share in self.resend.values()):
+            raise ValueError("resend: a share of the runs is at most 100%")
+        if self.kill_file == "":
+            raise ValueError("kill_file must name a file, such as /run/sre/stop-load")
+        for declared in self.thresholds:
+            parse_threshold(declared)
 
     @property
     def closed(self) -> bool:
@@ -182,4 +192,4 @@ def _stage(entry: dict[str, str]) -> Stage:
     def share(key: str) -> Share | None:
         return Share.parse(entry[key]) if key in entry else None
 
-    return Stage(duration("ramp"), duration("hold"), share("step"), share("to"))
+    return Stage(duration("ramp"), duration("hold"), share("step"), share("to"), entry.get("name"))

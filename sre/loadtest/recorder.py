@@ -10,11 +10,14 @@ that says `done`. The format is plain JSON and knows nothing of the pipe it trav
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sre.journey.result import JourneyResult, Outcome, Reason, StepResult
 from sre.loadtest.book import Book, Series, Tally
-from sre.loadtest.shape import Arrival
+from sre.loadtest.shape import WARMUP, Arrival
+from sre.loadtest.trace import Exemplar, trace_of
+from sre.loadtest.truth.entry import entry_of
 
 __all__ = ["Collector", "Recorder", "response_times"]
 
@@ -44,10 +47,16 @@ class Recorder:
 
     Args:
         slot: seconds that a point of the time series covers.
+        run_id: whose traces the requests carry; empty when they carry none.
+        with_effects: journeys whose runs go to the ledger.
     """
 
-    def __init__(self, slot: float) -> None:
+    def __init__(
+        self, slot: float, run_id: str = "", *, with_effects: Collection[str] = ()
+    ) -> None:
         self._slot = slot
+        self._with_effects = frozenset(with_effects)
+        self._run_id = run_id
         self._book = Book()
         self._sent = 0
 
@@ -70,7 +79,10 @@ class Recorder:
         tally = self._tally(arrival)
         tally.finished += 1
         tally.ambiguous += result.ambiguous
+        self._note(arrival, result)
         response, service = self._steps(arrival, result, lateness)
+        last = result.steps[-1].started + result.steps[-1].seconds if result.steps else 0.0
+        self._book.ends[self._slot_of(arrival.due + lateness + last)] += 1
         outcome = _outcome_of(result.outcome, result.reason)
         self._whole(arrival, outcome, _WORDS[result.reason], response, service)
 
@@ -83,8 +95,9 @@ class Recorder:
         """
         tally = self._tally(arrival)
         tally.abandoned += 1
+        tally.ambiguous += self._has_effects(arrival) if result is None else result.ambiguous
+        self._note(arrival, result)
         if result is not None:
-            tally.ambiguous += result.ambiguous
             self._steps(arrival, result, lateness)
         self._whole(arrival, "failed", Reason.TIMEOUT.value, age, age)
 
@@ -103,6 +116,10 @@ class Recorder:
                 outcome = _outcome_of(step.outcome, step.reason)
                 series = self._series(arrival, step.name)
                 series.record(outcome, _WORDS[step.reason], waited, step.seconds)
+                ended = arrival.due + lateness + step.started + step.seconds
+                self._answered(ended, outcome, step.seconds)
+                if self._run_id:
+                    self._exemplar(arrival, step, outcome, waited)
             self._book.requests += len(step.rows)
             if number:
                 self._book.lateness.record(max(0.0, step.started - step.due))
@@ -113,6 +130,30 @@ class Recorder:
         if not result.steps or result.reason is Reason.PROBER:
             self._example(arrival.journey, result)
         return response, service
+
+    def _answered(self, ended: float, outcome: str, service: float) -> None:
+        answers, at = self._book.answers, self._slot_of(ended)
+        if at not in answers:
+            answers[at] = Series()
+        answers[at].served(outcome, service)
+
+    def _exemplar(self, arrival: Arrival, step: StepResult, outcome: str, response: float) -> None:
+        failed, kept = outcome == "failed", self._book.exemplars
+        if arrival.phase == WARMUP or not (failed or step.outcome.good):
+            return
+        if kept.wants(arrival.journey, step.name, response, failed=failed):
+            trace = trace_of(self._run_id, arrival.journey, arrival.sequence)
+            reason = step.reason.value if failed else ""
+            found = Exemplar(response, arrival.due, trace, reason)
+            kept.keep(arrival.journey, step.name, found)
+
+    def _has_effects(self, arrival: Arrival) -> bool:
+        return arrival.journey in self._with_effects
+
+    def _note(self, arrival: Arrival, result: JourneyResult | None) -> None:
+        if self._has_effects(arrival):
+            entry = entry_of(arrival.journey, arrival.sequence, arrival.due, result)
+            self._book.ledger.append(entry)
 
     def _example(self, journey: str, ended: StepResult | JourneyResult) -> None:
         if ended.reason and ended.message:

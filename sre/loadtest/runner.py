@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import platform
 import signal
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
@@ -20,11 +18,14 @@ from sre.loadtest.crew.local import LocalCrew
 from sre.loadtest.crew.model import Crew, Live, Watcher
 from sre.loadtest.crew.vitals import host_steal
 from sre.loadtest.crew.wire import WorkerPlan
+from sre.loadtest.held import hold_signals
+from sre.loadtest.history.key import key_of, tool_versions
 from sre.loadtest.job import Job
 from sre.loadtest.judge.assemble import Ran
 from sre.loadtest.judge.report import Facts
+from sre.loadtest.truth.resend import resends_of
 
-__all__ = ["new_run_id", "run_job"]
+__all__ = ["facts_of", "new_run_id", "plan_of", "run_job"]
 
 _POLL = 0.1
 _LOOK = 1.0
@@ -66,12 +67,9 @@ def run_job(
 ) -> Ran:
     """Run `job`; worker logs go to `out`.
 
-    SIGTERM, SIGINT and the word of a watcher stop arrivals, drain for some seconds and still give
-    everything that was seen; a second signal ends the crew at once.
-
-    Args:
-        crew: who makes the load; `workers` processes of this machine by default.
-        watchers: asked about once a second.
+    SIGTERM, SIGINT and the word of a watcher (asked about once a second) stop arrivals, drain for
+    some seconds and still give everything that was seen; a second signal ends the crew at once.
+    The crew is `workers` processes of this machine by default.
 
     Raises:
         MissingExtra: Locust is not installed.
@@ -80,17 +78,18 @@ def run_job(
     _need_locust()
     clock = clock or SystemClock()
     crew = crew if crew is not None else _local(out, workers, clock)
-    plan = _plan(job, len(crew.members), run_id or new_run_id(), log_level)
-    started = datetime.fromtimestamp(clock.wall(), UTC)
+    plan = plan_of(job, len(crew.members), run_id or new_run_id(), log_level)
     steal = host_steal()
     with _signals() as asked:
         try:
             begin = crew.launch(plan, lambda: asked.times > 0)
+            started = datetime.fromtimestamp(clock.wall() + begin - clock.now(), UTC)
             _watch(crew, begin, plan, asked, watchers, clock)
         finally:
             crew.finish()
+            hold_signals()
     seconds = clock.now() - begin
-    facts = _facts(job, plan, started, seconds, _stopped(crew, asked, seconds))
+    facts = facts_of(job, plan, started, seconds, _stopped(crew, asked, seconds))
     members, stolen = tuple(crew.members), _steal_since(steal)
     return Ran(facts, members, plan.slot, stolen, asked.words, asked.signal)
 
@@ -104,7 +103,8 @@ def _local(out: Path, workers: int, clock: Clock) -> Crew:
     return LocalCrew(out, workers, clock)
 
 
-def _plan(job: Job, workers: int, run_id: str, log_level: str) -> WorkerPlan:
+def plan_of(job: Job, workers: int, run_id: str, log_level: str) -> WorkerPlan:
+    """What all workers of a run are told, before each gets its own share."""
     return WorkerPlan(
         run_id=run_id,
         worker=0,
@@ -119,6 +119,8 @@ def _plan(job: Job, workers: int, run_id: str, log_level: str) -> WorkerPlan:
         drain=job.drain,
         report=-1,
         log_level=log_level,
+        trace=job.test.trace,
+        resend=resends_of(job.test.resend, job.used),
     )
 
 
@@ -182,9 +184,11 @@ def _steal_since(before: tuple[int, int] | None) -> float | None:
     return (after[0] - before[0]) / (after[1] - before[1])
 
 
-def _facts(
+def facts_of(
     job: Job, plan: WorkerPlan, started: datetime, seconds: float, stopped: float | None
 ) -> Facts:
+    """What a reader must know to run it again or to compare it."""
+    versions = tool_versions()
     return Facts(
         name=job.name,
         run_id=plan.run_id,
@@ -198,15 +202,6 @@ def _facts(
         model="closed" if job.test.closed else f"open, {job.test.arrivals} arrivals",
         warmup=float(job.test.warmup),
         stopped=stopped,
-        versions={
-            "python": platform.python_version(),
-            **{name: _version(name) for name in ("sre", "locust", "pycurl")},
-        },
+        versions=versions,
+        key=key_of(job, plan.workers, versions),
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

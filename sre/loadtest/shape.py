@@ -13,9 +13,9 @@ import itertools
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from heapq import merge
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sre.loadtest.model import LoadTest, Stage, stages_of
 
@@ -93,8 +93,30 @@ class Shape:
         self.kind = arrivals
         self.seed = seed
         self.warmup = warmup
+        self._index()
+
+    def _index(self) -> None:
         self._starts = [piece.start for piece in self.pieces]
         self._areas = [piece.area for piece in self.pieces]
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-ready, for other hosts; the mix keeps its order."""
+        return {
+            "pieces": [list(astuple(piece)) for piece in self.pieces],
+            "mix": self.mix,
+            "arrivals": self.kind,
+            "seed": self.seed,
+            "warmup": self.warmup,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Shape:
+        """The reverse of `to_plain`. Raises KeyError, TypeError when it is not its work."""
+        kind, seed, warmup = plain["arrivals"], plain["seed"], plain["warmup"]
+        shape = cls((), plain["mix"], arrivals=kind, seed=seed, warmup=warmup)
+        shape.pieces = tuple(Piece(*piece) for piece in plain["pieces"])
+        shape._index()
+        return shape
 
     @classmethod
     def of(cls, test: LoadTest) -> Shape:

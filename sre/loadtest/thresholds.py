@@ -9,6 +9,8 @@
 
 A percentage is of the journey's arrivals, for its steps and groups too: of 100 customers who came,
 how many failed here? `ok` counts degraded as well.
+
+A mapping says more: `{that: "checkout.response.p95 < 800ms", in: spike, min_samples: 200}`.
 """
 
 from __future__ import annotations
@@ -17,17 +19,72 @@ import difflib
 import operator
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 from sre.core.units import Duration, Share
 
-__all__ = ["OUTCOMES", "QUANTILES", "Names", "Target", "Threshold", "parse_threshold"]
+__all__ = [
+    "OUTCOMES",
+    "QUANTILES",
+    "Abort",
+    "Names",
+    "Target",
+    "Threshold",
+    "ThresholdSpec",
+    "parse_threshold",
+]
 
 QUANTILES: dict[str, float] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "max": 1.0}
 OUTCOMES = ("ok", "failed", "refused", "throttled", "dropped")
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_OVER = 30.0
 _EXAMPLE = "write for example 'checkout.response.p95 < 800ms' or 'checkout.failed < 0.5%'"
+
+
+@dataclass(frozen=True)
+class ThresholdSpec:
+    """A threshold that says more than the expression alone.
+
+    Attributes:
+        that: the threshold, as it would stand alone: `checkout.response.p95 < 800ms`.
+        in_: the `name` of a stage, or of several: customers who were due then count, no others.
+        min_samples: how many samples it needs, instead of the `min_samples` of the test.
+        abort: stop the run as soon as it is broken over the last seconds, on enough samples.
+        after: with `abort`: what ended before is not looked at; by default the warm-up.
+        over: with `abort`: how far back it looks, 5s to 10m; a count looks back to the start.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    that: str
+    in_: str | None = None
+    min_samples: int | None = None
+    abort: bool = False
+    after: Duration | None = None
+    over: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_samples is not None and self.min_samples < 1:
+            raise ValueError("min_samples must be at least 1")
+        if not self.abort and (self.after is not None or self.over is not None):
+            raise ValueError("`after` and `over` belong to an abort; add abort: true")
+        if self.over is not None and not 5 <= self.over <= 600:
+            raise ValueError("over must be 5s to 10m; try '30s'")
+        threshold = parse_threshold(self.that)
+        if self.abort and threshold.unit == "count" and threshold.op in (">", ">="):
+            raise ValueError(
+                f"{self.that!r} is known at the end alone, so it cannot abort a run; write a "
+                "percentage, or take abort out"
+            )
+
+
+@dataclass(frozen=True)
+class Abort:
+    """When a threshold may stop a run: on what ended after `after` (None: the warm-up), in the
+    last `over` seconds."""
+
+    after: float | None
+    over: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +92,9 @@ class Threshold:
     """One parsed threshold.
 
     Attributes:
+        expression: as declared, with ` in STAGE` where it is about one; unique in reports.
+        stage: the stage that it is about; None for the whole run.
+        min_samples: its own; None for that of the test.
         series: `response` or `service` for a latency, empty for a count of outcomes.
         measure: `p95` and so on, or the outcome.
         limit: seconds, a fraction of 1, or a count, as `unit` says.
@@ -47,6 +107,9 @@ class Threshold:
     op: str
     limit: float
     unit: Literal["seconds", "share", "count"]
+    stage: str | None = None
+    min_samples: int | None = None
+    abort: Abort | None = None
 
     @property
     def is_latency(self) -> bool:
@@ -73,8 +136,23 @@ class Target:
     steps: tuple[str, ...] = ()
 
 
-def parse_threshold(expression: str) -> Threshold:
-    """Raises ValueError that says where `expression` goes wrong and what to write instead."""
+def parse_threshold(declared: str | ThresholdSpec) -> Threshold:
+    """Raises ValueError that says where the expression goes wrong and what to write instead."""
+    if isinstance(declared, str):
+        return _parsed(declared)
+    plain = _parsed(declared.that)
+    abort = Abort(declared.after, declared.over or _OVER) if declared.abort else None
+    stage = declared.in_
+    return replace(
+        plain,
+        expression=plain.expression if stage is None else f"{plain.expression} in {stage}",
+        stage=stage,
+        min_samples=declared.min_samples,
+        abort=abort,
+    )
+
+
+def _parsed(expression: str) -> Threshold:
     match = re.search(r"<=|>=|<|>", expression)
     if match is None:
         raise _wrong(expression, len(expression), "expected <, <=, > or >= and a limit")
@@ -138,13 +216,21 @@ class Names:
 
     Args:
         journeys: journey -> its steps as (name, group), in order; those of the test alone.
+        stages: the names of its stages, where they have one.
     """
 
-    def __init__(self, journeys: Mapping[str, Iterable[tuple[str, str | None]]]) -> None:
+    def __init__(
+        self,
+        journeys: Mapping[str, Iterable[tuple[str, str | None]]],
+        stages: Iterable[str | None] = (),
+    ) -> None:
+        self._stages = tuple(dict.fromkeys(name for name in stages if name))
         self._journeys = {name: tuple(steps) for name, steps in journeys.items()}
 
     def resolve(self, threshold: Threshold) -> Target:
         """Raises ValueError when the name is unknown or ambiguous, or cannot have the measure."""
+        if threshold.stage is not None and threshold.stage not in self._stages:
+            raise ValueError(self._unknown_stage(threshold))
         target = self._find(threshold)
         if threshold.measure == "dropped" and target.kind != "journey":
             raise ValueError(
@@ -202,3 +288,11 @@ class Names:
             f"threshold {threshold.expression!r}: no journey, step or group of this test is named "
             f"{threshold.name!r}{hint} (journeys: {', '.join(self._journeys) or 'none'})"
         )
+
+    def _unknown_stage(self, threshold: Threshold) -> str:
+        cure = (
+            f"stages with a name: {', '.join(self._stages)}"
+            if self._stages
+            else f"no stage has one; write for example {{hold: 5m, name: {threshold.stage}}}"
+        )
+        return f"threshold {threshold.expression!r}: no stage is named {threshold.stage!r}; {cure}"

@@ -15,6 +15,7 @@ from types import TracebackType
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import SreError
 from sre.core.facts import Fact, Facts
+from sre.core.web.answer import Answer
 from sre.journey.result import StepResult
 from sre.page.build import Moment, build
 from sre.page.history import History, Subject, plain, subject_of
@@ -24,7 +25,6 @@ from sre.page.proofs import TOPICS
 from sre.page.render_html import CONTENT_SECURITY_POLICY, render_html
 from sre.page.render_json import render_json
 from sre.probes.runner import Result
-from sre.probes.serve import Answer
 
 __all__ = ["LiveStatus"]
 

@@ -10,46 +10,11 @@ from typing import Any
 
 from sre import __version__
 from sre.core.masking import masked
-from sre.core.secrets import redactor
+from sre.core.web.answer import Answer, Asked
 
-__all__ = ["Answer", "Asked", "Pages"]
+__all__ = ["Pages"]
 
 _OWN = ("/", "/metrics", "/-/healthy", "/-/ready", "/-/probes", "/-/reload")
-_TEXT = "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer; `more` is what follows `body`, where that is large."""
-
-    status: int
-    body: bytes
-    type: str = _TEXT
-    headers: tuple[tuple[str, str], ...] = ()
-    more: tuple[bytes, ...] = ()
-
-    @classmethod
-    def text(cls, status: int, words: str) -> Answer:
-        """A line for people, secrets masked."""
-        return cls(status, f"{redactor.mask(words)}\n".encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One GET beyond its path.
-
-    Attributes:
-        headers: by lower-case name.
-        known: whether the client named itself, which only a web configuration with users asks.
-    """
-
-    query: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    known: bool = False
-
-    def header(self, name: str) -> str:
-        """The value of a header, empty when it is not there."""
-        return self.headers.get(name.lower(), "")
 
 
 @dataclass(frozen=True)

@@ -15,32 +15,21 @@ from sre.core.clock import Clock, SystemClock
 from sre.core.errors import SreError, UsageError
 from sre.core.files import state_folder
 from sre.core.secrets import redactor
-from sre.probes.httpserver import HttpServer
+from sre.core.web.answer import Answer, Asked
+from sre.core.web.config import Web
+from sre.core.web.server import HttpServer
 from sre.probes.plan import Plan
 from sre.probes.record import Record
 from sre.probes.render import as_data
 from sre.probes.runner import Result
 from sre.probes.scheduler import Scheduler
 from sre.probes.scrape import Scrape
-from sre.probes.serve import Answer, Asked, Pages
+from sre.probes.serve import Pages
 from sre.probes.spending import Ledger
-from sre.probes.webconfig import Web
 
-__all__ = ["Watch", "parse_address"]
+__all__ = ["Watch"]
 
 log = logging.getLogger(__name__)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """HOST:PORT, [IPv6]:PORT or :PORT (every address) as a pair.
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"{text!r} is not an address; write HOST:PORT such as 127.0.0.1:9115")
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104  as asked
 
 
 class Watch:

@@ -19,6 +19,7 @@ class Invariant:
     """One thing that must hold: `{name: …, sql: "select count(*) …", equals: 0}`.
 
     Attributes:
+        name: for people.
         sql: one statement that gives one row with one column; parameters as `:name` alone.
         equals, min, max: exactly one of them: a number, a text, or (in load tests)
             `accepted.JOURNEY` and `ambiguous.JOURNEY`.

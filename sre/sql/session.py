@@ -7,14 +7,14 @@ one statement and bind parameters, so no text of a value is ever read as SQL.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from sre.core.errors import CheckFailed, MissingExtra, Transient, UsageError
 from sre.core.secrets import redactor
 
-__all__ = ["Session", "bind"]
+__all__ = ["STATEMENT_SECONDS", "Session", "bind", "one_value"]
 
 STATEMENT_SECONDS = 30
 _CONNECT_SECONDS = 10
@@ -48,6 +48,14 @@ def bind(sql: str, parameters: Mapping[str, object] = _EMPTY) -> str:
         return match[0].replace("%", "%%")
 
     return _TOKENS.sub(replace, sql)
+
+
+def one_value(rows: Sequence[tuple[Any, ...]]) -> Any:
+    """The one value of the one row. Raises CheckFailed when there is anything else."""
+    if len(rows) != 1 or len(rows[0]) != 1:
+        columns = f" of {len(rows[0])} columns" if rows else ""
+        raise CheckFailed(f"the query gave {len(rows)} rows{columns}; expected one value")
+    return rows[0][0]
 
 
 class Session:
@@ -90,11 +98,7 @@ class Session:
             CheckFailed: the statement fails, takes too long, or gives anything else.
             UsageError: it uses a parameter that has no value.
         """
-        rows = self.rows(sql, parameters)
-        if len(rows) != 1 or len(rows[0]) != 1:
-            columns = f" of {len(rows[0])} columns" if rows else ""
-            raise CheckFailed(f"the query gave {len(rows)} rows{columns}; expected one value")
-        return rows[0][0]
+        return one_value(self.rows(sql, parameters))
 
     def rows(self, sql: str, parameters: Mapping[str, object] = _EMPTY) -> list[tuple[Any, ...]]:
         """All rows of a query. Raises as `value` does."""

@@ -14,7 +14,10 @@ from tests.servers.child import clean_environment
 __all__ = ["GENERATOR", "HOLD", "REPORTS", "Gate"]
 
 GENERATOR = {"achieved_rate", "lateness", "loop_lag", "cpu", "starvation", "steal"}
-REPORTS = {"summary.json", "junit.xml", "report.html"}
+REPORTS = {
+    "summary.json", "histograms.json", "junit.xml", "report.html", "github.md", "metrics.prom",
+    "gate_stats.csv", "gate_stats_history.csv", "gate_failures.csv", "gate_exceptions.csv",
+}  # fmt: skip
 ONE_PAGE = "{home: {steps: [{name: front, get: /}]}}"
 HOLD = "arrivals: uniform, stages: [{hold: %s}]"
 

@@ -54,10 +54,10 @@ class Held:
         done = sre("demo", "fault", name, state, cwd=self.folder)
         assert done.returncode == 0, done.stderr
 
-    def gate(self) -> subprocess.CompletedProcess[str]:
-        """The release gate; a run that the machine spoilt (exit 3) is tried again, as CI would."""
+    def gate(self, name: str = "release") -> subprocess.CompletedProcess[str]:
+        """A load test; a run that the machine spoilt (exit 3) is tried again, as CI would."""
         for _ in range(3):
-            done = self.sre("loadtest", "run", "release", "--out", "gate")
+            done = self.sre("loadtest", "run", name, "--out", "gate")
             if done.returncode != INVALID:
                 break
         return done
@@ -112,6 +112,23 @@ def test_the_gate_stops_a_slow_shop(held: Held) -> None:
         held.fault("latency", "off")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "checkout.response.p95" in done.stdout
+
+
+def test_the_oversell_race_is_fast_and_is_caught_by_the_books_alone(held: Held) -> None:
+    right = held.gate("scarce")
+    assert right.returncode == 0, right.stdout + right.stderr
+    held.fault("oversell", "on")
+    try:
+        wrong = held.gate("scarce")
+    finally:
+        held.fault("oversell", "off")
+    assert wrong.returncode == 1, wrong.stdout + wrong.stderr
+    assert "invariant nothing_oversold: found" in wrong.stdout
+    summary = json.loads((held.folder / "gate" / "summary.json").read_text())
+    assert [t["expression"] for t in summary["thresholds"] if t["passed"] is not True] == []
+    broken = [row["name"] for row in summary["invariants"] if row["passed"] is not True]
+    assert broken == ["nothing_oversold"]
+    assert [reason for reason in summary["reasons"] if "nothing_oversold" not in reason] == []
 
 
 def test_a_backup_of_the_held_shop_restores(held: Held) -> None:

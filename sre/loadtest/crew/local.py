@@ -23,7 +23,7 @@ class LocalCrew:
     """`workers` child processes, joined by pipes; their logs go to `out`."""
 
     def __init__(self, out: Path, workers: int, clock: Clock) -> None:
-        self._workers = [Worker(out / f"worker-{number}.log") for number in range(workers)]
+        self._workers = [Worker(out / f"worker-{number}.log", clock) for number in range(workers)]
         self.members: Sequence[Worker] = self._workers
         self._clock = clock
 

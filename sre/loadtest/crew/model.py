@@ -48,6 +48,11 @@ class Member(Protocol):
         ...
 
     @property
+    def clock(self) -> float | None:
+        """How far its start may be from ours, in seconds; None where both read one clock."""
+        ...
+
+    @property
     def running(self) -> bool:
         """Whether more may come from it."""
         ...

@@ -27,6 +27,7 @@ class Vitals:
         self._cpu = _cpu_seconds()
         self._run, self._wait = _schedstat() or (0, 0)
         self._idle = _idle_ticks()
+        self._steal = host_steal()
 
     def sample(self, now: float) -> dict[str, Any]:
         """What happened since the last call. Seconds on one clock; JSON-ready."""
@@ -43,7 +44,10 @@ class Vitals:
         idle = _idle_ticks()
         if idle is not None and self._idle is not None:
             seen["idle"] = [idle[0] - self._idle[0], idle[1] - self._idle[1]]
-        self._at, self._cpu, self._idle = now, cpu, idle
+        steal = host_steal()
+        if steal is not None and self._steal is not None:
+            seen["steal"] = [steal[0] - self._steal[0], steal[1] - self._steal[1]]
+        self._at, self._cpu, self._idle, self._steal = now, cpu, idle, steal
         return seen
 
 
@@ -77,6 +81,7 @@ class Health:
         self._run = self._wait = 0.0
         self._sips = [0.0, 0.0]
         self._ticks = [0, 0]
+        self._stolen = [0, 0]
         self.busiest = 0.0
         self.file_descriptors = 0.0
 
@@ -94,6 +99,8 @@ class Health:
             self._sips = [self._sips[0] + cpu, self._sips[1] + wall]
         idle, ticks = seen.get("idle", (0, 0))
         self._ticks = [self._ticks[0] + idle, self._ticks[1] + ticks]
+        stolen, of = seen.get("steal", (0, 0))
+        self._stolen = [self._stolen[0] + stolen, self._stolen[1] + of]
         self.file_descriptors = max(self.file_descriptors, seen["file_descriptors"])
 
     @property
@@ -107,6 +114,12 @@ class Health:
         """The share of time in which the CPUs it may use had nothing to do; None if unknown."""
         idle, ticks = self._ticks
         return idle / ticks if ticks else None
+
+    @property
+    def steal(self) -> float | None:
+        """The share of CPU that its host was not given by the host of that; None if unknown."""
+        stolen, ticks = self._stolen
+        return stolen / ticks if ticks else None
 
     @property
     def queueing(self) -> float | None:

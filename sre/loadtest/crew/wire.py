@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeVar
 
 import orjson
 
@@ -22,6 +23,7 @@ from sre.loadtest.shape import Shape
 __all__ = [
     "START",
     "WorkerPlan",
+    "read_as",
     "read_deltas",
     "read_plan",
     "read_start",
@@ -29,6 +31,7 @@ __all__ = [
     "write_plan",
 ]
 
+T = TypeVar("T")
 _LENGTH = struct.Struct("!Q")
 START = struct.Struct("!d")
 """When the run begins, CLOCK_MONOTONIC seconds of this machine; sent when every worker is ready."""
@@ -45,6 +48,8 @@ class WorkerPlan:
         slot: seconds that a point of the time series covers.
         drain: seconds that journeys in flight get after the last arrival.
         report: file descriptor that deltas go to.
+        trace: whether requests carry `traceparent`.
+        resend: journey -> step -> share of its runs that send the step twice.
     """
 
     run_id: str
@@ -60,10 +65,25 @@ class WorkerPlan:
     drain: float
     report: int
     log_level: str = "warning"
+    trace: bool = True
+    resend: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def with_effects(self) -> frozenset[str]:
+        """The journeys whose runs go to the ledger."""
+        return frozenset(n for n, each in self.journeys.items() if each.side_effects != "none")
+
+    def resent(self, journey: str, sequence: int) -> frozenset[str]:
+        """The steps that this run sends twice: the seed and the run's own number decide."""
+        shares = self.resend.get(journey)
+        if not shares:
+            return frozenset()
+        draw = random.Random(f"{self.shape.seed}:resend:{journey}:{sequence}")  # noqa: S311
+        return frozenset(step for step, share in shares.items() if draw.random() < share)
 
 
-def write_plan(pipe: IO[bytes], plan: WorkerPlan) -> None:
-    """Send the plan. Raises OSError when the worker is gone."""
+def write_plan(pipe: IO[bytes], plan: object) -> None:
+    """Send the plan, or what else a child of ours begins with. OSError: the child is gone."""
     data = pickle.dumps(plan)
     pipe.write(_LENGTH.pack(len(data)) + data)
     pipe.flush()
@@ -71,11 +91,16 @@ def write_plan(pipe: IO[bytes], plan: WorkerPlan) -> None:
 
 def read_plan(pipe: IO[bytes]) -> WorkerPlan:
     """Read what `write_plan` wrote. Raises EOFError when the parent is gone."""
+    return read_as(WorkerPlan, pipe)
+
+
+def read_as(kind: type[T], pipe: IO[bytes]) -> T:
+    """As `read_plan`, of another kind."""
     (length,) = _LENGTH.unpack(_exactly(pipe, _LENGTH.size))
-    plan = pickle.loads(_exactly(pipe, length))  # noqa: S301  from our own parent, by our own pipe
-    if not isinstance(plan, WorkerPlan):
-        raise TypeError(f"expected a WorkerPlan, not {type(plan).__name__}")
-    return plan
+    found = pickle.loads(_exactly(pipe, length))  # noqa: S301  from our own parent, by our own pipe
+    if not isinstance(found, kind):
+        raise TypeError(f"expected a {kind.__name__}, not {type(found).__name__}")
+    return found
 
 
 def read_start(pipe: IO[bytes]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -10,13 +11,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sre.core.clock import Deadline
+from sre.core.clock import Clock, Deadline, SystemClock
 from sre.core.process import PIPE, Child
-from sre.loadtest.book import Book
-from sre.loadtest.crew.vitals import Health
+from sre.loadtest.crew.hearing import NOT_A_DELTA, Hearing
 from sre.loadtest.crew.wire import START, WorkerPlan, read_deltas, write_plan
-from sre.loadtest.histogram import Histogram
-from sre.loadtest.recorder import Collector
 
 __all__ = ["Worker"]
 
@@ -24,25 +22,21 @@ _PIPE_SIZE = 2**20
 _F_SETPIPE_SZ = 1031
 
 
-class Worker:
+class Worker(Hearing):
     """One child process with its plan, its deltas and its log.
 
     Attributes:
-        in_flight: journeys under way when it last reported.
         ready: set when it waits for the start; also when it ended before that.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, clock: Clock | None = None) -> None:
+        super().__init__()
         self.log = log
-        self.collector = Collector()
-        self.health = Health()
-        self.lag = Histogram()
-        self.in_flight = 0
-        self.stopped: float | None = None
+        self._clock = clock or SystemClock()
+        self._begin = self._gone = math.inf
         self.ready = threading.Event()
         self._is_ready = False
         self._garbled = False
-        self._lock = threading.Lock()
         self._child: Child | None = None
         self._reader: threading.Thread | None = None
         self._pipe = -1
@@ -61,7 +55,8 @@ class Worker:
         path = os.pathsep.join(folder for folder in sys.path if folder)
         try:
             self._child = Child(
-                [sys.executable, "-P", "-m", "sre.loadtest.generator.locustfile"],
+                # -S: what a sitecustomize imports before Locust patches the process breaks it
+                [sys.executable, "-S", "-P", "-m", "sre.loadtest.generator.locustfile"],
                 env={"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
                 stdin=PIPE,
                 stderr=self.log,
@@ -80,6 +75,7 @@ class Worker:
 
     def send_start(self, begin: float) -> None:
         """Tell it when to begin, on CLOCK_MONOTONIC."""
+        self._begin = begin
         with contextlib.suppress(OSError):
             self._stdin.write(START.pack(begin))
             self._stdin.flush()
@@ -117,21 +113,14 @@ class Worker:
         return f"{self.log.stem} ended with code {code}, see {self.log.name}"
 
     @property
+    def ended(self) -> float | None:
+        """When nothing more came from it, in seconds from the start; None while something may."""
+        return self._gone - self._begin if math.isfinite(self._gone) else None
+
+    @property
     def label(self) -> str:
         """`worker-0`."""
         return self.log.stem
-
-    @property
-    def adds_up(self) -> bool:
-        """No delta is missing, and every arrival has come to an end."""
-        return self.collector.adds_up
-
-    def snapshot(self) -> Book:
-        """Everything it has reported so far; a copy."""
-        book = Book()
-        with self._lock:
-            book.merge(self.collector.book)
-        return book
 
     @property
     def is_ready(self) -> bool:
@@ -149,8 +138,9 @@ class Worker:
             try:
                 for delta in read_deltas(pipe):
                     self._take(delta)
-            except (ValueError, KeyError, TypeError):
+            except NOT_A_DELTA:
                 self._garbled = True
+        self._gone = self._clock.now()
         self.ready.set()
 
     def _take(self, delta: dict[str, Any]) -> None:
@@ -158,13 +148,7 @@ class Worker:
             self._is_ready = True
             self.ready.set()
             return
-        with self._lock:
-            self.collector.add(delta)
-        self.health.add(delta["vitals"])
-        self.lag.merge(Histogram.from_plain(delta["lag"]))
-        self.in_flight = delta["in_flight"]
-        if delta.get("stopped") is not None:
-            self.stopped = delta["stopped"]
+        self.take(delta)
 
 
 def _signal_name(number: int) -> str:

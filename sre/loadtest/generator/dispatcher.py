@@ -19,11 +19,12 @@ from sre.journey.guard import Guard
 from sre.journey.model import Journey
 from sre.journey.result import JourneyResult, Outcome, Reason, StepResult
 from sre.loadtest.crew.vitals import Canary, Vitals
-from sre.loadtest.crew.wire import WorkerPlan, write_delta
+from sre.loadtest.crew.wire import WorkerPlan
 from sre.loadtest.generator.browser import Browser, Ways
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.recorder import Recorder
 from sre.loadtest.shape import Arrival, shard
+from sre.loadtest.trace import trace_of
 
 __all__ = ["Dispatcher"]
 
@@ -51,18 +52,25 @@ class _User:
 class Dispatcher:
     """One worker's arrivals, customers and reports.
 
+    Args:
+        send: where deltas go.
+
     Attributes:
         begin: when the run starts, on the clock `now`; set before `walk`.
+        stop_drain: seconds that journeys in flight get when the run is stopped early.
         on_step: told of every step, as Locust's `request` event is, while somebody `listens`.
         over: set when everything has been reported.
     """
 
-    def __init__(self, plan: WorkerPlan, now: Callable[[], float]) -> None:
-        self._plan, self._now = plan, now
+    def __init__(
+        self, plan: WorkerPlan, now: Callable[[], float], send: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._plan, self._now, self._write = plan, now, send
         self._ways = Ways(
             Guard(plan.targets.allow, plan.shop.base_url), now, pool=plan.max_in_flight
         )
-        self._recorder = Recorder(plan.slot)
+        traced = plan.run_id if plan.trace else ""
+        self._recorder = Recorder(plan.slot, traced, with_effects=plan.with_effects)
         self._lag = Histogram()
         self._canary = Canary()
         self._sips: list[tuple[float, float]] = []
@@ -72,12 +80,17 @@ class Dispatcher:
         self._stop = Event()
         self.over = Event()
         self.begin = 0.0
+        self.stop_drain = _STOP_DRAIN
         self.on_step: Callable[..., Any] = lambda **_: None
         self.listens: Callable[[], bool] = lambda: False
 
     def say_ready(self) -> None:
         """Tell the parent that the start may be set."""
-        write_delta(self._plan.report, {"ready": True})
+        self._write({"ready": True})
+
+    def stop(self) -> None:
+        """No more arrivals; `walk` drains for a short while and ends."""
+        self._stop.set()
 
     def walk(self) -> None:
         """Send everything, drain, report `done`."""
@@ -173,6 +186,10 @@ class Dispatcher:
             sequence=arrival.sequence,
             seed=f"{self._plan.shape.seed}:{arrival.journey}:{arrival.sequence}",
             mode="load",
+            trace=trace_of(self._plan.run_id, arrival.journey, arrival.sequence)
+            if self._plan.trace
+            else "",
+            resend=self._plan.resent(arrival.journey, arrival.sequence),
         )
         try:
             return _drive(run(journey, context), browser)
@@ -209,7 +226,7 @@ class Dispatcher:
         end = self._now() + self._plan.drain
         while self._flying and self._now() < end:
             if self._stop.is_set():
-                end = min(end, self._now() + _STOP_DRAIN)
+                end = min(end, self._now() + self.stop_drain)
                 gevent.joinall(list(self._flying), timeout=max(0.0, end - self._now()))
             else:
                 gevent.joinall(list(self._flying), timeout=_IDLE)
@@ -245,7 +262,7 @@ class Dispatcher:
             in_flight=len(self._flying),
             **more,
         )
-        write_delta(self._plan.report, delta)
+        self._write(delta)
 
     def _at(self) -> float:
         return self._now() - self.begin
@@ -259,7 +276,8 @@ def users_at_peak(users: int, plan: WorkerPlan) -> int:
 def _broken(journey: str, error: Exception) -> JourneyResult:
     message = redactor.mask(f"{type(error).__name__}: {error}")
     step = StepResult("", Outcome.FAILED, 0.0, reason=Reason.PROBER, message=message)
-    return JourneyResult(journey, Outcome.FAILED, 0.0, reason=Reason.PROBER, steps=(step,))
+    why = Reason.PROBER
+    return JourneyResult(journey, Outcome.FAILED, 0.0, reason=why, steps=(step,), ambiguous=True)
 
 
 def _drive(

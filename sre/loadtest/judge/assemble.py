@@ -22,6 +22,7 @@ from sre.loadtest.judge.report import (
 )
 from sre.loadtest.judge.validity import Evidence, JourneyCounts, doubts, lateness_limit
 from sre.loadtest.judge.verdict import judge
+from sre.loadtest.truth.ledger import ledger_of
 
 __all__ = ["Ran", "assemble"]
 
@@ -53,11 +54,13 @@ class Ran:
         return book
 
 
-def assemble(job: Job, ran: Ran, findings: Sequence[Finding] = ()) -> Report:
+def assemble(
+    job: Job, ran: Ran, findings: Sequence[Finding] = (), *, with_ledger: bool = True
+) -> Report:
     """The whole report. `findings` is what invariants and comparisons said."""
     book, facts = ran.book, ran.facts
     journeys, steps, groups = build_parts(job, book)
-    checks = checks_of(job, (*journeys, *steps, *groups))
+    checks = checks_of(job, book)
     until = facts.planned_seconds if facts.stopped is None else facts.stopped
     points = points_of(job, book, ran.slot, until)
     planned = None if job.test.closed else sum(point.planned for point in points)
@@ -80,6 +83,9 @@ def assemble(job: Job, ran: Ran, findings: Sequence[Finding] = ()) -> Report:
         requests=book.requests,
         ambiguous={part.label: part.tally.ambiguous for part in journeys},
         findings=tuple(findings),
+        ledger=ledger_of(job, ran.members, until).to_lines()
+        if job.with_effects and with_ledger
+        else None,
     )
 
 
@@ -94,11 +100,12 @@ def _evidence(
         loop_lag=_merged([member.lag for member in crew]),
         cpu=max((member.health.busiest for member in crew), default=0.0),
         starvation=_worst([member.health.starvation for member in crew]),
-        steal=ran.steal,
+        steal=_worst([ran.steal, *(member.health.steal for member in crew)]),
         file_descriptors=max((m.health.file_descriptors for m in crew), default=0.0),
         lost=[member.lost for member in crew if member.lost is not None],
         idle=min((m.health.idle for m in crew if m.health.idle is not None), default=None),
         queueing=_worst([member.health.queueing for member in crew]),
+        clock=_worst([member.clock for member in crew]),
         adds_up=all(member.adds_up for member in crew),
         journeys=journeys,
     )

@@ -15,7 +15,7 @@ from sre.loadtest.judge.validity import Cause, Doubt
 
 __all__ = ["Finding", "Kind", "State"]
 
-Kind = Literal["invariant", "regression"]
+Kind = Literal["invariant", "regression", "server"]
 
 
 class State(StrEnum):

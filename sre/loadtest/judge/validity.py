@@ -39,6 +39,7 @@ class Cause(StrEnum):
     STARVATION = "starvation"
     STEAL = "steal"
     FILE_DESCRIPTORS = "file_descriptors"
+    CLOCK = "clock"
     DROPPED = "dropped"
     BLOCKED = "blocked"
     PROBER = "prober"
@@ -93,6 +94,7 @@ class Limits:
     idle: float = 0.05
     steal: float = 0.05
     file_descriptors: float = 0.80
+    clock: float = 0.005
     ungated_failures: float = 0.01
 
 
@@ -132,6 +134,7 @@ class Evidence:
         starvation, steal: fractions of 1; None where the machine does not tell.
         idle: the share of time in which the CPUs of the workers had nothing to do.
         queueing: of the worker's own light work, the share spent on a run queue; to look at alone.
+        clock: how far the start of any worker may be from ours, seconds; None on one machine.
         lost: what became of workers that did not end as they should.
     """
 
@@ -147,6 +150,7 @@ class Evidence:
     adds_up: bool
     idle: float | None = None
     queueing: float | None = None
+    clock: float | None = None
     journeys: Mapping[str, JourneyCounts] = field(default_factory=dict)
 
 
@@ -166,7 +170,7 @@ def doubts(
     """All reasons not to trust the run, the weightiest first; empty when it can be trusted."""
     limits = limits or Limits()
     found = [
-        *_about_workers(seen),
+        *_about_workers(seen, limits),
         *_about_punctuality(seen, limits, lateness_limit(tightest)),
         *_about_resources(seen, limits),
     ]
@@ -181,7 +185,7 @@ def starvation_limit(seen: Evidence, limits: Limits) -> float:
     return limits.starvation_always if roomy else limits.starvation
 
 
-def _about_workers(seen: Evidence) -> list[Doubt]:
+def _about_workers(seen: Evidence, limits: Limits) -> list[Doubt]:
     found = [
         Doubt(Cause.WORKER_LOST, f"worker lost: {what}; its last second is missing")
         for what in seen.lost
@@ -190,6 +194,12 @@ def _about_workers(seen: Evidence) -> list[Doubt]:
         found.append(
             Doubt(Cause.COUNTERS, "a worker's counters do not add up: journeys went missing")
         )
+    if seen.clock is not None and seen.clock > limits.clock:
+        text = (
+            f"the clocks of the hosts are known to {seen.clock * 1000:.1f} ms alone (at most "
+            f"{limits.clock * 1000:.0f} ms): the curve of the load is smeared; a nearer network"
+        )
+        found.append(Doubt(Cause.CLOCK, text))
     if not sum(counts.arrivals for counts in seen.journeys.values()):
         found.append(
             Doubt(Cause.NO_ARRIVALS, "nothing was sent: no customer was due; raise rate or time")

@@ -45,6 +45,7 @@ EXIT_CODES = {
     VerdictName.INVALID: 3,
     VerdictName.ABORTED: 8,
 }
+_REFUSED = 5
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,12 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """The documented exit code of the verdict."""
-        return EXIT_CODES[self.name]
+        """The documented exit code of the verdict.
+
+        An invalid run that was led off the allow-list ends as refused: to run it again is no cure.
+        """
+        led_away = any(doubt.cause is Cause.BLOCKED for doubt in self.doubts)
+        return _REFUSED if self.name is VerdictName.INVALID and led_away else EXIT_CODES[self.name]
 
 
 def evaluate(threshold: Threshold, seen: Measured, min_samples: int) -> Check:

@@ -6,6 +6,7 @@ Colours are CSS variables of the page (light and dark); lines differ in dash as 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,7 +14,7 @@ from html import escape
 __all__ = ["Axis", "Bars", "Line", "chart", "linear", "logarithmic", "seconds_label"]
 
 WIDTH, HEIGHT = 480.0, 250.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 12.0, 34.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 10.0, 12.0, 34.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def chart(
         limits: (name, x) of thresholds, drawn from top to bottom.
         hints: (x from, x to, text) shown when the pointer rests there.
     """
-    slug = "".join(c if c.isalnum() else "-" for c in title.lower())
+    slug = f"chart-{zlib.crc32(title.encode()):08x}"
     body = [
         *_grid(x, y),
         *_bars(bars, x, y),

@@ -1,4 +1,4 @@
-"""Which pictures belong to a report: latency, arrivals, outcomes, distribution? (pure)"""
+"""How did the run go over time: latency, arrivals, outcomes, journeys under way? (pure)"""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from sre.core.units import format_duration
 from sre.loadtest.book import Latency, Series
 from sre.loadtest.judge.report import Point, Report
 from sre.loadtest.output.charts import Axis, Bars, Line, chart, linear, logarithmic, seconds_label
+from sre.loadtest.output.page_curves import distributions, served
+from sre.loadtest.output.page_table import Cell, head, number, quantile, section, table
 
 __all__ = ["charts"]
 
@@ -23,17 +25,22 @@ _OUTCOMES = (
 
 
 def charts(report: Report) -> str:
-    """The four figures; a line of text when nothing was recorded."""
+    """How the run went; a line of text when nothing was recorded."""
     if not report.points:
-        return '<p class="note">Nothing was recorded.</p>'
+        return section("Over time", '<p class="note">Nothing was recorded.</p>')
     end = report.points[-1].at + report.slot
-    time = _time_axis(end)
+    time = time_axis(end)
     figures = [_latency(report, time), _arrivals(report, time), _outcomes(report, time)]
-    figures.append(_distribution(report))
-    return f'<div class="charts">{"".join(figures)}</div>'
+    figures.append(_in_flight(report, time))
+    shown = f'<div class="charts">{"".join(figures)}</div>'
+    curves = f'<div class="charts">{distributions(report)}{served(report, time)}</div>'
+    return section("Over time", shown, _numbers(report)) + section(
+        "How long customers waited", curves
+    )
 
 
-def _time_axis(end: float) -> Axis:
+def time_axis(end: float) -> Axis:
+    """Time since the start; minutes where seconds would be many."""
     unit, size = ("seconds", 1.0) if end <= 300 else ("minutes", 60.0)
     axis = linear(end / size, f"{unit} since the start, by the time customers were due")
     ticks = tuple((value * size, text) for value, text in axis.ticks if value * size <= end * 1.001)
@@ -126,32 +133,49 @@ def _outcome_hint(point: Point) -> str:
     return f"{format_duration(point.at)}: {', '.join(counts) or 'none'}"
 
 
-def _distribution(report: Report) -> str:
-    whole = Series()
-    for part in report.journeys:
-        whole.merge(part.series)
-    response, service = (of.together().curve() for of in (whole.response, whole.service))
-    lines = [
-        Line("service time", [(x * 1000, y * 100) for x, y in service], "green", "6 3"),
-        Line("response time", [(x * 1000, y * 100) for x, y in response], "blue", width=2.2),
-    ]
-    values = [x for line in lines for x, _ in line.points]
-    limits = [
-        (check.threshold.expression, check.threshold.limit * 1000)
-        for check in report.checks
-        if check.threshold.is_latency and check.threshold.series == "response"
-    ]
-    values += [limit for _, limit in limits]
-    low, high = max(0.1, min(values, default=1.0)), max(values, default=1000.0)
-    axis = Axis(0.0, 100.0, tuple((v, f"{v:g}%") for v in (0.0, 25.0, 50.0, 75.0, 95.0)), "")
+def _in_flight(report: Report, time: Axis) -> str:
+    points = [(p.at + report.slot, float(p.in_flight)) for p in report.points]
+    highest = max(y for _, y in points)
     return chart(
-        "Share of journeys answered within …",
-        "Cumulative distribution of response and service time of all journeys.",
-        logarithmic(low, high, "time, logarithmic", seconds_label),
-        axis,
-        lines=lines,
-        limits=limits,
+        "Journeys under way",
+        f"Journeys under way at the end of each point in time: up to {highest:g}.",
+        time,
+        linear(max(4.0, highest), ""),
+        lines=[Line("under way", [(0.0, 0.0), *points], "blue")],
+        hints=[
+            (p.at, p.at + report.slot, f"{format_duration(p.at)}: {p.in_flight} under way")
+            for p in report.points
+        ],
     )
+
+
+def _numbers(report: Report) -> str:
+    columns = [
+        "At", "Planned", "Started", "Under way", "Ok", "Failed", "Response p50", "p95", "Max",
+        "Service p95",
+    ]  # fmt: skip
+    rows = [_point(point) for point in report.points]
+    return (
+        f"<details><summary>The same in numbers, every {format_duration(report.slot)}</summary>"
+        f"{table(columns, rows)}</details>"
+    )
+
+
+def _point(point: Point) -> list[Cell]:
+    seen = point.series
+    good = seen.counts["ok"] + seen.counts["degraded"]
+    return [
+        head(format_duration(point.at)),
+        number("Planned", f"{point.planned:,}"),
+        number("Started", f"{point.started:,}"),
+        number("Under way", f"{point.in_flight:,}"),
+        number("Ok", f"{good:,}"),
+        number("Failed", f"{seen.counts['failed']:,}"),
+        number("Response p50", quantile(seen.response, 0.5)),
+        number("Response p95", quantile(seen.response, 0.95)),
+        number("Response max", quantile(seen.response, 1.0)),
+        number("Service p95", quantile(seen.service, 0.95)),
+    ]
 
 
 def _middle(report: Report, point: Point) -> float:

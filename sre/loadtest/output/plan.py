@@ -5,18 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sre.core.units import format_duration
+from sre.loadtest.guards.caps import Cap, caps_of
+from sre.loadtest.guards.promise import tolerated
+from sre.loadtest.guards.watchers import burn_of
 from sre.loadtest.job import Job
-from sre.loadtest.output.render import Table
+from sre.loadtest.output.curve import levels
+from sre.loadtest.output.plan_text import plan_text
+from sre.loadtest.profiles import CAPACITY
+from sre.loadtest.thresholds import Target, Threshold
 
-__all__ = ["plan_data", "plan_text"]
+__all__ = ["ADVISED", "plan_data", "plan_text"]
+
+ADVISED = {"p90": 100, "p95": 200, "p99": 1000}
+"""Below so many samples a percentile hangs on a handful of customers: ten are above it."""
 
 
-def plan_data(job: Job, admitted: str | None, refused: str | None) -> dict[str, Any]:
+def plan_data(
+    job: Job,
+    admitted: str | None,
+    refused: str | None,
+    *,
+    cores: int | None = None,
+    kill_files: Sequence[str] = (),
+) -> dict[str, Any]:
     """What a run would do, JSON-ready (schema sre.loadtest-plan/1).
 
     Args:
         admitted: the pinned address; None when `refused` says why not.
+        refused: why the run would be refused; None if it would not.
+        cores: that this machine has; None: unknown.
     """
     return {
         "schema": "sre.loadtest-plan/1",
@@ -27,20 +44,36 @@ def plan_data(job: Job, admitted: str | None, refused: str | None) -> dict[str, 
         "allowed": refused is None,
         "address": admitted,
         "refused": refused,
+        **_sent(job),
+        "workers_needed": job.workers_needed,
+        "cores": cores,
+        "max_in_flight": job.test.max_in_flight,
+        "min_samples": job.test.min_samples,
+        "caps": [_cap(cap) for cap in caps_of(job)],
+        "only_between": job.test.caps.only_between,
+        "kill_files": list(kill_files),
+        "burn": _burn(job),
+        "thresholds": [_threshold(job, *declared) for declared in job.thresholds],
+        "invariants": [invariant.name for invariant in job.test.invariants],
+        "regression": job.test.regression is not None,
+        "warnings": _warnings(job, cores),
+    }
+
+
+def _sent(job: Job) -> dict[str, Any]:
+    return {
         "model": "closed" if job.test.closed else f"open, {job.test.arrivals} arrivals",
+        "search": job.test.profile == CAPACITY,
         "seed": job.test.seed,
         "seconds": job.shape.seconds,
         "warmup_seconds": float(job.test.warmup),
         "stages": [_stage(job, index) for index in range(len(job.shape.pieces))],
+        "curve": _curve(job),
         "users": job.test.users,
         "arrivals": dict(job.expected),
-        "requests": job.requests,
-        "orders": job.orders,
+        "requests": None if job.test.closed else job.requests,
+        "orders": None if job.test.closed and job.with_effects else job.orders,
         "peak_requests_per_second": round(job.peak_requests, 3),
-        "workers_needed": job.workers_needed,
-        "max_in_flight": job.test.max_in_flight,
-        "min_samples": job.test.min_samples,
-        "thresholds": list(job.test.thresholds),
     }
 
 
@@ -57,43 +90,90 @@ def _stage(job: Job, index: int) -> dict[str, Any]:
     }
 
 
-def plan_text(data: dict[str, Any], table: Table) -> str:
-    """`plan_data` for people."""
-    lines = [
-        f"{data['name']}: {format_duration(data['seconds'])} against {data['target']} "
-        f"({'production' if data['production'] else data['environment']})",
-        f"target:   {_allowed(data)}",
-        f"model:    {data['model']}, seed {data['seed']}",
-        f"workers:  {data['workers_needed']} (500 requests/s each; the peak is "
-        f"{data['peak_requests_per_second']:g}/s)",
-        f"caps:     {data['max_in_flight']} journeys in flight",
-        f"requests: about {data['requests']}",
-        f"orders:   {data['orders'] or 'none'}",
-        "",
-        table(["stage", "at", "lasts", "rate"], [_stage_row(stage) for stage in data["stages"]]),
-    ]
-    if data["users"] is None:
-        rows = [[name, count] for name, count in data["arrivals"].items()]
-        lines.append(table(["journey", "arrivals"], rows, right=["arrivals"]))
-    lines += [f"threshold {threshold}" for threshold in data["thresholds"]]
-    return "\n".join(line.rstrip("\n") if line else "" for line in lines)
+def _curve(job: Job) -> dict[str, Any]:
+    """Arrivals a second, or users; each point is the highest of its slot."""
+    heights = levels(job.shape)
+    full = float(job.test.users or 0) if job.test.closed else sum(job.shape.mix.values())
+    return {
+        "slot_seconds": job.shape.seconds / len(heights),
+        "unit": "users" if job.test.closed else "arrivals/s",
+        "points": [round(level * full, 4) for level in heights],
+    }
 
 
-def _allowed(data: dict[str, Any]) -> str:
-    if not data["allowed"]:
-        return f"REFUSED: {data['refused']}"
-    word = f"admitted, connects to {data['address']}"
-    return f"{word}; needs --i-know-this-is-production" if data["production"] else word
+def _cap(cap: Cap) -> dict[str, Any]:
+    return {
+        "cap": cap.key,
+        "used": None if cap.used is None else round(cap.used, 3),
+        "limit": cap.limit,
+        "exceeded": cap.exceeded,
+        "shown_used": "unknown" if cap.used is None else cap.show(cap.used),
+        "shown_limit": cap.show(cap.limit),
+    }
 
 
-def _stage_row(stage: dict[str, Any]) -> Sequence[str]:
-    first, last = stage["from_percent"], stage["to_percent"]
-    ends = [f"{name} {rate:g}/s" for name, rate in stage["to_per_second"].items()]
-    level = f"{last:g}%" if first == last else f"{first:g}% to {last:g}%"
-    rate = f"{level}: {', '.join(ends)}" if ends else level
-    return [
-        stage["stage"],
-        format_duration(stage["start_seconds"]),
-        format_duration(stage["seconds"]),
-        rate,
-    ]
+def _burn(job: Job) -> dict[str, Any] | None:
+    burn = burn_of(job)
+    if burn is None:
+        return None
+    return {
+        "rate": burn.rate,
+        "over_seconds": float(burn.over),
+        "and_over_seconds": float(burn.and_over),
+        "min_failures": burn.min_failures,
+        "objectives": [
+            {
+                "name": promise.name,
+                "of": f"{promise.journey}/{promise.step}" if promise.step else promise.journey,
+                "below_seconds": promise.below,
+                "limit": round(tolerated(promise.target, burn.rate), 6),
+            }
+            for promise in job.promises
+        ],
+    }
+
+
+def _threshold(job: Job, threshold: Threshold, target: Target) -> dict[str, Any]:
+    abort = threshold.abort
+    return {
+        "expression": threshold.expression,
+        "stage": threshold.stage,
+        "expected_samples": job.samples(threshold, target),
+        "min_samples": job.min_samples(threshold),
+        "advised_samples": ADVISED.get(threshold.measure, 0),
+        "abort": None
+        if abort is None
+        else {
+            "after_seconds": float(job.test.warmup) if abort.after is None else abort.after,
+            "over_seconds": None if threshold.unit == "count" else abort.over,
+        },
+    }
+
+
+def _warnings(job: Job, cores: int | None) -> list[str]:
+    found = [said for declared in job.thresholds if (said := _too_few(job, *declared))]
+    if cores is not None and job.workers_needed > cores:
+        found.append(
+            f"the peak takes {job.workers_needed} workers, this machine has {cores} "
+            f"core{'s' * (cores != 1)}: the run is likely to be invalid; use a bigger machine, or "
+            "more of them"
+        )
+    burn = burn_of(job)
+    if burn is not None and not job.promises:
+        found.append("no objective is about a journey of this test: abort_on_burn has no effect")
+    return found
+
+
+def _too_few(job: Job, threshold: Threshold, target: Target) -> str | None:
+    expected, needed = job.samples(threshold, target), job.min_samples(threshold)
+    if expected is None or (threshold.unit == "count" and not threshold.is_latency):
+        return None
+    advised = ADVISED.get(threshold.measure, 0)
+    about = f"{threshold.expression}: about {expected} samples"
+    if expected < needed:
+        return (
+            f"{about}, fewer than min_samples ({needed}): the run will be invalid; send for longer"
+        )
+    if expected < advised:
+        return f"{about}; a {threshold.measure} is worth its name from {advised} on"
+    return None

@@ -35,6 +35,8 @@ def text(report: Report, table: Table) -> str:
             for f in report.findings
         ]
         lines += ["", table(["", "name", "found", "expected", ""], rows)]
+        notes = [f.problem for f in report.findings if f.informational and f.problem]
+        lines += [f"  {note}" for note in dict.fromkeys(notes)]
     columns = ["journey", "arrivals", "ok", "failed", "refused", "dropped", "p50", "p95", "p99"]
     rows = [_journey_row(part) for part in report.journeys]
     lines += ["", table(columns, rows, right=columns[1:])]
@@ -73,7 +75,7 @@ def junit(report: Report) -> str:
     A broken threshold is a failure; what nobody can know, and an invalid run, are errors.
     """
     cases = [_case(check, report) for check in report.checks]
-    cases += [_finding_case(f, report) for f in report.findings if not f.informational]
+    cases += [_finding_case(f, report) for f in report.findings]
     cases.append(_validity_case(report))
     facts = report.facts
     name = f"loadtest {facts.name}"
@@ -85,7 +87,8 @@ def _case(check: Check, report: Report) -> Case:
         doubt.spoils_latency for doubt in report.verdict.doubts
     )
     observed = (
-        f"observed {show(check.threshold.unit, check.value)}, samples {check.samples}, "
+        f"observed {show(check.threshold.unit, check.value)}, limit {check.threshold.op} "
+        f"{show(check.threshold.unit, check.threshold.limit)}, samples {check.samples}, "
         f"threshold {check.threshold.expression}"
     )
     case = Case(check.threshold.expression, "loadtest.thresholds")
@@ -99,7 +102,11 @@ def _case(check: Check, report: Report) -> Case:
 
 def _finding_case(finding: Finding, report: Report) -> Case:
     case = Case(finding.name, f"loadtest.{finding.kind}s")
-    message = finding.problem or f"found {finding.value}, expected {finding.expected}"
+    expected = f", expected {finding.expected}" if finding.expected else ""
+    message = f"found {finding.value}{expected}"
+    message = f"{finding.problem}; {message}" if finding.problem else message
+    if finding.informational:
+        return replace(case, tag="skipped", message=message)
     if finding.state is State.KEPT:
         return case
     spoilt = finding.is_latency and any(doubt.spoils_latency for doubt in report.verdict.doubts)

@@ -12,7 +12,9 @@ from sre.loadtest.histogram import Histogram
 from sre.loadtest.judge.finding import Finding
 from sre.loadtest.judge.report import Part, Phase, Point, Report
 from sre.loadtest.judge.verdict import Check, State
+from sre.loadtest.output.k6 import k6_metrics
 from sre.loadtest.thresholds import QUANTILES
+from sre.loadtest.trace import Exemplar
 
 __all__ = ["SCHEMA", "to_summary"]
 
@@ -46,12 +48,14 @@ def to_summary(report: Report) -> dict[str, Any]:
         "thresholds": [_check(check) for check in report.checks],
         "invariants": [_finding(f) for f in report.findings if f.kind == "invariant"],
         "regressions": [_finding(f) for f in report.findings if f.kind == "regression"],
+        "server": [_finding(f) for f in report.findings if f.kind == "server"],
         "validity": _validity(report),
         "phases": [_phase(phase) for phase in report.phases],
         "timeline": {
             "slot_seconds": report.slot,
             "points": [_point(point) for point in report.points],
         },
+        "metrics": k6_metrics(report),
         "versions": dict(facts.versions),
     }
 
@@ -88,8 +92,21 @@ def _part(part: Part) -> dict[str, Any]:
             {"step": step, "reason": reason, "message": text}
             for step, reason, text in part.examples
         ],
+        "traces": {
+            "slow": [_exemplar(one) for one in part.slow],
+            "failed": [_exemplar(one) for one in part.broken],
+        },
         "response_ms": _latency(part.series.response),
         "service_ms": _latency(part.series.service),
+    }
+
+
+def _exemplar(one: Exemplar) -> dict[str, Any]:
+    return {
+        "trace": one.trace,
+        "response_ms": milliseconds(one.response),
+        "due_seconds": round(one.at, 3),
+        "reason": one.reason,
     }
 
 
@@ -164,6 +181,7 @@ def _point(point: Point) -> dict[str, Any]:
         "at": point.at,
         "planned": point.planned,
         "started": point.started,
+        "in_flight": point.in_flight,
         "outcomes": dict(seen.counts),
         "response_ms": {
             name: milliseconds(seen.response.quantile(QUANTILES[name]))

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from sre.core.clock import Clock, Deadline, SystemClock
 from sre.core.errors import MissingExtra, UsageError
+from sre.core.web.answer import Answer, Asked
 from sre.journey.guard import Guard
 from sre.journey.shop import Shop
 from sre.probes.blackbox.exposition import CONTENT_TYPE, as_log, as_text
@@ -23,7 +24,6 @@ from sre.probes.blackbox.marks import marks_of
 from sre.probes.blackbox.model import BlackboxContext, Module, Prober
 from sre.probes.blackbox.registry import prober_for
 from sre.probes.blackbox.show import as_yaml, module_data, modules_yaml
-from sre.probes.serve import Answer, Asked
 
 __all__ = ["Blackbox", "timeout_of", "with_hostname"]
 

@@ -66,7 +66,7 @@ def made_report(
     job: Job, *, fail_every: int = 7, aborted: str | None = None, **evidence: Any
 ) -> Report:
     """Every customer served in 20 ms a step; every so many fails with a hostile message."""
-    recorder = Recorder(1.0)
+    recorder = Recorder(1.0, "0123456789abcdef")
     for arrival in job.arrivals:
         failed = fail_every and arrival.number % fail_every == 0
         outcome = Outcome.FAILED if failed else Outcome.OK
@@ -92,7 +92,7 @@ def made_report(
         "file_descriptors": 0.01, "lost": [], "adds_up": True, "journeys": counts_of(job, journeys),
     }  # fmt: skip
     seen = Evidence(**(given | evidence))
-    checks = checks_of(job, (*journeys, *steps_, *groups))
+    checks = checks_of(job, book)
     facts = Facts(
         "release", "0123456789abcdef", "2026-11-22T10:00:00+00:00", job.shop.base_url, "staging",
         job.shape.seconds, job.shape.seconds + 0.4, 1, 1, "open, uniform arrivals", 1.0,

@@ -25,7 +25,10 @@ MIX = {"home": Rate(2.0)}
         ({"mix": {"home": Rate(0.0)}, "stages": HOLD}, "must be above 0"),
         ({"mix": MIX}, "either `stages"),
         ({"mix": MIX, "stages": HOLD, "profile": "smoke"}, "either `stages"),
-        ({"mix": MIX, "profile": "smok"}, "known: baseline, peak, singles_day, smoke, soak"),
+        (
+            {"mix": MIX, "profile": "smok"},
+            "known: baseline, capacity, peak, singles_day, smoke, soak",
+        ),
         ({"mix": MIX, "stages": HOLD, "warmup": Duration(10.0)}, "shorter than the stages"),
         ({"mix": MIX, "stages": HOLD, "max_in_flight": 0}, "max_in_flight"),
         ({"mix": MIX, "stages": HOLD, "min_samples": 0}, "min_samples"),

@@ -14,6 +14,7 @@ from sre.core.errors import Refused, UsageError
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.job import Job
 from sre.loadtest.judge.report import Report
+from sre.loadtest.output.page_style import STYLE
 from sre.loadtest.output.plan import plan_data, plan_text
 from sre.loadtest.output.render import junit, text
 from sre.loadtest.output.render_html import render_html
@@ -127,9 +128,34 @@ def test_the_page_needs_nothing_from_the_network_and_runs_nothing(report: Report
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert not re.findall(r"""(?:src|href)\s*=|url\(|@import""", page)
-    assert page.count("aria-labelledby") == 4
+    assert page.count("aria-labelledby") == 6
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def brightness(colour: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    full = "".join(2 * c for c in colour) if len(colour) == 3 else colour
+    parts = [int(full[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_and_lines_stand_out_in_light_and_dark() -> None:
+    palettes = [
+        dict(re.findall(r"--([a-z-]+):#([0-9a-f]{3,6})", block))
+        for block in re.findall(r":root\{(.*?)\}", STYLE, re.DOTALL)
+    ]
+    assert len(palettes) == 3  # light, dark, paper
+    for found in palettes:
+        for name, ground, least in (
+            *((name, "card", 4.5) for name in ("ink", "dim", "good", "bad", "warn")),
+            *((name, "paper", 4.5) for name in ("ink", "dim")),
+            *((name, f"{name}-wash", 4.5) for name in ("good", "bad", "warn", "stop")),
+            *((name, "card", 3.0) for name in ("blue", "green", "orange", "red", "grey", "sky")),
+        ):
+            low, high = sorted((brightness(found[name]), brightness(found[ground])))
+            assert (high + 0.05) / (low + 0.05) >= least, (name, ground)
 
 
 def test_the_page_stands_when_nobody_came(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -119,3 +120,45 @@ def test_shards_are_disjoint_and_together_everything(workers: int, rate: float) 
     shards = [list(shard(arrivals, worker, workers)) for worker in range(workers)]
     assert sorted(itertools.chain(*shards)) == sorted(arrivals)
     assert all(a.number % workers == worker for worker, own in enumerate(shards) for a in own)
+
+
+MIXES = st.dictionaries(st.sampled_from("abcd"), st.floats(0.05, 40.0), min_size=1)
+
+
+@given(STAGES, MIXES, st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_any_mix_comes_as_often_as_its_curve_says(
+    stages: list[Stage], mix: dict[str, float], seed: int
+) -> None:
+    shape = Shape(stages, mix, seed=seed)
+    arrivals = list(shape.arrivals())
+    assert [a.number for a in arrivals] == list(range(len(arrivals)))
+    assert [a.due for a in arrivals] == sorted(a.due for a in arrivals)
+    for journey, rate in mix.items():
+        own = [a for a in arrivals if a.journey == journey]
+        planned = shape.area * rate
+        assert abs(len(own) - planned) <= 6 * planned**0.5 + 6  # Poisson: six sigma, and then some
+        assert [a.sequence for a in own] == list(range(len(own)))
+    assert all(shape.level(a.due) > 0 for a in arrivals if a.due < shape.seconds - 1e-6)
+
+
+@given(STAGES, MIXES, st.sampled_from(["poisson", "uniform"]), st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_the_same_customers_for_any_number_of_workers(
+    stages: list[Stage], mix: dict[str, float], kind: str, workers: int
+) -> None:
+    arrivals: Literal["poisson", "uniform"] = "uniform" if kind == "uniform" else "poisson"
+    whole = list(Shape(stages, mix, arrivals=arrivals).arrivals())
+    shards = [
+        shard(Shape(stages, mix, arrivals=arrivals).arrivals(), worker, workers)
+        for worker in range(workers)
+    ]
+    assert sorted(itertools.chain(*shards)) == whole
+
+
+def test_singles_day_jumps_twentyfold_within_ten_seconds() -> None:
+    stages = (Stage(hold=Duration(60.0)), ramp(10, 20.0), Stage(hold=Duration(60.0)))
+    shape = Shape(stages, {"home": 10.0}, arrivals="uniform")
+    assert [shape.level(t) for t in (59.9, 65, 70, 129)] == pytest.approx([1, 10.5, 20, 20])
+    phases = [a.phase for a in shape.arrivals()]
+    assert [phases.count(n) for n in range(3)] == [600, 1050, 12_000]

@@ -6,12 +6,12 @@ import threading
 
 import requests
 
+from sre.core.web.answer import Answer
 from sre.journey.guard import Guard
 from sre.journey.result import Outcome
 from sre.probes.model import Check, ProbeContext, Reading
 from sre.probes.plan import Plan
 from sre.probes.runner import Result
-from sre.probes.serve import Answer
 from sre.probes.watch import Watch
 from tests.servers.net import wait_until
 from tests.unit.page.made import SHOP

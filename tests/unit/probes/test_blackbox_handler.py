@@ -12,13 +12,13 @@ from urllib.parse import urlencode
 import pytest
 
 from sre.core.secrets import Secret
+from sre.core.web.answer import Answer, Asked
 from sre.journey.guard import Guard
 from sre.journey.shop import Shop
 from sre.probes.blackbox import handler as handling
 from sre.probes.blackbox.handler import Blackbox
 from sre.probes.blackbox.model import BlackboxContext, HttpOptions, Module, TcpOptions
 from sre.probes.blackbox.modules import BasicAuth
-from sre.probes.serve import Answer, Asked
 from tests.servers.blackbox import sampled
 from tests.servers.net import Canary, wait_until
 

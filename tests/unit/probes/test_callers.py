@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import requests
 
-from sre.probes.callers import Callers
-from sre.probes.httpserver import HttpServer, _is_loopback
+from sre.core.web.callers import Callers
+from sre.core.web.config import Web
+from sre.core.web.server import HttpServer, _is_loopback
 from sre.probes.serve import Pages
-from sre.probes.webconfig import Web
 
 HEAD = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n"
 

@@ -18,12 +18,12 @@ import requests
 
 from sre.core.clock import FakeClock
 from sre.core.errors import ConfigError, UsageError
-from sre.probes.coding import coded
-from sre.probes.httpserver import HttpServer
+from sre.core.web.coding import coded
+from sre.core.web.config import Web, load_web_config
+from sre.core.web.gate import Pace
+from sre.core.web.server import HttpServer
 from sre.probes.scrape import takes_text
 from sre.probes.serve import Pages
-from sre.probes.webconfig import Web, load_web_config
-from sre.probes.webgate import Pace
 from tests.servers.net import wait_until
 from tests.servers.tls import TlsServers
 

@@ -1,4 +1,4 @@
-"""How do Prometheus, a load balancer and an operator talk to the running probes?"""
+"""How do Prometheus, a load balancer and an operator talk to something that runs?"""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sre import __version__
-from sre.probes.callers import Caller, Callers
-from sre.probes.coding import coded
-from sre.probes.serve import Answer, Asked, Pages
-from sre.probes.webconfig import Web
+from sre.core.errors import UsageError
+from sre.core.web.answer import Answer, Asked, Pages
+from sre.core.web.callers import Caller, Callers
+from sre.core.web.coding import coded
+from sre.core.web.config import Web
 
-__all__ = ["HttpServer"]
+__all__ = ["HttpServer", "parse_address"]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,18 @@ _PATIENCE = 30.0
 
 _CONNECTIONS = 512
 _LARGEST_BODY = 64 * 2**10
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """HOST:PORT, [IPv6]:PORT or :PORT (every address) as a pair.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"{text!r} is not an address; write HOST:PORT such as 127.0.0.1:9115")
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104  as asked
 
 
 class HttpServer(ThreadingHTTPServer):

@@ -16,9 +16,9 @@ from sre.core.config import Problems, decode, read_tree
 from sre.core.errors import SreError
 from sre.core.secrets import redactor
 from sre.core.units import Duration
+from sre.core.web.gate import Pace, Users
+from sre.core.web.tls import TlsServerConfig
 from sre.core.yamlread import read_text
-from sre.probes.webgate import Pace, Users
-from sre.probes.webtls import TlsServerConfig
 
 __all__ = ["Access", "HttpServerConfig", "RateLimit", "Web", "WebConfig", "load_web_config"]
 

@@ -1,0 +1,1 @@
+"""How do several hosts share one load? Through Locust's own master and workers."""

@@ -1,0 +1,1 @@
+"""Is this run slower than the runs before, or is it noise?"""

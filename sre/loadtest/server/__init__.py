@@ -1,0 +1,1 @@
+"""What did the shop's own monitoring see during a run?"""
