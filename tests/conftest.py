@@ -56,7 +56,7 @@ def _secrets_of_its_own() -> Iterator[None]:
     values = set(redactor._values)
     yield
     redactor._values, redactor._ordered = values, (-1, ())
-    redactor._forms = redactor._formed = frozenset()
+    redactor._made = (frozenset(), frozenset())
 
 
 def _must_not_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

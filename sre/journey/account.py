@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 
 from sre.journey.exchange import Response
 from sre.journey.judge import Judged
-from sre.journey.model import Step
+from sre.journey.model import Journey, Step
 from sre.journey.result import JourneyResult, Outcome, Reason, Row, StepResult
 from sre.journey.send import Sent
 from sre.journey.state import RunState
@@ -102,10 +102,11 @@ class _Values(Mapping[str, object]):
     def _all(self) -> dict[str, object]:
         if self._found is None:
             state = self._state
+            shown = _shown_of(state.journey)
             self._found = {
                 name: _masked(state, value)
                 for name, value in state.scope.values.items()
-                if _shown(state, name)
+                if name in shown
             }
         return self._found
 
@@ -117,6 +118,9 @@ class _Values(Mapping[str, object]):
 
     def __len__(self) -> int:
         return len(self._all())
+
+    def items(self) -> ItemsView[str, object]:
+        return self._all().items()
 
     def __repr__(self) -> str:
         return repr(self._all())
@@ -136,10 +140,16 @@ def _masked(state: RunState, value: object) -> object:
     return value
 
 
-def _shown(state: RunState, name: str) -> bool:
+def _shown_of(journey: Journey) -> frozenset[str]:
     """Extracted values may be shown unless they are secret; declared ones stay where they are."""
-    return any(
-        extractor.name == name and not extractor.masked
-        for step in state.journey.all_steps
-        for extractor in step.extract
-    )
+    known = _SHOWN.get(id(journey))
+    if known is None or known[0] is not journey:
+        if len(_SHOWN) >= _MOST_JOURNEYS:
+            _SHOWN.clear()
+        extractors = [e for step in journey.all_steps for e in step.extract if not e.masked]
+        known = _SHOWN[id(journey)] = (journey, frozenset(e.name for e in extractors))
+    return known[1]
+
+
+_SHOWN: dict[int, tuple[Journey, frozenset[str]]] = {}
+_MOST_JOURNEYS = 1024

@@ -6,6 +6,7 @@ so is an answer that turns out not to be plain: it reads the same bytes, nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +26,7 @@ from sre.loadtest.generator.socketpool import Odd, SocketPool
 __all__ = ["Browser", "Ways"]
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_TRACE = re.compile(r"[0-9a-f-]{1,64}")
 _LONGEST_BODY = 64 * 2**10  # libcurl must be able to write it into a socket that nobody reads
 
 
@@ -79,16 +81,15 @@ class Browser:
         body = request.body
         if request.method not in _METHODS or (body is not None and len(body) > _LONGEST_BODY):
             return None
+        headers = _written(request.headers)
+        if headers is None:
+            return None
         parts = [request.method.encode(), place.opening]
         if request.credentials and self._jar:
             cookies = self._jar.header(place.host, place.path)
             if cookies:
                 parts.append(b"Cookie: %s\r\n" % cookies.encode())
-        for header in request.headers:
-            line = _line(header)
-            if line is None:
-                return None
-            parts.append(line)
+        parts += headers
         if body is not None:
             parts.append(b"Content-Length: %d\r\n" % len(body))
         parts.append(b"\r\n")
@@ -168,3 +169,16 @@ def _line(header: tuple[str, str]) -> bytes | None:
     name, value = header
     known = header_line((f"{name}: {value}" if value else f"{name};").encode())
     return None if known is None else known[1]
+
+
+def _written(headers: tuple[tuple[str, str], ...]) -> list[bytes] | None:
+    parts: list[bytes] = []
+    for header in headers:
+        if header[0] == "traceparent" and _TRACE.fullmatch(header[1]):  # another one each time
+            parts.append(b"traceparent: %s\r\n" % header[1].encode())
+            continue
+        line = _line(header)
+        if line is None:
+            return None
+        parts.append(line)
+    return parts
