@@ -10,8 +10,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Most tests wait for servers: two at a time keep two processors busy. Those that measure time or
 # load, or play the whole demo, run alone.
 TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probes/test_http_ways.py \
-  $(wildcard tests/e2e/test_loadtest*.py tests/e2e/test_probe_soak.py tests/e2e/test_demo.py \
-  tests/e2e/test_first_hour.py tests/e2e/test_wheel.py)
+  $(addprefix tests/e2e/test_, $(addsuffix .py, \
+  probe_soak demo first_hour wheel loadtest loadtest_guards loadtest_acceptance_rules \
+  loadtest_history loadtest_capacity loadtest_faults loadtest_faults_machine))
 APART := tests $(addprefix --ignore=,$(TIMED))
 ALONE := $(TIMED)
 

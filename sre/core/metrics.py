@@ -224,6 +224,8 @@ _OF_LOADTESTS: tuple[tuple[str, _Type, str, tuple[str, ...]], ...] = (
      ("threshold",)),
     ("verdict", "gauge", "1 for the verdict of the run that is over.", ("verdict",)),
     ("last_run_timestamp_seconds", "gauge", "When the run ended.", ()),
+    ("capacity_arrivals_per_second", "gauge",
+     "The highest rate of the test's mix that held its thresholds, confirmed.", ("journey",)),
 )  # fmt: skip
 _LOADTEST = tuple(
     MetricInfo(f"sre_loadtest_{name}", kind, text, ("test", *labels))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from sre.core.config import Node, Position, Problems, decode
 from sre.core.errors import Problem
 from sre.journey.model import Journey
-from sre.loadtest.model import LoadTest, stages_of
+from sre.loadtest.model import LoadTest, check_name, stages_of
 from sre.loadtest.thresholds import Names, parse_threshold
 from sre.loadtest.truth.crosscheck import Fault, faults_of
 
@@ -32,6 +32,10 @@ def declare(
     made: dict[str, LoadTest] = {}
     for name, entry in (node.entries if node else {}).items():
         where, item = f"loadtests.{name}", entry.value
+        try:
+            check_name(name)
+        except ValueError as error:
+            problems.add(entry.key, where, str(error))
         test = decode(LoadTest, item, where=where, problems=problems)
         if test is None:
             continue

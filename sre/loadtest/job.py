@@ -24,6 +24,9 @@ __all__ = ["REQUESTS_PER_WORKER", "Job", "pauses_of", "problems_of", "times_of"]
 REQUESTS_PER_WORKER = 500
 """What one worker process sends a second and still times to the millisecond (measured)."""
 
+COUNTED = 1_000_000
+"""So many arrivals a plan counts one by one; a slip of the pen asks for years of them."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -91,8 +94,13 @@ class Job:
 
     @cached_property
     def laid_out(self) -> Counter[tuple[str, int]]:
-        """Arrivals of each journey in each phase."""
-        return Counter((arrival.journey, arrival.phase) for arrival in self.arrivals)
+        """Arrivals of each journey in each phase; above `COUNTED` in all, about how many."""
+        if self.shape.area * sum(self.shape.mix.values()) <= COUNTED:
+            return Counter((arrival.journey, arrival.phase) for arrival in self.arrivals)
+        about: Counter[tuple[str, int]] = Counter()
+        for journey, phase, count in self.shape.expected():
+            about[journey, phase] += round(count)
+        return about
 
     @cached_property
     def expected(self) -> Counter[str]:

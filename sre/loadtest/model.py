@@ -23,10 +23,22 @@ from sre.loadtest.server.model import Observe
 from sre.loadtest.thresholds import ThresholdSpec, parse_threshold
 from sre.loadtest.truth.declare import Invariant
 
-__all__ = ["Invariant", "LoadTest", "Regression", "Stage", "stages_of"]
+__all__ = ["Invariant", "LoadTest", "Regression", "Stage", "check_name", "stages_of"]
 
 _STRICT: dict[str, object] = {"extra": "forbid"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+
+
+def check_name(name: str) -> str:
+    """`name`, of a test or a stage: it becomes part of a file's name, a label, an address.
+
+    Raises ValueError when it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name {name!r} must be a letter or _, then up to 62 letters, digits, _ or -"
+        )
+    return name
 
 
 @dataclass(frozen=True)
@@ -59,10 +71,8 @@ class Stage:
             raise ValueError("`to` belongs to a ramp; write {step: 50%, hold: 60s}")
         if self.seconds <= 0:
             raise ValueError("a stage must last longer than 0s")
-        if self.name is not None and not _NAME.fullmatch(self.name):
-            raise ValueError(
-                f"name {self.name!r} must be a letter or _, then up to 62 letters, digits, _ or -"
-            )
+        if self.name is not None:
+            check_name(self.name)
 
     @property
     def seconds(self) -> float:

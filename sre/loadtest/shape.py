@@ -144,6 +144,15 @@ class Shape:
         """The highest level."""
         return max(max(piece.first, piece.last) for piece in self.pieces)
 
+    def expected(self) -> Iterator[tuple[str, int, float]]:
+        """About how many arrivals each journey has in each phase, without laying them out."""
+        for phase, piece in enumerate(self.pieces):
+            warm = min(max(self.warmup - piece.start, 0.0), piece.seconds)
+            area = (piece.first + piece.level(piece.start + warm)) / 2 * warm
+            for journey, rate in self.mix.items():
+                yield journey, WARMUP, area * rate
+                yield journey, phase, (piece.own_area - area) * rate
+
     def level(self, t: float) -> float:
         """The share of the mix at `t` seconds; 0 outside the run."""
         if not 0 <= t < self.seconds:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sre.core.errors import SreError
 from sre.core.facts import Facts
 from sre.core.files import replace_file
+from sre.core.metrics import CATALOGUE
 from sre.core.secrets import redactor
 from sre.loadtest.capacity.page import render_page
 from sre.loadtest.capacity.render import to_plain, to_value
@@ -55,7 +56,7 @@ def metrics_text(found: Found) -> str:
         return ""
     name = "sre_loadtest_capacity_arrivals_per_second"
     lines = [
-        f"# HELP {name} Highest rate of the test's mix that held its thresholds, by journey.",
+        f"# HELP {name} {CATALOGUE[name].help}",
         f"# TYPE {name} gauge",
         *(
             f'{name}{{test="{_label(found.name)}",journey="{_label(journey)}"}} {rate!r}'

@@ -1,8 +1,8 @@
 """Which few straight lines are the curve of these counts, and do customers come one by one? (pure)
 
-The curve is a continuous piecewise linear one, fitted to all counts at once (so that it sends as
-many customers as came). Knots are added where they take away the most, and only while they take
-away more than the noise of counting would.
+The curve is a continuous piecewise linear one, fitted to all counts at once and scaled so that it
+sends as many customers as came. Knots are added where they take away the most, and only while they
+take away more than the noise of counting would.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ __all__ = ["Bin", "Bursts", "Knot", "Leg", "bursts", "knots_of", "legs_of", "noi
 _MAX_KNOTS = 10
 _TRUST = 0.01
 """What is closer to a line than this share of it is on the line."""
+_ABOUT = 2
+"""Neighbours on each side that tell how many requests a bin was to have."""
 
 
 class Bin(NamedTuple):
@@ -75,16 +77,16 @@ def noise_of(bins: Sequence[Bin]) -> float:
 
 def knots_of(bins: Sequence[Bin]) -> list[Knot]:
     """The curve through these counts."""
-    noise = noise_of(bins)
+    weights = _weights(bins, noise_of(bins))
     edges = [0.0]
     for one in bins:
         edges.append(edges[-1] + one.seconds)
     chosen = [0, len(bins)]
-    values, misfit = _fitted(bins, edges, chosen, noise)
+    values, misfit = _fitted(bins, edges, chosen, weights)
     enough = 2.0 * math.log(max(len(bins), 2)) + 2.0
     while len(chosen) < _MAX_KNOTS:
         tries = [
-            (*_fitted(bins, edges, sorted([*chosen, one]), noise), one)
+            (*_fitted(bins, edges, sorted([*chosen, one]), weights), one)
             for one in range(1, len(bins))
             if one not in chosen
         ]
@@ -93,11 +95,34 @@ def knots_of(bins: Sequence[Bin]) -> list[Knot]:
             break
         values, misfit = best[0], best[1]
         chosen = sorted([*chosen, best[2]])
-    return [Knot(edges[i], max(0.0, value)) for i, value in zip(chosen, values, strict=True)]
+    knots = [Knot(edges[i], max(0.0, value)) for i, value in zip(chosen, values, strict=True)]
+    return _scaled(knots, sum(one.requests for one in bins))
+
+
+def _scaled(knots: list[Knot], total: int) -> list[Knot]:
+    """The same curve, sending `total` requests."""
+    sent = sum((b.at - a.at) * (a.rate + b.rate) / 2 for a, b in pairwise(knots))
+    return [knot._replace(rate=knot.rate * total / sent) for knot in knots] if sent else knots
+
+
+def _weights(bins: Sequence[Bin], noise: float) -> list[float]:
+    """How much each count says: one over the variance of its rate.
+
+    The variance follows from the mean about it, not from the count itself: bins with few requests
+    by chance would count more than those with many, and the curve would lie too low.
+    """
+    found = []
+    for number, one in enumerate(bins):
+        about = bins[max(0, number - _ABOUT) : number + _ABOUT + 1]
+        rate = sum(each.requests for each in about) / sum(each.seconds for each in about)
+        mean = rate * one.seconds
+        variance = (mean + 1) * max(noise, 0.1) + (_TRUST * mean) ** 2
+        found.append(one.seconds**2 / variance)
+    return found
 
 
 def _fitted(
-    bins: Sequence[Bin], edges: Sequence[float], chosen: Sequence[int], noise: float
+    bins: Sequence[Bin], edges: Sequence[float], chosen: Sequence[int], weights: Sequence[float]
 ) -> tuple[list[float], float]:
     """Rates at the chosen edges, and the weighted sum of squares that is left."""
     size = len(chosen)
@@ -111,8 +136,7 @@ def _fitted(
         start, end = edges[chosen[leg]], edges[chosen[leg + 1]]
         share = ((edges[number] + edges[number + 1]) / 2 - start) / (end - start)
         rate = one.requests / one.seconds
-        variance = (one.requests + 1) * max(noise, 0.1) + (_TRUST * one.requests) ** 2
-        weight = one.seconds**2 / variance
+        weight = weights[number]
         for i, a in ((leg, 1 - share), (leg + 1, share)):
             right[i] += weight * a * rate
             for j, b in ((leg, 1 - share), (leg + 1, share)):

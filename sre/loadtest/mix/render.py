@@ -57,16 +57,16 @@ def _facts(found: Estimate) -> Iterator[str]:
         hour = found.busiest_hour
         yield (
             f"Busiest hour: {clock_time(hour.start, offset)}, {hour.requests:,} requests, "
-            f"{_number(hour.requests / hour.seconds)}/s; in the mean of the log "
-            f"{_number(found.log.requests / found.log.seconds)}/s."
+            f"{_rate(hour.requests / hour.seconds)}; in the mean of the log "
+            f"{_rate(found.log.requests / found.log.seconds)}."
         )
     rates = {"peak": found.peak, "mean": found.mean}
     other = "mean" if found.level == "peak" else "peak"
     yield (
         f"Mix and curve: {clock_time(window.start, offset)} and the "
         f"{format_duration(window.seconds)} after it, {window.requests:,} requests. "
-        f"100% is the {found.level} of the curve: {_number(rates[found.level])} customers/s; "
-        f"{other} {_number(rates[other])}/s. "
+        f"100% is the {found.level} of the curve: {_rate(rates[found.level])} customers; "
+        f"{other} {_rate(rates[other])}. "
         f"One point of the curve: {format_duration(found.interval)}."
     )
     yield f"The journeys explain {found.explained:.0%} of the requests."

@@ -152,6 +152,8 @@ def _threshold(job: Job, threshold: Threshold, target: Target) -> dict[str, Any]
 
 def _warnings(job: Job, cores: int | None) -> list[str]:
     found = [said for declared in job.thresholds if (said := _too_few(job, *declared))]
+    if not job.test.closed and not job.expected.total():
+        found.append("nobody is due: the run will be invalid; raise the rate, or the time")
     if cores is not None and job.workers_needed > cores:
         found.append(
             f"the peak takes {job.workers_needed} workers, this machine has {cores} "

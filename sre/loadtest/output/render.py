@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sre.core.junit import Case, document
@@ -15,6 +15,12 @@ __all__ = ["Table", "junit", "text"]
 
 Table = Callable[..., str]
 """`sre.core.console.table`: columns, rows, `right=` names of columns aligned to the right."""
+
+_ENDS = {
+    "ok": True, "failed": True, "refused": True, "throttled": False, "blocked": False,
+    "prober": False, "dropped": True,
+}  # fmt: skip
+"""What can become of a journey, and whether its column is there even if that never happened."""
 
 _WORDS = {State.KEPT: "kept", State.BROKEN: "BROKEN", State.UNKNOWN: "unknown"}
 
@@ -37,8 +43,9 @@ def text(report: Report, table: Table) -> str:
         lines += ["", table(["", "name", "found", "expected", ""], rows)]
         notes = [f.problem for f in report.findings if f.informational and f.problem]
         lines += [f"  {note}" for note in dict.fromkeys(notes)]
-    columns = ["journey", "arrivals", "ok", "failed", "refused", "dropped", "p50", "p95", "p99"]
-    rows = [_journey_row(part) for part in report.journeys]
+    ends = [end for end, always in _ENDS.items() if always or _seen(report, end)]
+    columns = ["journey", "arrivals", *ends, "p50", "p95", "p99"]
+    rows = [_journey_row(part, ends) for part in report.journeys]
     lines += ["", table(columns, rows, right=columns[1:])]
     late = report.evidence.lateness.quantile(0.99)
     lines.append(
@@ -58,10 +65,14 @@ def _check_row(check: Check) -> list[str]:
     ]
 
 
-def _journey_row(part: Part) -> list[str]:
+def _seen(report: Report, end: str) -> bool:
+    return any(part.measured.count(end) for part in report.journeys)
+
+
+def _journey_row(part: Part, ends: Sequence[str]) -> list[str]:
     seen = part.measured
     latencies = [_ms(part.series.response.quantile(q)) for q in (0.5, 0.95, 0.99)]
-    counts = [str(seen.count(name)) for name in ("ok", "failed", "refused", "dropped")]
+    counts = [str(seen.count(name)) for name in ends]
     return [part.label, str(seen.arrivals), *counts, *latencies]
 
 

@@ -54,7 +54,8 @@ class Invariant:
         before: a query whose one value is taken before the first customer comes, as `:before`.
         equals, min, max: exactly one: a number, a text, or a sum of `accepted.JOURNEY` and
             `ambiguous.JOURNEY` (runs, warm-up included). `equals: ledger.JOURNEY.NAME`: every
-            accepted run's NAME is there exactly once, and nothing that nobody ordered.
+            accepted run's NAME is there exactly once, and nothing that nobody ordered or that was
+            refused.
         within: `ambiguous` widens the bound by the runs whose outcome nobody knows.
         settle: it may take the shop so long until it holds.
     """

@@ -43,12 +43,14 @@ class _Told:
 
     Attributes:
         accepted: number -> how many accepted runs were told it.
+        refused: numbers told to runs that were refused later on: declined when they paid, say.
         otherwise: numbers told to runs that ended otherwise; these may be stored or not.
         nameless: accepted runs that were told none.
         unknown: runs that nobody knows the outcome of; `free` of them were told no number.
     """
 
     accepted: Counter[str]
+    refused: frozenset[str]
     otherwise: frozenset[str]
     nameless: int
     unknown: int
@@ -87,13 +89,16 @@ def _compared(told: _Told, stored: Counter[str], expected: str) -> Reconciled:
     missing = [number for number in told.accepted if not stored[number]]
     doubled = [f"{number} ({count} times)" for number, count in stored.items() if count > 1]
     shared = [f"{n} (by {count} customers)" for n, count in told.accepted.items() if count > 1]
-    strangers = [n for n in stored if n not in told.accepted and n not in told.otherwise]
+    refused = [n for n in stored if n in told.refused]
+    known = told.accepted.keys() | told.otherwise | told.refused
+    strangers = [n for n in stored if n not in known]
     found = min(told.free, len(strangers)) + sum(n in stored for n in told.unknown_told)
     unexpected = strangers if len(strangers) > told.free else []
     kinds = {
         "accepted but not stored": missing,
         "stored more than once": doubled,
         "bought more than once": shared,
+        "stored but refused": refused,
         "stored but never accepted": unexpected,
     }
     broken = {words: numbers for words, numbers in kinds.items() if numbers}
@@ -124,6 +129,7 @@ def _listed(words: str, numbers: Sequence[str]) -> str:
 def _told(ledger: Ledger, terms: tuple[Term, ...]) -> _Told:
     names = {term.journey: term.name for term in terms}
     accepted: Counter[str] = Counter()
+    refused: set[str] = set()
     otherwise: set[str] = set()
     unknown_told: set[str] = set()
     nameless = unknown = free = 0
@@ -138,12 +144,15 @@ def _told(ledger: Ledger, terms: tuple[Term, ...]) -> _Told:
                 accepted[number] += 1
             free += entry.ambiguous  # sent twice without a key: there may be a second one
         elif number is not None:
-            otherwise.add(number)
+            sure = entry.state is Standing.REFUSED and not entry.ambiguous
+            (refused if sure else otherwise).add(number)
             if entry.ambiguous:
                 unknown_told.add(number)
         else:
             free += entry.ambiguous
-    return _Told(accepted, frozenset(otherwise), nameless, unknown, frozenset(unknown_told), free)
+    told_no = frozenset(refused - otherwise - accepted.keys())
+    others = frozenset(otherwise)
+    return _Told(accepted, told_no, others, nameless, unknown, frozenset(unknown_told), free)
 
 
 def _stored(rows: Sequence[Sequence[Any]]) -> Counter[str]:

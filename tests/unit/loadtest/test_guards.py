@@ -51,6 +51,12 @@ def live(folder: Path, release: str, *, sandbox: bool = True) -> Job:
             "would place 200000 orders; the cap is 100000. If it is meant, write "
             "caps: {orders: 200000}",
         ),
+        ("{mix: {browse: 900000000/s}, stages: [{hold: 10s}]}", "would send 1800000000/s"),
+        ("{mix: {browse: 1/s}, stages: [{hold: 99999999h}]}", "would last 99999999 h"),
+        (
+            "{mix: {checkout: 1/s}, stages: [{hold: 9000000h}], caps: {duration: 9000000h}}",
+            "would place 32400000000 orders",
+        ),
     ],
 )
 def test_an_accident_trips_the_caps(tmp_path: Path, release: str, words: str) -> None:
@@ -59,7 +65,10 @@ def test_an_accident_trips_the_caps(tmp_path: Path, release: str, words: str) ->
     assert words in found
     cure = re.search(r"caps: (\{.*\})", found)
     assert cure is not None
-    declared = made_job(tmp_path, release[:-1] + f", caps: {cure[1]}}}")
+    given = release.replace("caps: {", f"caps: {cure[1][:-1]}, ")
+    if given == release:
+        given = release[:-1] + f", caps: {cure[1]}}}"
+    declared = made_job(tmp_path, given)
     assert excesses(declared) == []  # what it says to write is what it takes
     with pytest.raises(Refused, match="write caps"):
         clear(job, production=False)

@@ -182,6 +182,16 @@ def test_a_curve_keeps_its_area_and_its_peak() -> None:
     assert len(legs) <= 11
 
 
+def test_a_curve_through_few_and_clumped_requests_keeps_its_area() -> None:
+    rng = random.Random(11)
+    for _ in range(20):
+        counts = [5 * sum(rng.random() < 0.05 for _ in range(60)) for _ in range(60)]
+        knots = knots_of([Bin(60, count) for count in counts])
+        area = sum((b.at - a.at) * (a.rate + b.rate) / 2 for a, b in pairwise(knots))
+        assert area == pytest.approx(sum(counts), rel=0.01)
+        assert max(knot.rate for knot in knots) >= sum(counts) / 3600
+
+
 def test_a_cliff_is_a_cliff() -> None:
     knots = knots_of(bins_of([10.0] * 30 + [60.0] * 30, random.Random(5)))
     legs = legs_of(knots, 600, 60.0)

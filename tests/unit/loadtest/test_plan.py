@@ -111,6 +111,19 @@ def test_too_few_cores_are_told(tmp_path: Path) -> None:
     assert plan_data(job, None, None, cores=2)["warnings"] == []
 
 
+def test_a_plan_in_which_nobody_comes_says_so(tmp_path: Path) -> None:
+    job = made_job(tmp_path, "{mix: {browse: 5/s}, stages: [{step: 0%, hold: 3s}]}")
+    (warning,) = data(job)["warnings"]
+    assert warning == "nobody is due: the run will be invalid; raise the rate, or the time"
+
+
+def test_years_of_arrivals_are_planned_at_once(tmp_path: Path) -> None:
+    release = "{mix: {browse: 5/s, checkout: 1/s}, stages: [{ramp: 2h}, {hold: 999998h}]}"
+    plan = data(made_job(tmp_path, release))
+    assert plan["arrivals"] == {"browse": 17999982000, "checkout": 3599996400}
+    assert plan["orders"] == 3599996400
+
+
 def test_a_search_is_planned_as_far_as_it_may_go(tmp_path: Path) -> None:
     job = made_job(tmp_path, "{mix: {browse: 2/s}, profile: capacity}")
     words = plan_text(data(job), table)

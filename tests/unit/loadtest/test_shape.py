@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections import Counter, defaultdict
 from typing import Literal
 
 import pytest
@@ -38,6 +39,17 @@ def test_two_uniform_journeys_of_one_rate_do_not_come_in_pairs() -> None:
     assert len(arrivals) == 200
     assert min(gaps) == pytest.approx(0.05)
     assert [a.sequence for a in arrivals if a.journey == "b"] == list(range(100))
+
+
+def test_what_is_expected_is_what_is_laid_out() -> None:
+    stages = (ramp(10), Stage(hold=Duration(20.0)), step(3.0, 5), ramp(5, 0.0))
+    shape = Shape(stages, {"a": 40.0, "b": 8.0}, arrivals="uniform", warmup=14.0)
+    about: dict[tuple[str, int], float] = defaultdict(float)
+    for journey, phase, count in shape.expected():
+        about[journey, phase] += count
+    found = Counter((a.journey, a.phase) for a in shape.arrivals())
+    assert {key for key, count in about.items() if count} == set(found)
+    assert all(abs(about[key] - found[key]) <= 1.0 for key in found)
 
 
 def test_levels_follow_the_stages() -> None:

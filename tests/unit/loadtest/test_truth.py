@@ -52,6 +52,8 @@ def held(rows: Sequence[Sequence[Any]], *entries: Entry) -> Reconciled:
         ([("a ",)], [entry("a"), entry(None, Standing.REFUSED)]),
         ([("a",), ("b",)], [entry("a"), entry("b", Standing.FAILED)]),  # told, then failed
         ([("a",)], [entry("a"), entry("b", Standing.FAILED)]),
+        ([("a",)], [entry("a"), entry("b", Standing.REFUSED)]),
+        ([("a",), ("b",)], [entry("a"), entry("b", Standing.REFUSED, ambiguous=True)]),
         ([("a",), ("x",)], [entry("a"), entry(None, Standing.UNKNOWN)]),
         ([("a",), ("x",)], [entry("a", ambiguous=True)]),
         ([("a", 1), ("b", 0)], [entry("a")]),
@@ -75,6 +77,11 @@ def test_books_that_tell_the_same_story(rows: list[Any], entries: list[Entry]) -
             [("a",), ("x",), ("y",)],
             [entry("a"), entry(None, Standing.UNKNOWN)],
             "2 stored but never accepted: x, y (at most 1 could be runs of unknown outcome)",
+        ),
+        (
+            [("a",), ("b",)],
+            [entry("a"), entry("b", Standing.REFUSED), entry(None, Standing.UNKNOWN)],
+            "1 stored but refused: b",
         ),
         ([("a",)], [entry("b"), entry("c")], "2 accepted but not stored: b, c; 1 stored but"),
         (
