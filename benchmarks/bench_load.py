@@ -1,7 +1,7 @@
 """What does a request of our load generator cost, and how true is it, beside Locust and autocannon?
 
-CPU seconds of the generating process alone; pairs in turns, medians. Prints a table and, as its
-last line, JSON: ratios of ours over theirs, smaller is better. BENCH_QUICK=1 takes fewer rounds.
+CPU seconds of the generating process alone; turn about, medians over pairs. Prints a table and, as
+its last line, JSON: ratios of ours over theirs, smaller is better. BENCH_QUICK=1: fewer rounds.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ import load_bed
 import load_truth
 
 QUICK = bool(os.environ.get("BENCH_QUICK"))
-ROUNDS = 2 if QUICK else 7
-SECONDS = 3.0 if QUICK else 6.0
+ROUNDS = 1 if QUICK else 4
+TURNS = 8
 
 Pair = tuple[float, float]
-"""Ours, theirs."""
+"""Ours, theirs: microseconds of CPU for a request."""
 
 
-def journey(bed: load_bed.Bed) -> Pair:
+def journey(bed: load_bed.Bed) -> list[Pair]:
     """Seven steps with checks and extractions, 20 customers at a time."""
-    mine = load_bed.ours(bed, "buy", SECONDS)
-    return mine.cpu_us, load_bed.locust(bed, "Buyer", SECONDS).cpu_us
+    mine, theirs = load_bed.ours(bed, "buy"), load_bed.locust(bed, "Buyer")
+    return load_bed.compare(bed, mine, theirs, TURNS)
 
 
-def plain(bed: load_bed.Bed) -> Pair:
+def plain(bed: load_bed.Bed) -> list[Pair]:
     """A page of 2 KB over and over, 20 customers at a time."""
-    mine = load_bed.ours(bed, "page", SECONDS)
-    return mine.cpu_us, load_bed.autocannon(bed, "/page", SECONDS).cpu_us
+    mine, theirs = load_bed.ours(bed, "page"), load_bed.autocannon(bed, "/page")
+    return load_bed.compare(bed, mine, theirs, TURNS)
 
 
-def plain_locust(bed: load_bed.Bed) -> Pair:
+def plain_locust(bed: load_bed.Bed) -> list[Pair]:
     """The same page beside FastHttpUser."""
-    mine = load_bed.ours(bed, "page", SECONDS)
-    return mine.cpu_us, load_bed.locust(bed, "Page", SECONDS).cpu_us
+    mine, theirs = load_bed.ours(bed, "page"), load_bed.locust(bed, "Page")
+    return load_bed.compare(bed, mine, theirs, TURNS)
 
 
-MEASURES: dict[str, tuple[str, Callable[[load_bed.Bed], Pair]]] = {
+MEASURES: dict[str, tuple[str, Callable[[load_bed.Bed], list[Pair]]]] = {
     "journey_cpu_over_fasthttpuser": ("FastHttpUser", journey),
     "plain_cpu_over_autocannon": ("autocannon", plain),
     "plain_cpu_over_fasthttpuser": ("FastHttpUser", plain_locust),
@@ -57,11 +57,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, load_bed.bed(Path(folder)) as bed:
         for _ in range(ROUNDS):
             for name, (_, measure) in MEASURES.items():
-                rounds[name].append(measure(bed))
+                rounds[name] += measure(bed)
         for _ in range(1 if QUICK else 3):
             errors["freeze_p95_error"].append(load_truth.freeze_error(Path(folder) / "freeze"))
         errors["constant_p95_error"].append(load_truth.constant_error(Path(folder) / "constant"))
-    print(f"{'measure':<32}{'us CPU':>9}{'theirs':>9}{'ratio':>8}  peer, and of each round")
+    print(f"{'measure':<32}{'us CPU':>9}{'theirs':>9}{'ratio':>8}  peer, and of each pair")
     ratios = {}
     for name, (peer, _) in MEASURES.items():
         mine, theirs = (statistics.median(column) for column in zip(*rounds[name], strict=True))
@@ -72,7 +72,7 @@ def main() -> None:
     for name, found in errors.items():
         ratios[name] = round(statistics.median(found), 4)
         print(f"{name:<32}{'':>18}{ratios[name]:>8.4f}  {' '.join(f'{e:.4f}' for e in found)}")
-    sizes = {"rounds": ROUNDS, "customers": load_bed.USERS, "steps": 7, "page_bytes": 2048}
+    sizes = {"pairs": ROUNDS * TURNS, "customers": load_bed.USERS, "steps": 7, "page_bytes": 2048}
     print(json.dumps({"bench": "load", "ratios": ratios, "sizes": sizes}))
 
 

@@ -16,15 +16,16 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import load_pages
-from probe_bed import CORES, HERE, cpu_of, free_port, need
+from probe_bed import CORES, HERE, free_port, need
 
 GENERATOR, SERVER = CORES[0], CORES[-1]
 USERS = 20
-WARM = 1.5
+_WARM, _SETTLE, _TURN = 1.5, 0.1, 0.6
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sre-bench"
 
 
@@ -57,64 +58,86 @@ def bed(folder: Path) -> Iterator[Bed]:
             server.kill()
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Microseconds of CPU for a request, and requests a second of wall time."""
-
-    cpu_us: float
-    per_second: float
+Generator = AbstractContextManager[int]
+"""Sends as fast as it can while it is open; gives the process that sends, which is stopped."""
 
 
-def ours(bed: Bed, journey: str, seconds: float, users: int = USERS) -> Cost:
+@contextlib.contextmanager
+def ours(bed: Bed, journey: str) -> Iterator[int]:
     """`sre loadtest run` with one worker, closed, so that it is never idle."""
-    config, out = bed.folder / "sre.yaml", bed.folder / "out"
-    hold = seconds + WARM + 60
-    config.write_text(
+    folder = bed.folder / f"ours-{journey}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "sre.yaml").write_text(
         f"version: 1\nshop: {{name: bench, base_url: '{bed.url}', environment: test}}\n"
-        f"{load_pages.JOURNEYS}\nloadtests:\n  bench: {{users: {users}, journeys: [{journey}], "
-        f"stages: [{{hold: {hold:.0f}s}}]}}\n",
+        f"{load_pages.JOURNEYS}\nloadtests:\n  bench: {{users: {USERS}, journeys: [{journey}], "
+        "stages: [{hold: 10m}], caps: {requests: 1000000/s, orders: 1000000000}}\n",
         encoding="utf-8",
     )
-    shutil.rmtree(out, ignore_errors=True)
     argv = [sys.executable, "-m", "sre", "loadtest", "run", "bench", "--workers", "1"]
-    argv += ["--config", str(config), "--out", str(out)]
-    with _running(argv, bed.folder / "ours.log") as runner:
+    with _running([*argv, "--out", "out"], folder) as runner:
         _until(lambda: bool(_children(runner.pid)), "no worker was started")
-        cost = _steady(bed, _children(runner.pid)[0], seconds)
-        runner.send_signal(signal.SIGTERM)
-        runner.wait(60)
-    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        yield _warmed(bed, _children(runner.pid)[0])
+        _end(runner, signal.SIGTERM)
+    summary = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))
     outcomes = summary["journeys"][journey]
     if outcomes["failed"] or not outcomes["ok"]:
         sys.exit(f"journeys of ours failed: {outcomes}")
-    return cost
 
 
-def locust(bed: Bed, user: str, seconds: float, users: int = USERS) -> Cost:
+@contextlib.contextmanager
+def locust(bed: Bed, user: str) -> Iterator[int]:
     """Locust itself, headless, with the locustfile that a person would write."""
+    folder = bed.folder / f"locust-{user}"
+    folder.mkdir(exist_ok=True)
     argv = [sys.executable, "-m", "locust", "-f", str(HERE / "load_locustfile.py"), "--headless"]
-    argv += ["-u", str(users), "-r", str(users), "-t", f"{seconds + WARM + 4:.0f}s", "-H", bed.url]
-    argv += ["--only-summary", user]
-    with _running(argv, bed.folder / "locust.log") as runner:
-        cost = _steady(bed, runner.pid, seconds)
-        if runner.wait(60):
-            sys.exit(f"Locust failed: {(bed.folder / 'locust.log').read_text()[-2000:]}")
-    return cost
+    argv += ["-u", str(USERS), "-r", str(USERS), "-t", "10m", "-H", bed.url, "--only-summary", user]
+    with _running(argv, folder) as runner:
+        yield _warmed(bed, runner.pid)
+        if _end(runner, signal.SIGTERM):
+            sys.exit(f"Locust failed: {(folder / 'said').read_text()[-2000:]}")
 
 
-def autocannon(bed: Bed, path: str, seconds: float, users: int = USERS) -> Cost:
+@contextlib.contextmanager
+def autocannon(bed: Bed, path: str) -> Iterator[int]:
     """autocannon on one page."""
-    program = _autocannon()
-    argv = [need("node", "nodejs"), str(program), "-j", "-c", str(users)]
-    argv += ["-d", f"{seconds + WARM + 3:.0f}", f"{bed.url}{path}"]
-    with _running(argv, bed.folder / "autocannon.log") as runner:
-        cost = _steady(bed, runner.pid, seconds)
-        runner.wait(60)
-    said = (bed.folder / "autocannon.log").read_text(encoding="utf-8")
-    found = json.loads(said[said.index("{") : said.rindex("}") + 1])
-    if found["errors"] or found["non2xx"] or not found["2xx"]:
-        sys.exit(f"autocannon failed: {found}")
-    return cost
+    folder = bed.folder / "autocannon"
+    folder.mkdir(exist_ok=True)
+    argv = [need("node", "nodejs"), str(_autocannon()), "-j", "-c", str(USERS), "-d", "600"]
+    with _running([*argv, f"{bed.url}{path}"], folder) as runner:
+        yield _warmed(bed, runner.pid)
+        if bed.counts()[1]:  # it says nothing of what it found when it is ended early
+            sys.exit("autocannon asked for what is not there")
+
+
+def compare(bed: Bed, mine: Generator, theirs: Generator, turns: int) -> list[tuple[float, float]]:
+    """Microseconds of CPU for a request, ours and theirs, turn about.
+
+    Both run; one of them is stopped while the other sends. So whatever else the machine does falls
+    on both.
+    """
+    with mine as first, theirs as second:
+        return [(_turn(bed, first), _turn(bed, second)) for _ in range(turns)]
+
+
+def _turn(bed: Bed, pid: int) -> float:
+    os.kill(pid, signal.SIGCONT)
+    time.sleep(_SETTLE)
+    count, cpu = bed.counts()[0], _cpu_of(pid)
+    time.sleep(_TURN)
+    ended, used = bed.counts()[0], _cpu_of(pid) - cpu
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(_SETTLE)
+    return 1e6 * used / (ended - count)
+
+
+def _cpu_of(pid: int) -> float:
+    """User and system seconds of all threads so far."""
+    used = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            used += int((task / "schedstat").read_text().split()[0])
+    return used / 1e9
 
 
 def _autocannon() -> Path:
@@ -127,23 +150,30 @@ def _autocannon() -> Path:
     return program
 
 
-def _steady(bed: Bed, pid: int, seconds: float) -> Cost:
+def _warmed(bed: Bed, pid: int) -> int:
+    """Stopped, once it has sent for a while."""
     first = bed.counts()[0]
     _until(lambda: bed.counts()[0] > first + 100, "the generator sends nothing", 60)
-    time.sleep(WARM)
-    cpu, began, (count, _) = cpu_of(pid), time.monotonic(), bed.counts()
-    time.sleep(seconds)
-    used, took, (ended, bad) = cpu_of(pid) - cpu, time.monotonic() - began, bed.counts()
-    if bad:
-        sys.exit(f"{bad} requests were for no page of the shop")
-    return Cost(1e6 * used / (ended - count), (ended - count) / took)
+    time.sleep(_WARM)
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(_SETTLE)
+    if bed.counts()[1]:
+        sys.exit("requests were for no page of the shop")
+    return pid
+
+
+def _end(runner: subprocess.Popen[bytes], how: signal.Signals) -> int:
+    for pid in (*_children(runner.pid), runner.pid):
+        os.kill(pid, signal.SIGCONT)
+    runner.send_signal(how)
+    return runner.wait(60)
 
 
 @contextlib.contextmanager
-def _running(argv: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as said:
+def _running(argv: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "said").open("wb") as said:
         child = subprocess.Popen(
-            [*_on(GENERATOR), *argv], cwd=log.parent, stdout=said, stderr=subprocess.STDOUT
+            [*_on(GENERATOR), *argv], cwd=folder, stdout=said, stderr=subprocess.STDOUT
         )
         try:
             yield child

@@ -35,7 +35,7 @@ def _row_of(
         reason=judged.reason,
         status=response.status or None,
         seconds=response.ended - response.started,
-        phases=dict(response.phases),
+        phases=response.phases,
         hop=hop,
         attempt=attempt,
         started=response.started - state.begun,

@@ -71,7 +71,10 @@ class Draft:
 
     def sent_to(self, shop: Shop) -> tuple[tuple[str, str], ...]:
         """The headers for this draft's address: credentials go to the shop's own origins alone."""
-        own = origin_of(self.url) in shop.trusted_origins
+        return self.sent_where(own=origin_of(self.url) in shop.trusted_origins)
+
+    def sent_where(self, *, own: bool) -> tuple[tuple[str, str], ...]:
+        """The headers for the shop's own origins, or for any other."""
         if own:
             return tuple(self.headers.values())
         return tuple(pair for key, pair in self.headers.items() if key not in self.credentials)
@@ -143,7 +146,8 @@ def _build(step: Step, scope: Scope, last: str, shop: Shop, key: str, referer: s
     for field in step.headers:
         values = [t.render(scope) for t in field.values if not t.left_out(scope.values)]
         if values:
-            draft.set(field.name, ", ".join(values), credential=field.secret)
+            text = values[0] if len(values) == 1 else ", ".join(values)
+            draft.set(field.name, text, credential=field.secret)
     if step.idempotency_header:
         name = unique_of(key)
         draft.set(step.idempotency_header, name, credential=True)
@@ -169,11 +173,12 @@ def _encoded_word(text: str) -> str:
 
 
 def _values(fields: Iterable[Field], scope: Scope) -> list[tuple[str, str]]:
+    known = scope.values
     return [
         (field.name, template.render(scope))
         for field in fields
         for template in field.values
-        if not template.left_out(scope.values)
+        if not (template.optional and template.left_out(known))
     ]
 
 

@@ -83,6 +83,11 @@ class Response:
     address: str = ""
     http_version: str = ""
 
+    @property
+    def sets_cookies(self) -> bool:
+        """Whether there is a Set-Cookie."""
+        return any(key == "set-cookie" for key, _ in self.headers)
+
     def header(self, name: str) -> str | None:
         """The first value of a header, by any case of its name."""
         wanted = name.lower()
@@ -100,6 +105,11 @@ class Headed(Response):
 
     head: str = ""
     lower: str = ""
+
+    @property
+    def sets_cookies(self) -> bool:
+        """Whether there is a Set-Cookie."""
+        return "\nset-cookie:" in self.lower
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by any case of its name."""

@@ -118,7 +118,7 @@ def _depth(text: str) -> int:
 
     The parser's time grows with the square of it: ten megabytes of `<div>` would take hours.
     """
-    if text.count("<") < _MANY_TAGS:
+    if len(text) < _MANY_TAGS or text.count("<") < _MANY_TAGS:
         return 0
     depth = deepest = 0
     for tag in _NESTING.finditer(text):

@@ -136,6 +136,7 @@ class Template:
     parts: tuple[str | _Part, ...]
     names: frozenset[str]
     optional: frozenset[str]
+    whole: str | None = None  # the text, where nothing in it refers to anything
 
     @classmethod
     def parse(
@@ -151,11 +152,13 @@ class Template:
         """
         parts = tuple(_split(text, reference))
         variables = [part for part in parts if isinstance(part, _Variable)]
+        whole = parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
         return cls(
             text,
             parts,
             frozenset(part.name for part in variables if not part.optional),
             frozenset(part.name for part in variables if part.optional),
+            whole,
         )
 
     @property
@@ -170,11 +173,10 @@ class Template:
             MissingVariable: a variable has no value and is not marked `?`.
             UsageError: an environment variable or a secret cannot be read.
         """
-        parts = self.parts
-        if len(parts) == 1 and isinstance(parts[0], str):
-            return parts[0]
+        if self.whole is not None:
+            return self.whole
         out: list[str] = []
-        for part in parts:
+        for part in self.parts:
             if isinstance(part, str):
                 out.append(part)
                 continue
