@@ -159,7 +159,7 @@ class Book:
         starts, ends: slot -> journeys started and ended in it; what was given up has no end.
         answers: slot -> outcomes and service times of the steps that ended in it.
         lateness: seconds from due to start of each journey, and of each later step.
-        requests: sent, redirects and resends included.
+        requests: sent, redirects and resends included; not those that found no connection.
         examples: (journey, step, reason) -> what the first such failure said, for people.
         exemplars: traces of the slowest and of failed steps; none when nothing is traced.
         ledger: every ended run of a journey with side effects.

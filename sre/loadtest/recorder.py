@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sre.journey.result import JourneyResult, Outcome, Reason, StepResult
+from sre.journey.result import JourneyResult, Outcome, Reason, Row, StepResult
 from sre.loadtest.book import Book, Series, Tally
 from sre.loadtest.shape import WARMUP, Arrival
 from sre.loadtest.trace import Exemplar, trace_of
@@ -23,6 +23,7 @@ __all__ = ["Collector", "Recorder", "response_times"]
 
 
 _EXAMPLE = 300
+_NO_CONNECTION = frozenset({Reason.DNS, Reason.CONNECT, Reason.TLS})
 
 
 def response_times(result: JourneyResult, lateness: float) -> list[tuple[StepResult, float]]:
@@ -40,6 +41,11 @@ _WORDS = {word: word.value for word in (*Outcome, *Reason)}  # an enum is slow t
 def _outcome_of(outcome: Outcome, reason: Reason) -> str:
     prober = outcome is Outcome.FAILED and reason is Reason.PROBER
     return "prober" if prober else _WORDS[outcome]
+
+
+def _was_sent(row: Row) -> bool:
+    """Whether the shop can have it in its log: a connection stood, to an admitted address."""
+    return row.outcome is not Outcome.BLOCKED and row.reason not in _NO_CONNECTION
 
 
 class Recorder:
@@ -120,7 +126,7 @@ class Recorder:
                 self._answered(ended, outcome, step.seconds)
                 if self._run_id:
                     self._exemplar(arrival, step, outcome, waited)
-            self._book.requests += len(step.rows)
+            self._book.requests += sum(_was_sent(row) for row in step.rows)
             if number:
                 self._book.lateness.record(max(0.0, step.started - step.due))
             if not step.cleanup:

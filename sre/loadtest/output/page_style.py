@@ -78,9 +78,9 @@ font-size:13px}
 thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 table,tbody,th{display:block}
 tr{border-top:1px solid var(--line);padding:9px 14px;display:grid;grid-template-columns:1fr 1fr;
-column-gap:22px}tbody tr:first-child{border-top:0}
+column-gap:16px}tbody tr:first-child{border-top:0}
 th,td{border:0;padding:2px 0;grid-column:1/-1;min-width:0}tbody th{font-weight:600}
-td{display:flex;justify-content:space-between;gap:10px;text-align:right}td.n{grid-column:auto}
+td{display:flex;justify-content:space-between;gap:6px;text-align:right}td.n{grid-column:auto}
 td.n{white-space:normal}td.none{display:none}
 td::before{content:attr(data-label);color:var(--dim);font-size:13px;text-align:left;flex:none}
 td.wide{display:block;text-align:left}td.wide::before{display:block}td.wide.none{display:none}}

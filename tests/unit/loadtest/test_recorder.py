@@ -66,6 +66,20 @@ def test_a_journey_is_the_sum_of_its_steps_without_pauses_and_cleanup() -> None:
     assert book.requests == 3
 
 
+def test_a_request_is_one_that_the_shop_can_have_in_its_log() -> None:
+    recorder = Recorder(1.0)
+    led_away = (Row("front", Outcome.OK, 0.1), Row("front", Outcome.BLOCKED, 0.0, hop=1))
+    again = (
+        Row("pay", Outcome.FAILED, 0.0, reason=Reason.CONNECT),
+        Row("pay", Outcome.FAILED, 0.0, reason=Reason.DNS, attempt=1),
+        Row("pay", Outcome.FAILED, 0.1, reason=Reason.TLS, attempt=2),
+        Row("pay", Outcome.FAILED, 3.0, reason=Reason.TIMEOUT, attempt=3),
+        Row("pay", Outcome.FAILED, 0.1, reason=Reason.PROTOCOL, attempt=4),
+    )
+    run(recorder, 0, result(step("front", 0.1, rows=led_away), step("pay", 3.2, rows=again)))
+    assert book_of(recorder).requests == 3
+
+
 def test_outcomes_are_kept_apart_and_the_generator_s_own_faults_too() -> None:
     recorder = Recorder(1.0)
     slow = step("pay", 5.0, outcome=Outcome.FAILED, reason=Reason.TIMEOUT, message="no answer")
