@@ -29,19 +29,19 @@ def _row_of(
     state: RunState, step: Step, response: Response, judged: Judged, hop: int, attempt: int
 ) -> Row:
     return Row(
-        step=step.name,
-        group=step.group,
-        outcome=judged.outcome,
-        reason=judged.reason,
-        status=response.status or None,
-        seconds=response.ended - response.started,
-        phases=response.phases,
-        hop=hop,
-        attempt=attempt,
-        started=response.started - state.begun,
-        received_bytes=len(response.body),
-        cleanup=state.exchange.cleanup,
-        message=state.redactor.mask(judged.message) if judged.message else "",
+        step.name,
+        judged.outcome,
+        response.ended - response.started,
+        step.group,
+        judged.reason,
+        response.status or None,
+        response.phases,
+        hop,
+        attempt,
+        response.started - state.begun,
+        len(response.body),
+        state.exchange.cleanup,
+        state.redactor.mask(judged.message) if judged.message else "",
     )
 
 

@@ -66,9 +66,8 @@ class Dispatcher:
         self, plan: WorkerPlan, now: Callable[[], float], send: Callable[[dict[str, Any]], None]
     ) -> None:
         self._plan, self._now, self._write = plan, now, send
-        self._ways = Ways(
-            Guard(plan.targets.allow, plan.shop.base_url), now, pool=plan.max_in_flight
-        )
+        guard = Guard(plan.targets.allow, plan.shop.base_url)
+        self._ways = Ways(guard, now, pool=plan.max_in_flight)
         traced = plan.run_id if plan.trace else ""
         self._recorder = Recorder(plan.slot, traced, with_effects=plan.with_effects)
         self._lag = Histogram()
@@ -210,9 +209,7 @@ class Dispatcher:
         return _User(number, Browser(self._ways))
 
     def _tell(self, result: JourneyResult) -> None:
-        if not self.listens():
-            return
-        for step in result.steps:
+        for step in result.steps if self.listens() else ():
             self.on_step(
                 request_type=result.journey,
                 name=step.name,

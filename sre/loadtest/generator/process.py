@@ -66,8 +66,8 @@ def settle() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in ((-1, 256 * 2**20), (-3, 32 * 2**20), (-2, 2**20)):
-            mallopt(parameter, value)  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_TOP_PAD
+        for parameter, value in ((-1, 256 * 2**20), (-3, 32 * 2**20), (-2, 2**20), (1, 0)):
+            mallopt(parameter, value)  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_TOP_PAD, M_MXFAST
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
