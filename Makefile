@@ -16,7 +16,7 @@ TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probe
 APART := tests $(addprefix --ignore=,$(TIMED))
 ALONE := $(TIMED)
 
-.PHONY: help demo test test-long lint format bench-startup bench-probe servers clean
+.PHONY: help demo test test-long lint format bench-startup bench-probe bench-load servers clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -50,6 +50,10 @@ bench-startup: .venv/.installed-all ## CPU of `sre --help` beside `import click`
 bench-probe: .venv/.installed-all ## CPU and truth of HTTP probes beside blackbox_exporter
 	@tests/ensure-servers.sh prometheus-blackbox-exporter nginx-light openssl wrk gcc
 	$(BIN)/python benchmarks/bench_probe.py
+
+bench-load: .venv/.installed-all ## CPU and truth of our load generator beside Locust and autocannon
+	@tests/ensure-servers.sh nodejs npm gcc
+	$(BIN)/python benchmarks/bench_load.py
 
 servers: ## the real servers and programs that tests start
 	@tests/ensure-servers.sh

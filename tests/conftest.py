@@ -53,9 +53,10 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 @pytest.fixture(autouse=True)
 def _secrets_of_its_own() -> Iterator[None]:
     """A secret that one test reveals is not masked in the words of the next."""
-    values, forms = set(redactor._values), set(redactor._forms)
+    values = set(redactor._values)
     yield
-    redactor._values, redactor._forms, redactor._ordered = values, forms, (-1, ())
+    redactor._values, redactor._ordered = values, (-1, ())
+    redactor._made = (frozenset(), frozenset())
 
 
 def _must_not_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -133,32 +133,40 @@ class Redactor:
     def __init__(self, parent: Redactor | None = None) -> None:
         self._parent = parent
         self._values: set[str] = set()
-        self._forms: set[str] = set()
+        # values, and their forms: always replaced together, for several threads may ask
+        self._made: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self._ordered: tuple[int, tuple[str, ...]] = (-1, ())
 
     def add(self, value: str) -> None:
         """Mask `value` from now on. Empty values are ignored."""
-        if value and value not in self._values:
+        if value:
             self._values.add(value)
-            self._forms = self._forms | _forms_of(value)
 
     def mask(self, text: str) -> str:
         """`text` with every known form replaced by `<secret>`, longest first."""
-        for form in self._longest_first():
+        for form in self._longest_first(len(text)):
             if form in text:
                 text = text.replace(form, MASK)
         return text
 
-    def _count(self) -> int:
-        return len(self._values) + (self._parent._count() if self._parent else 0)
+    def _make(self, length: int) -> int:
+        """Make the forms of values that a text so long may hold: no form is shorter than its value.
 
-    def _all_forms(self) -> set[str]:
-        return self._forms | self._parent._all_forms() if self._parent else self._forms
+        Most secrets of a run are longer than anything it says. Returns how many have forms now.
+        """
+        values, forms = self._made
+        fresh = [value for value in self._values - values if len(value) <= length]
+        if fresh:
+            self._made = (values.union(fresh), forms.union(*map(_forms_of, fresh)))
+        return len(self._made[0]) + (self._parent._make(length) if self._parent else 0)
 
-    def _longest_first(self) -> tuple[str, ...]:
-        count, forms = self._ordered
-        if count != self._count():
-            count = self._count()
+    def _all_forms(self) -> frozenset[str]:
+        return self._made[1] | self._parent._all_forms() if self._parent else self._made[1]
+
+    def _longest_first(self, length: int) -> tuple[str, ...]:
+        count = self._make(length)
+        known, forms = self._ordered
+        if known != count:
             forms = tuple(sorted(self._all_forms(), key=len, reverse=True))
             self._ordered = (count, forms)
         return forms

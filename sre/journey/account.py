@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView, Iterator, Mapping
+
 from sre.journey.exchange import Response
 from sre.journey.judge import Judged
-from sre.journey.model import Step
+from sre.journey.model import Journey, Step
 from sre.journey.result import JourneyResult, Outcome, Reason, Row, StepResult
 from sre.journey.send import Sent
 from sre.journey.state import RunState
 
 __all__ = ["journey_result", "rows_of", "step_result", "stopped"]
 
+_MOVED = Judged(Outcome.OK)
+
 
 def rows_of(state: RunState, step: Step, sent: Sent, judged: Judged, begun: float) -> list[Row]:
     """A row for each hop; one without a status where nothing could be sent."""
     hops = sent.hops or [Response(started=begun, ended=begun)]
-    return [
-        _row_of(state, step, response, judged if last else Judged(Outcome.OK), hop, sent.attempt)
-        for hop, response in enumerate(hops)
-        for last in [hop == len(hops) - 1]
-    ]
+    last = len(hops) - 1
+    rows = [_row_of(state, step, hops[hop], _MOVED, hop, sent.attempt) for hop in range(last)]
+    rows.append(_row_of(state, step, hops[last], judged, last, sent.attempt))
+    return rows
 
 
 def _row_of(
     state: RunState, step: Step, response: Response, judged: Judged, hop: int, attempt: int
 ) -> Row:
     return Row(
-        step=step.name,
-        group=step.group,
-        outcome=judged.outcome,
-        reason=judged.reason,
-        status=response.status or None,
-        seconds=response.ended - response.started,
-        phases=dict(response.phases),
-        hop=hop,
-        attempt=attempt,
-        started=response.started - state.begun,
-        received_bytes=len(response.body),
-        cleanup=state.exchange.cleanup,
-        message=state.redactor.mask(judged.message) if judged.message else "",
+        step.name,
+        judged.outcome,
+        response.ended - response.started,
+        step.group,
+        judged.reason,
+        response.status or None,
+        response.phases,
+        hop,
+        attempt,
+        response.started - state.begun,
+        len(response.body),
+        state.exchange.cleanup,
+        state.redactor.mask(judged.message) if judged.message else "",
     )
 
 
@@ -74,7 +77,6 @@ def journey_result(state: RunState) -> JourneyResult:
     deciding = [result for result in state.results if not result.cleanup]
     slow = next((r for r in deciding if r.outcome is Outcome.DEGRADED), None)
     end = state.ended_by or slow
-    hidden = {name for name in state.scope.values if not _shown(state, name)}
     return JourneyResult(
         journey=state.journey.name,
         outcome=end.outcome if end else Outcome.OK,
@@ -84,10 +86,47 @@ def journey_result(state: RunState) -> JourneyResult:
         seconds=sum(result.seconds for result in deciding),
         run_id=state.context.run_id,
         steps=tuple(state.results),
-        values={k: _masked(state, v) for k, v in state.scope.values.items() if k not in hidden},
+        values=_Values(state),
         ambiguous=bool(state.exchange.unknown),
         key=state.exchange.idempotency_key,
     )
+
+
+class _Values(Mapping[str, object]):
+    """What was extracted and may be shown, masked when it is looked at: most runs never are."""
+
+    def __init__(self, state: RunState) -> None:
+        self._state = state
+        self._found: dict[str, object] | None = None
+
+    def _all(self) -> dict[str, object]:
+        if self._found is None:
+            state = self._state
+            shown = _shown_of(state.journey)
+            self._found = {
+                name: _masked(state, value)
+                for name, value in state.scope.values.items()
+                if name in shown
+            }
+        return self._found
+
+    def __getitem__(self, name: str) -> object:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def items(self) -> ItemsView[str, object]:
+        return self._all().items()
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def __reduce__(self) -> tuple[type[dict[str, object]], tuple[dict[str, object]]]:
+        return dict, (self._all(),)
 
 
 def _masked(state: RunState, value: object) -> object:
@@ -101,10 +140,16 @@ def _masked(state: RunState, value: object) -> object:
     return value
 
 
-def _shown(state: RunState, name: str) -> bool:
+def _shown_of(journey: Journey) -> frozenset[str]:
     """Extracted values may be shown unless they are secret; declared ones stay where they are."""
-    return any(
-        extractor.name == name and not extractor.masked
-        for step in state.journey.all_steps
-        for extractor in step.extract
-    )
+    known = _SHOWN.get(id(journey))
+    if known is None or known[0] is not journey:
+        if len(_SHOWN) >= _MOST_JOURNEYS:
+            _SHOWN.clear()
+        extractors = [e for step in journey.all_steps for e in step.extract if not e.masked]
+        known = _SHOWN[id(journey)] = (journey, frozenset(e.name for e in extractors))
+    return known[1]
+
+
+_SHOWN: dict[int, tuple[Journey, frozenset[str]]] = {}
+_MOST_JOURNEYS = 1024

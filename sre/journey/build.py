@@ -6,12 +6,13 @@ import re
 import uuid
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, urldefrag, urljoin, urlsplit, urlunsplit
 
 import orjson
 
 from sre import __version__
 from sre.journey.host import Inadmissible
+from sre.journey.ids import unique_of
 from sre.journey.model import Body, Field, FileField, Step
 from sre.journey.shop import Shop, origin_of
 from sre.journey.template import Scope, Template
@@ -19,8 +20,10 @@ from sre.journey.template import Scope, Template
 __all__ = ["BadRequest", "Draft", "build", "follow", "resolve"]
 
 USER_AGENT = f"sre/{__version__} (synthetic monitoring)"
+_EVERY = {"user-agent": ("User-Agent", USER_AGENT), "accept": ("Accept", "*/*")}
 CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _URL_SAFE = "%/:=&?~#+!$,;'@()*[]"
+_WORD = re.compile(r"[A-Za-z0-9_.~-]*")
 _PLAIN = re.compile(r"[A-Za-z0-9_.%/:=&?~+!$,;'@()*\[\]-]*")
 
 
@@ -44,34 +47,37 @@ class Draft:
         self.method = method
         self.url = url
         self.headers: dict[str, tuple[str, str]] = {}
-        self.credentials: set[str] = set(CREDENTIAL_HEADERS)
+        self.credentials = CREDENTIAL_HEADERS
         self.secrets: list[str] = []
         self.body: bytes | None = None
 
     def set(self, name: str, value: str, *, credential: bool = False) -> None:
         """Set a header; a later one replaces an earlier one of the same name in any case."""
-        if any(char in value for char in "\r\n\0"):
+        if "\r" in value or "\n" in value or "\0" in value:
             raise BadRequest(f"the value of header {name} has a line break")
         key = name.lower()
         self.headers[key] = (name, value)
         if credential:
-            self.credentials.add(key)
+            self.credentials |= {key}
         if key in self.credentials:
             self.secrets += [value, *(word for word in value.split() if len(word) >= 8)]
 
     def copy(self) -> Draft:
         """Another one that begins as this one stands."""
         made = Draft(self.method, self.url)
-        made.headers, made.credentials = dict(self.headers), set(self.credentials)
+        made.headers, made.credentials = dict(self.headers), self.credentials
         made.secrets, made.body = list(self.secrets), self.body
         return made
 
     def sent_to(self, shop: Shop) -> tuple[tuple[str, str], ...]:
         """The headers for this draft's address: credentials go to the shop's own origins alone."""
-        own = origin_of(self.url) in shop.trusted_origins
-        return tuple(
-            pair for key, pair in self.headers.items() if own or key not in self.credentials
-        )
+        return self.sent_where(own=origin_of(self.url) in shop.trusted_origins)
+
+    def sent_where(self, *, own: bool) -> tuple[tuple[str, str], ...]:
+        """The headers for the shop's own origins, or for any other."""
+        if own:
+            return tuple(self.headers.values())
+        return tuple(pair for key, pair in self.headers.items() if key not in self.credentials)
 
 
 def resolve(template: Template, scope: Scope, last: str, shop: Shop) -> str:
@@ -133,17 +139,17 @@ def build(step: Step, scope: Scope, last: str, shop: Shop, key: str, *, referer:
 
 def _build(step: Step, scope: Scope, last: str, shop: Shop, key: str, referer: str) -> Draft:
     draft = Draft(step.method, _with_query(resolve(step.url, scope, last, shop), step, scope))
-    draft.set("User-Agent", USER_AGENT)
-    draft.set("Accept", "*/*")
+    draft.headers = dict(_EVERY)
     if referer and origin_of(referer) == origin_of(draft.url):
-        draft.set("Referer", referer)
+        draft.headers["referer"] = ("Referer", referer)
     _set_body(draft, step.body, scope)
     for field in step.headers:
-        values = [value for _, value in _values((field,), scope)]
+        values = [t.render(scope) for t in field.values if not t.left_out(scope.values)]
         if values:
-            draft.set(field.name, ", ".join(values), credential=field.secret)
+            text = values[0] if len(values) == 1 else ", ".join(values)
+            draft.set(field.name, text, credential=field.secret)
     if step.idempotency_header:
-        name = str(uuid.uuid5(uuid.NAMESPACE_URL, key))
+        name = unique_of(key)
         draft.set(step.idempotency_header, name, credential=True)
     return draft
 
@@ -151,24 +157,34 @@ def _build(step: Step, scope: Scope, last: str, shop: Shop, key: str, referer: s
 def _with_query(url: str, step: Step, scope: Scope) -> str:
     if not step.query:
         return url
-    extra = urlencode(_values(step.query, scope))
+    extra = _encoded(_values(step.query, scope))
     parts = urlsplit(url)
     joined = "&".join(part for part in (parts.query, extra) if part)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, joined, ""))
 
 
+def _encoded(pairs: list[tuple[str, str]]) -> str:
+    """As urllib's urlencode, which looks at plain words far too long."""
+    return "&".join([f"{_encoded_word(name)}={_encoded_word(value)}" for name, value in pairs])
+
+
+def _encoded_word(text: str) -> str:
+    return text if _WORD.fullmatch(text) else quote_plus(text)
+
+
 def _values(fields: Iterable[Field], scope: Scope) -> list[tuple[str, str]]:
+    known = scope.values
     return [
         (field.name, template.render(scope))
         for field in fields
         for template in field.values
-        if not template.left_out(scope.values)
+        if not (template.optional and template.left_out(known))
     ]
 
 
 def _set_body(draft: Draft, body: Body, scope: Scope) -> None:
     if body.form is not None:
-        draft.body = urlencode(_values(body.form, scope)).encode()
+        draft.body = _encoded(_values(body.form, scope)).encode()
         draft.set("Content-Type", "application/x-www-form-urlencoded")
     elif body.json is not None:
         draft.body = orjson.dumps(body.json.fill(scope))

@@ -127,6 +127,8 @@ def _times(state: RunState, repeat: Range | None) -> int:
 
 
 def _wanted(state: RunState, when: tuple[Condition, ...], unless: tuple[Condition, ...]) -> bool:
+    if not (when or unless):
+        return True
     return all(_holds(state, c) for c in when) and not any(_holds(state, c) for c in unless)
 
 

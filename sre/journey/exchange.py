@@ -7,14 +7,15 @@ It never touches a socket, a clock or a thread.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sre.core.records import record
 from sre.journey.result import Outcome, Reason
 
-__all__ = ["Request", "Response", "TransportFailure", "Wait"]
+__all__ = ["Headed", "Request", "Response", "TransportFailure", "Wait"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Request:
     """One HTTP request, complete: the transport follows no redirect and adds no header but
     Host, Content-Length, Accept-Encoding, User-Agent and, when `credentials`, Cookie.
@@ -38,7 +39,7 @@ class Request:
     keep_alive: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Wait:
     """The engine wants `seconds` to pass: a poll interval, a retry's pause, a customer thinking."""
 
@@ -46,7 +47,7 @@ class Wait:
     thinking: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransportFailure:
     """No usable answer came. `outcome` is FAILED, or BLOCKED by the allow-list (nothing was sent).
 
@@ -59,7 +60,7 @@ class TransportFailure:
     sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Response:
     """The answer to one Request, or its failure.
 
@@ -82,6 +83,11 @@ class Response:
     address: str = ""
     http_version: str = ""
 
+    @property
+    def sets_cookies(self) -> bool:
+        """Whether there is a Set-Cookie."""
+        return any(key == "set-cookie" for key, _ in self.headers)
+
     def header(self, name: str) -> str | None:
         """The first value of a header, by any case of its name."""
         wanted = name.lower()
@@ -91,3 +97,33 @@ class Response:
         """All values of a header, in order."""
         wanted = name.lower()
         return [value for key, value in self.headers if key == wanted]
+
+
+@record(frozen=True, slots=True)
+class Headed(Response):
+    """A Response whose headers are looked for in its head as it came, and only when asked for."""
+
+    head: str = ""
+    lower: str = ""
+
+    @property
+    def sets_cookies(self) -> bool:
+        """Whether there is a Set-Cookie."""
+        return "\nset-cookie:" in self.lower
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by any case of its name."""
+        wanted = f"\n{name.lower()}:"
+        at = self.lower.find(wanted)
+        if at < 0:
+            return None
+        at += len(wanted)
+        return self.head[at : self.lower.find("\n", at)].strip()
+
+    def header_values(self, name: str) -> list[str]:
+        """All values of a header, in order."""
+        wanted, at, values = f"\n{name.lower()}:", 0, list[str]()
+        while (at := self.lower.find(wanted, at)) >= 0:
+            at += len(wanted)
+            values.append(self.head[at : self.lower.find("\n", at)].strip())
+        return values

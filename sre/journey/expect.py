@@ -76,7 +76,10 @@ class Expectation:
         rule = self.status or _DEFAULT
         if not rule.admits(page.response.status):
             return Miss(Reason.STATUS, f"expected status {rule}, got {page.response.status}")
-        return next((miss for miss in self._parts(page, scope) if miss is not None), None)
+        for miss in self._parts(page, scope):
+            if miss is not None:
+                return miss
+        return None
 
     def any_hit(self, page: Page, scope: Scope) -> bool:
         """Any one part matches: a business refusal."""
@@ -96,7 +99,8 @@ class Expectation:
         for header_rule in self.header:
             found = header_rule.miss(page, scope)
             yield None if found is None else Miss(Reason.HEADER, found)
-        yield from self._texts(page, scope)
+        if self.contains or self.not_contains or self.matches or self.not_matches:
+            yield from self._texts(page, scope)
         for json_rule in self.json:
             yield _json(page, json_rule, scope)
         for css_rule in self.css:

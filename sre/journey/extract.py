@@ -81,8 +81,8 @@ class Extractor:
         nodes = select(page, self.css or "")
         if self.attr is None:
             return [node.text(strip=self.json is None and self.regex is None) for node in nodes]
-        values = [node.attributes.get(self.attr) for node in nodes if self.attr in node.attributes]
-        return ["" if value is None else value for value in values]
+        found = [node.attributes for node in nodes]
+        return [has[self.attr] or "" for has in found if self.attr in has]
 
     def _inside(self, text: str) -> list[Any]:
         if self.regex is not None:

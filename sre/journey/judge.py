@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from sre.core.records import record
 from sre.journey.exchange import Response
 from sre.journey.expect import Expectation, Miss
 from sre.journey.extract import NotFound, pick
@@ -19,7 +20,7 @@ from sre.journey.template import MissingVariable, Scope
 __all__ = ["Judged", "cookie_changes", "judge", "judge_until"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Judged:
     """A step's standing after one answer.
 

@@ -35,7 +35,7 @@ class Unusable(ValueError):
 class Page:
     """One final answer of a step, with the address it came from and the run's cookies."""
 
-    __slots__ = ("_html", "_json", "_text", "cookies", "response", "seconds", "url")
+    __slots__ = ("_html", "_json", "_text", "cookies", "found", "response", "seconds", "url")
 
     def __init__(
         self, response: Response, url: str, cookies: dict[str, str], seconds: float
@@ -47,16 +47,17 @@ class Page:
         self._text: str | None = None
         self._json: Any = None
         self._html: LexborHTMLParser | None = None
+        self.found: dict[str, list[LexborNode]] = {}
 
     @property
     def text(self) -> str:
         """The body as text, by the charset of Content-Type, else of <meta>, else UTF-8."""
         if self._text is None:
             kind = self.response.header("content-type") or "text/html"
-            match = _CHARSET.search(kind)
-            if not match and "html" in kind and (meta := _META.search(self.response.body[:1024])):
-                match = _CHARSET.search(meta[0].decode("ascii", "replace"))
-            charset = match[1] if match and not _NO_CHARSET.fullmatch(match[1]) else "utf-8"
+            charset = _charset_in(kind)
+            if not charset and "html" in kind and (meta := _META.search(self.response.body[:1024])):
+                charset = _charset_in(meta[0].decode("ascii", "replace"))
+            charset = charset or "utf-8"
             try:
                 self._text = self.response.body.decode(charset, "replace")
             except (LookupError, ValueError):
@@ -87,17 +88,29 @@ class Page:
         return self._html
 
 
+@lru_cache(maxsize=256)
+def _charset_in(text: str) -> str:
+    """Empty: it names none; one that is no charset of pages is UTF-8."""
+    match = _CHARSET.search(text)
+    if match is None:
+        return ""
+    return "utf-8" if _NO_CHARSET.fullmatch(match[1]) else match[1]
+
+
 def select(page: Page, selector: str) -> list[LexborNode]:
     """All elements of a page that match a CSS selector, in document order.
 
     Raises:
         Unusable: not a selector, or the page cannot be parsed.
     """
-    tree = page.html
-    try:
-        return tree.css(selector)
-    except Exception as error:  # the library exports no type of its own
-        raise Unusable(f"not a CSS selector: {selector!r}") from error
+    found = page.found
+    if selector not in found:
+        tree = page.html
+        try:
+            found[selector] = tree.css(selector)
+        except Exception as error:  # the library exports no type of its own
+            raise Unusable(f"not a CSS selector: {selector!r}") from error
+    return found[selector]
 
 
 def _depth(text: str) -> int:
@@ -105,7 +118,7 @@ def _depth(text: str) -> int:
 
     The parser's time grows with the square of it: ten megabytes of `<div>` would take hours.
     """
-    if text.count("<") < _MANY_TAGS:
+    if len(text) < _MANY_TAGS or text.count("<") < _MANY_TAGS:
         return 0
     depth = deepest = 0
     for tag in _NESTING.finditer(text):

@@ -7,8 +7,10 @@ compared with a plan without a clock.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from sre.core.records import record
 
 __all__ = ["PHASES", "JourneyResult", "Outcome", "Reason", "Row", "StepResult"]
 
@@ -49,7 +51,7 @@ class Reason(StrEnum):
     PROBER = "prober"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Row:
     """One request that was sent: each redirect hop, retry and `until` resend is one row."""
 
@@ -68,7 +70,7 @@ class Row:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StepResult:
     """One step as a whole: all its rows.
 
@@ -103,7 +105,7 @@ class StepResult:
         return total
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class JourneyResult:
     """One run of a journey.
 

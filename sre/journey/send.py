@@ -148,7 +148,8 @@ def _hops(
             sent.error = Judged(Outcome.FAILED, Reason.TIMEOUT, "no time was left to send it")
             return
         sent.url = draft.url
-        response = yield _request(exchange, step, draft, left)
+        own = origin_of(draft.url) in exchange.shop.trusted_origins
+        response = yield _request(exchange, step, draft, left, own=own)
         exchange.sent = True
         assert response is not None  # noqa: S101  the driver's part of the contract
         sent.hops.append(response)
@@ -158,10 +159,12 @@ def _hops(
             sent.error = Judged(failure.outcome, failure.reason, failure.message, again=again)
             sent.uncertain = failure.sent
             return
-        if origin_of(draft.url) in exchange.shop.trusted_origins:
+        if own and response.sets_cookies:
             _keep_cookies(exchange, response)
+        if not step.follow or response.status not in REDIRECTS:
+            return
         location = response.header("location")
-        if not step.follow or response.status not in REDIRECTS or not location:
+        if not location:
             return
         if hop == MAX_HOPS:
             break
@@ -169,17 +172,16 @@ def _hops(
     sent.error = Judged(Outcome.FAILED, Reason.PROTOCOL, f"more than {MAX_HOPS} redirects")
 
 
-def _request(exchange: Exchange, step: Step, draft: Draft, left: float) -> Request:
-    own = origin_of(draft.url) in exchange.shop.trusted_origins
+def _request(exchange: Exchange, step: Step, draft: Draft, left: float, *, own: bool) -> Request:
     return Request(
-        method=draft.method,
-        url=draft.url,
-        headers=(*draft.sent_to(exchange.shop), *exchange.traced(draft)),
-        body=draft.body,
-        timeout=left,
-        body_limit=step.body_limit,
-        credentials=own,
-        keep_alive=step.keep_alive,
+        draft.method,
+        draft.url,
+        (*draft.sent_where(own=own), *exchange.traced(draft)),
+        draft.body,
+        left,
+        step.body_limit,
+        own,
+        step.keep_alive,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sre.core.errors import UsageError
 from sre.core.secrets import Redactor, redactor
+from sre.journey.ids import random_name
 from sre.journey.model import DataFile, Journey
 from sre.journey.result import StepResult
 from sre.journey.send import Exchange
@@ -82,7 +83,7 @@ def begin(journey: Journey, context: RunContext) -> RunState:
     masks = Redactor(redactor)
     scope = Scope({}, rng, context.run_id, user.number, mask=masks.mask)
     exchange = Exchange(context.shop, scope, context.now, user.cookies, masks, trace=context.trace)
-    state = RunState(journey, context, scope, context.now(), uuid.uuid4().hex, masks, exchange)
+    state = RunState(journey, context, scope, context.now(), random_name(), masks, exchange)
     state.deadline = state.begun + journey.timeout
     state.due = state.begun
     _evaluate(state)

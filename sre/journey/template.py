@@ -14,7 +14,6 @@ A template expands once: text that came from a page is never read as a template.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -22,6 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sre.core.secrets import Secret
+from sre.journey.ids import unique
 from sre.journey.values import as_text
 
 __all__ = ["BUILTINS", "MissingVariable", "RunId", "Scope", "Template", "TemplateError", "as_text"]
@@ -74,7 +74,7 @@ class _Variable:
 @dataclass(frozen=True, slots=True)
 class _Uuid:
     def value(self, _scope: Scope) -> Any:
-        return str(uuid.uuid4())
+        return unique()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,7 @@ class Template:
     parts: tuple[str | _Part, ...]
     names: frozenset[str]
     optional: frozenset[str]
+    whole: str | None = None  # the text, where nothing in it refers to anything
 
     @classmethod
     def parse(
@@ -151,11 +152,13 @@ class Template:
         """
         parts = tuple(_split(text, reference))
         variables = [part for part in parts if isinstance(part, _Variable)]
+        whole = parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
         return cls(
             text,
             parts,
             frozenset(part.name for part in variables if not part.optional),
             frozenset(part.name for part in variables if part.optional),
+            whole,
         )
 
     @property
@@ -175,15 +178,16 @@ class Template:
             MissingVariable: a variable has no value and is not marked `?`.
             UsageError: an environment variable or a secret cannot be read.
         """
-        if len(self.parts) == 1 and isinstance(self.parts[0], str):
-            return self.parts[0]
+        if self.whole is not None:
+            return self.whole
         out: list[str] = []
         for part in self.parts:
             if isinstance(part, str):
                 out.append(part)
-            else:
-                text = as_text(part.value(scope))
-                out.append(escape(text) if escape else text)
+                continue
+            found = part.value(scope)
+            text = found if type(found) is str else as_text(found)
+            out.append(escape(text) if escape else text)
         return "".join(out)
 
     def typed(self, scope: Scope) -> Any:
@@ -194,7 +198,7 @@ class Template:
 
     def left_out(self, values: Mapping[str, Any]) -> bool:
         """A `${x?}` in it is unknown: the header or field is left out."""
-        return any(name not in values for name in self.optional)
+        return bool(self.optional) and any(name not in values for name in self.optional)
 
 
 def _split(text: str, reference: Callable[[str], Secret | None] | None) -> list[str | _Part]:

@@ -35,9 +35,12 @@ def response_times(result: JourneyResult, lateness: float) -> list[tuple[StepRes
     return times
 
 
+_WORDS = {word: word.value for word in (*Outcome, *Reason)}  # an enum is slow to say its value
+
+
 def _outcome_of(outcome: Outcome, reason: Reason) -> str:
     prober = outcome is Outcome.FAILED and reason is Reason.PROBER
-    return "prober" if prober else outcome.value
+    return "prober" if prober else _WORDS[outcome]
 
 
 def _was_sent(row: Row) -> bool:
@@ -87,7 +90,7 @@ class Recorder:
         last = result.steps[-1].started + result.steps[-1].seconds if result.steps else 0.0
         self._book.ends[self._slot_of(arrival.due + lateness + last)] += 1
         outcome = _outcome_of(result.outcome, result.reason)
-        self._whole(arrival, outcome, result.reason.value, response, service)
+        self._whole(arrival, outcome, _WORDS[result.reason], response, service)
 
     def abandoned(
         self, arrival: Arrival, age: float, result: JourneyResult | None, lateness: float
@@ -118,7 +121,7 @@ class Recorder:
             if step.name:  # a stop between two steps has none
                 outcome = _outcome_of(step.outcome, step.reason)
                 series = self._series(arrival, step.name)
-                series.record(outcome, step.reason.value, waited, step.seconds)
+                series.record(outcome, _WORDS[step.reason], waited, step.seconds)
                 ended = arrival.due + lateness + step.started + step.seconds
                 self._answered(ended, outcome, step.seconds)
                 if self._run_id:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
-from sre.journey.exchange import Request, Response
+from sre.journey.exchange import Headed, Request, Response
 from sre.journey.guard import Admission
 from sre.probes.httpoptions import HttpOptions, Told
 from sre.probes.model import Reading
@@ -41,31 +41,6 @@ class Hop:
     def timeout(self) -> float:
         """Seconds for everything: resolving, connecting, sending, receiving."""
         return self.seconds or self.request.timeout
-
-
-@dataclass(frozen=True, slots=True)
-class Headed(Response):
-    """A Response whose headers are looked for in its head as it came, and only when asked for."""
-
-    head: str = ""
-    lower: str = ""
-
-    def header(self, name: str) -> str | None:
-        """The first value of a header, by any case of its name."""
-        wanted = f"\n{name.lower()}:"
-        at = self.lower.find(wanted)
-        if at < 0:
-            return None
-        at += len(wanted)
-        return self.head[at : self.lower.find("\n", at)].strip()
-
-    def header_values(self, name: str) -> list[str]:
-        """All values of a header, in order."""
-        wanted, at, values = f"\n{name.lower()}:", 0, list[str]()
-        while (at := self.lower.find(wanted, at)) >= 0:
-            at += len(wanted)
-            values.append(self.head[at : self.lower.find("\n", at)].strip())
-        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from typing import Any
 
 from sre.journey.exchange import TransportFailure
 from sre.journey.result import Reason
+from sre.journey.wire import LARGEST, Found, Unfit, read
 from sre.probes.httphop import Answer, Headed, Hop, Way
 from sre.probes.httpoptions import Told
-from sre.probes.httpwire import LARGEST, Found, Unfit, read
 from sre.probes.multipoll import IN, OUT, Transfers
 
 __all__ = ["Exchange"]
@@ -137,7 +137,8 @@ class Exchange:
         decode = self.hop.options.compress != "none"
         found = read(self.data, ended=self.ended, limit=request.body_limit, decode=decode)
         if isinstance(found, Found):
-            return self._answered(found)
+            moved = found.status // 100 == 3  # libcurl tells where to
+            return Unfit.UNUSUAL if moved else self._answered(found)
         long = self._reads > _MOST_READS or len(self.data) > LARGEST + _PIECE
         return Unfit.UNUSUAL if long else found
 

@@ -20,13 +20,13 @@ from sre.journey.guard import Admission, Blocked, Unresolved
 from sre.journey.resolve import unanswered
 from sre.journey.shop import origin_of
 from sre.journey.transport import refusal
+from sre.journey.wire import Unfit
 from sre.probes.carried import Carried, Landed, step_of
 from sre.probes.crew import Crew
 from sre.probes.httpbridge import crossing
 from sre.probes.httphop import Answer, Hop, Talk, Way
 from sre.probes.httpline import Line, new_line
 from sre.probes.httpraw import Exchange
-from sre.probes.httpwire import Unfit
 from sre.probes.model import ProbeContext, Reading
 from sre.probes.multinames import Found, Names
 from sre.probes.multipoll import Transfers

@@ -18,7 +18,7 @@ from sre.loadtest.cluster.digest import digests_of
 from sre.loadtest.cluster.messages import FROM_MASTER, PROTOCOL, TYPE, decode, encode
 from sre.loadtest.cluster.sheet import Offer, planned
 from sre.loadtest.generator.dispatcher import Dispatcher
-from sre.loadtest.generator.process import settle
+from sre.loadtest.generator.process import listeners, settle
 
 __all__ = ["Session"]
 
@@ -154,4 +154,5 @@ class Session:
             return
         self._dispatcher = Dispatcher(plan, time.monotonic, self._send_delta)
         self._dispatcher.on_step = self.runner.environment.events.request.fire
+        self._dispatcher.listens = listeners(self.runner.environment)
         self.send("compiled", digests=digests_of(plan), why="")

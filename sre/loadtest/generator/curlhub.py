@@ -7,6 +7,7 @@ callbacks run in the hub and must neither block nor switch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gevent  # noqa: TID253  child process only
@@ -14,15 +15,19 @@ import pycurl
 from gevent.event import AsyncResult  # noqa: TID253
 from gevent.lock import RLock  # noqa: TID253
 
-from sre.journey.exchange import Request, Response
+from sre.journey.exchange import Request, Response, TransportFailure
 from sre.journey.guard import Admission, Blocked, Guard, Unresolved
+from sre.journey.result import Reason
 from sre.journey.shop import origin_of
-from sre.journey.transport import Sink, collect, new_handle, prepare, refusal
+from sre.journey.transport import Sink, collect, prepare, refusal
+from sre.loadtest.generator.bridge import Bridge, Shifted
+from sre.loadtest.generator.socketpool import Odd
 
-__all__ = ["Browser", "CurlHub"]
+__all__ = ["CurlHub"]
 
 _EVENTS = {pycurl.POLL_IN: 1, pycurl.POLL_OUT: 2, pycurl.POLL_INOUT: 3}
 _READ, _WRITE = 1, 2
+_LITTLE = 0.05  # seconds that libcurl gets to read what is there already
 
 
 class CurlHub:
@@ -50,13 +55,39 @@ class CurlHub:
         """One request; other greenlets run meanwhile. Never raises for what the target does."""
         started = self._now()
         try:
-            admission = self._admit(request)
+            admission = self.admit(request)
         except (Blocked, Unresolved) as refused:
             return refusal(refused, started)
+        return self.transfer(handle, request, admission, started)
+
+    def transfer(
+        self, handle: Any, request: Request, admission: Admission, started: float
+    ) -> Response:
+        """The same with an address that has been admitted."""
         sink = Sink(request.body_limit)
         prepare(handle, request, admission, sink)
         error = self._transfer(handle)
         return collect(handle, sink, admission, started, error)
+
+    def tell(self, handle: Any, request: Request, admission: Admission, odd: Odd) -> Response:
+        """What is it that has begun to come on a connection of ours?"""
+        assert odd.line is not None  # noqa: S101  the caller's part
+        crossed = self._now()
+        left = max(_LITTLE, odd.line.deadline - crossed)
+        sink = Sink(request.body_limit)
+        try:
+            bridge = Bridge(odd.line)
+        except OSError as error:
+            odd.line.close()
+            return _no_socket(error, admission, odd, crossed)
+        try:
+            prepare(handle, replace(request, timeout=left), admission, sink)
+            bridge.put_on(handle)
+            error_text = self._transfer(handle)
+        finally:
+            bridge.close()
+        shifted = Shifted(handle, odd.line, odd.began, crossed)
+        return collect(shifted, sink, admission, odd.started, error_text)
 
     def _transfer(self, handle: Any) -> tuple[int, str] | None:
         handle.done = AsyncResult()
@@ -68,7 +99,8 @@ class CurlHub:
             raise
         return error
 
-    def _admit(self, request: Request) -> Admission:
+    def admit(self, request: Request) -> Admission:
+        """Ask the allow-list, once for each place. Raises Blocked or Unresolved."""
         _, host, port = origin_of(request.url)
         where = (host, port)
         if where in self._pins:
@@ -120,24 +152,7 @@ class CurlHub:
                 handle.done.set((code, str(text)))
 
 
-class Browser:
-    """One customer's two handles: one for the shop, with cookies, one without for other origins."""
-
-    def __init__(self, hub: CurlHub) -> None:
-        self._hub = hub
-        self._handles: dict[bool, Any] = {}
-
-    def perform(self, request: Request) -> Response:
-        """As `CurlHub.perform`."""
-        handle = self._handles.get(request.credentials)
-        if handle is None:
-            handle = self._handles[request.credentials] = new_handle()
-        response = self._hub.perform(handle, request)
-        if not request.credentials:
-            handle.setopt(pycurl.COOKIELIST, "ALL")
-        return response
-
-    def forget(self) -> None:
-        """Drop all cookies: the next customer is another one."""
-        for handle in self._handles.values():
-            handle.setopt(pycurl.COOKIELIST, "ALL")
+def _no_socket(error: OSError, admission: Admission, odd: Odd, now: float) -> Response:
+    text = f"cannot open a socket: {error.strerror}"
+    failure = TransportFailure(Reason.PROBER, text, sent=True)
+    return Response(failure=failure, started=odd.started, ended=now, address=admission.address)

@@ -20,7 +20,7 @@ from sre.journey.model import Journey
 from sre.journey.result import JourneyResult, Outcome, Reason, StepResult
 from sre.loadtest.crew.vitals import Canary, Vitals
 from sre.loadtest.crew.wire import WorkerPlan
-from sre.loadtest.generator.curlhub import Browser, CurlHub
+from sre.loadtest.generator.browser import Browser, Ways
 from sre.loadtest.histogram import Histogram
 from sre.loadtest.recorder import Recorder
 from sre.loadtest.shape import Arrival, shard
@@ -58,7 +58,7 @@ class Dispatcher:
     Attributes:
         begin: when the run starts, on the clock `now`; set before `walk`.
         stop_drain: seconds that journeys in flight get when the run is stopped early.
-        on_step: told of every step, as Locust's `request` event is.
+        on_step: told of every step, as Locust's `request` event is, while somebody `listens`.
         over: set when everything has been reported.
     """
 
@@ -66,9 +66,8 @@ class Dispatcher:
         self, plan: WorkerPlan, now: Callable[[], float], send: Callable[[dict[str, Any]], None]
     ) -> None:
         self._plan, self._now, self._write = plan, now, send
-        self._hub = CurlHub(
-            Guard(plan.targets.allow, plan.shop.base_url), now, pool=plan.max_in_flight
-        )
+        guard = Guard(plan.targets.allow, plan.shop.base_url)
+        self._ways = Ways(guard, now, pool=plan.max_in_flight)
         traced = plan.run_id if plan.trace else ""
         self._recorder = Recorder(plan.slot, traced, with_effects=plan.with_effects)
         self._lag = Histogram()
@@ -82,6 +81,7 @@ class Dispatcher:
         self.begin = 0.0
         self.stop_drain = _STOP_DRAIN
         self.on_step: Callable[..., Any] = lambda **_: None
+        self.listens: Callable[[], bool] = lambda: False
 
     def say_ready(self) -> None:
         """Tell the parent that the start may be set."""
@@ -134,7 +134,7 @@ class Dispatcher:
         gevent.killall(loops)
 
     def _loop(self, number: int, users: int) -> None:
-        user = _User(number, Browser(self._hub))
+        user = _User(number, Browser(self._ways))
         draw = random.Random(f"{self._plan.shape.seed}:user:{number}")  # noqa: S311
         names = sorted(self._plan.journeys)
         count = 0
@@ -200,16 +200,16 @@ class Dispatcher:
         if not journey.setup:
             return VirtualUser(user.number), user.browser
         if journey.name not in user.kept:
-            user.kept[journey.name] = (VirtualUser(user.number), Browser(self._hub))
+            user.kept[journey.name] = (VirtualUser(user.number), Browser(self._ways))
         return user.kept[journey.name]
 
     def _new_user(self) -> _User:
         number = self._made * self._plan.workers + self._plan.worker
         self._made += 1
-        return _User(number, Browser(self._hub))
+        return _User(number, Browser(self._ways))
 
     def _tell(self, result: JourneyResult) -> None:
-        for step in result.steps:
+        for step in result.steps if self.listens() else ():
             self.on_step(
                 request_type=result.journey,
                 name=step.name,

@@ -8,7 +8,13 @@ One Locust user with one task walks the precomputed arrivals; each customer is a
 # ruff: noqa: E402  the environment is cleaned before Locust is imported
 from __future__ import annotations
 
-from sre.loadtest.generator.process import allow_files, forget_settings, mask_stderr, settle
+from sre.loadtest.generator.process import (
+    allow_files,
+    forget_settings,
+    listeners,
+    mask_stderr,
+    settle,
+)
 
 forget_settings()
 
@@ -40,6 +46,7 @@ def main() -> int:
     environment = Environment(user_classes=[_user_class(dispatcher)], stop_timeout=None)
     runner = environment.create_local_runner()
     dispatcher.on_step = environment.events.request.fire
+    dispatcher.listens = listeners(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and asks with SIGTERM
     settle()
     dispatcher.say_ready()

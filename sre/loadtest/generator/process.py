@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import resource
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from sre.core.secrets import redactor
 
-__all__ = ["allow_files", "forget_settings", "mask_stderr", "settle"]
+__all__ = ["allow_files", "forget_settings", "listeners", "mask_stderr", "settle"]
 
 
 class _Masked:
@@ -45,8 +47,27 @@ def allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def listeners(environment: Any) -> Callable[[], bool]:
+    """Whether anybody but Locust's own statistics, which no gate reads, wants to know of requests.
+
+    To be asked for once Locust's runner is there and before anything else is told of it.
+    """
+    handlers = environment.events.request._handlers  # noqa: SLF001  there is no other way to know
+    own = len(handlers)
+    return lambda: len(handlers) > own
+
+
 def settle() -> None:
-    """Everything is loaded: the garbage collector need not look at it again."""
+    """Everything is loaded: the garbage collector need not look at it again, and memory that was
+    needed once is kept.
+
+    glibc gives memory back to the system after each parsed page and asks for it again: that takes
+    longer than parsing.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((-1, 256 * 2**20), (-3, 32 * 2**20), (-2, 2**20), (1, 0)):
+            mallopt(parameter, value)  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_TOP_PAD, M_MXFAST
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)

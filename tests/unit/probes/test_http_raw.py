@@ -15,9 +15,10 @@ import pytest
 
 from sre.journey.exchange import Request
 from sre.journey.result import Outcome, Reason
+from sre.journey.wire import LARGEST, Found, Unfit, read
 from sre.probes import httpbridge
 from sre.probes.httpoptions import HttpOptions
-from sre.probes.httpwire import LARGEST, Found, Unfit, opening_of, read
+from sre.probes.httpwire import opening_of
 from sre.probes.kinds.http import HttpProbe
 from tests.servers.onloop import context, on_loop
 from tests.unit.probes.test_http_ways import shape
