@@ -78,10 +78,8 @@ def run_job(
         Transient: a member of the crew did not come up.
     """
     _need_locust()
-    if crew is None:  # the workers of other hosts read their own
-        _need_secrets(job)
     clock = clock or SystemClock()
-    crew = crew if crew is not None else _local(out, workers, clock)
+    crew = crew if crew is not None else _local(job, out, workers, clock)
     plan = plan_of(job, len(crew.members), run_id or new_run_id(), log_level)
     steal = host_steal()
     with _signals() as asked:
@@ -109,7 +107,8 @@ def _need_secrets(job: Job) -> None:
         raise UsageError("; ".join(found) + "; the journeys of this test need it, nothing was sent")
 
 
-def _local(out: Path, workers: int, clock: Clock) -> Crew:
+def _local(job: Job, out: Path, workers: int, clock: Clock) -> Crew:
+    _need_secrets(job)  # the workers of other hosts read their own
     return LocalCrew(out, workers, clock)
 
 
