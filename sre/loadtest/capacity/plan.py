@@ -15,6 +15,7 @@ from sre.loadtest.guards.caps import caps_of
 from sre.loadtest.job import Job
 from sre.loadtest.model import Stage
 from sre.loadtest.output.render import Table
+from sre.loadtest.thresholds import ThresholdSpec
 
 __all__ = ["Reach", "plan_data", "plan_text", "reach_of", "within_caps", "worst_job"]
 
@@ -111,6 +112,11 @@ def plan_data(job: Job, rules: Capacity, reach: Reach) -> dict[str, Any]:
         "longest_seconds": worst_job(job, reach.longest, rules).shape.seconds,
         "most_orders": worst_job(job, reach.busiest, rules).orders,
         "thresholds": [t.expression for t, _ in level_job(job, Level(1.0), rules).thresholds],
+        "left_out": [
+            f"{each.that} in {each.in_}"
+            for each in job.test.thresholds
+            if isinstance(each, ThresholdSpec) and each.in_ is not None
+        ],
     }
 
 
@@ -135,6 +141,7 @@ def plan_text(data: dict[str, Any], table: Table) -> str:
         f"{data['lowest_percent']:g}% if the first does), then between the two to "
         f"{data['precision_percent']:g}%, then once more for longer",
         f"thresholds: {', '.join(data['thresholds'])}",
+        *(f"not asked of a level, which has no such stage: {each}" for each in data["left_out"]),
         f"at most {format_duration(data['longest_seconds'])} and {data['most_orders']} orders; "
         "a level ends early when it cannot hold any more",
     ]

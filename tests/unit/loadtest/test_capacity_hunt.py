@@ -196,9 +196,12 @@ def test_thresholds_of_one_stage_are_no_promise_of_a_level(tmp_path: Path) -> No
     )
     stages = (Stage(hold=Duration(60.0), name="spike"),)
     test = replace(job.test, profile=None, stages=stages, thresholds=thresholds)
-    assert promises_of(replace(job, test=test)) == (
-        ThresholdSpec("checkout.failed < 1%", min_samples=99),
-    )
+    job = replace(job, test=test)
+    assert promises_of(job) == (ThresholdSpec("checkout.failed < 1%", min_samples=99),)
+    rules = within_caps(job, test.capacity)
+    said = plan_text(plan_data(job, rules, reach_of(job, rules)), table)
+    assert "thresholds: checkout.failed < 1%\n" in said
+    assert "not asked of a level, which has no such stage: checkout.failed < 5% in spike" in said
 
 
 def test_a_limit_that_is_lower_than_the_start_is_refused(tmp_path: Path) -> None:
