@@ -75,12 +75,14 @@ def cores() -> int | None:
 def folder(out: Path) -> Path:
     """The folder of the reports, made if need be; those of an earlier run are removed.
 
-    Raises UsageError when it cannot be written.
+    Raises UsageError when it cannot be written, Locked when another run writes into it.
     """
+    from sre.core.lock import keep_folder  # noqa: PLC0415
     from sre.loadtest.output.files import NAMES  # noqa: PLC0415
 
     try:
         out.mkdir(parents=True, exist_ok=True)
+        keep_folder(out)
         for name in NAMES:
             (out / name).unlink(missing_ok=True)  # an old verdict must not outlive a crash
         for log in out.glob("worker-*.log"):

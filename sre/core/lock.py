@@ -18,7 +18,34 @@ from sre.core.clock import Clock, SystemClock
 from sre.core.errors import Locked, Transient
 from sre.core.units import format_duration
 
-__all__ = ["exclusive"]
+__all__ = ["exclusive", "keep_folder"]
+
+_KEPT: set[tuple[int, int]] = set()
+
+
+def keep_folder(path: Path) -> None:
+    """Keep other processes out of the folder `path` until this one ends; leaves no file in it.
+
+    Where the file system cannot lock a folder, nobody is kept out.
+
+    Raises:
+        Locked: another process keeps it. Never waits.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    folder = (status.st_dev, status.st_ino)
+    try:
+        if folder in _KEPT:
+            os.close(descriptor)
+            return
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Locked(f"another run writes into {path}; wait for its end, or name another") from None
+    except OSError:
+        os.close(descriptor)
+        return
+    _KEPT.add(folder)  # the descriptor stays open: with it goes the lock
 
 
 @contextlib.contextmanager
