@@ -51,7 +51,7 @@ def _fill(path: Path) -> None:
         pytest.param(["slo", "rules", "--tests", "--out"], 2, id="rules"),
         pytest.param(["dashboards", "build", "--out"], 2, id="dashboards"),
         pytest.param(["backup", "keys", "new", "--out"], 2, id="keys"),
-        pytest.param(["loadtest", "run", "smoke", "--out"], 1, id="loadtest"),  # nobody answers there
+        pytest.param(["loadtest", "run", "smoke", "--out"], 1, id="loadtest"),  # no shop
         pytest.param(["demo", "--once", "--dir"], 4, id="demo"),
     ],
 )
