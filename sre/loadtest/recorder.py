@@ -132,7 +132,8 @@ class Recorder:
             if not step.cleanup:
                 response += waited
                 service += step.seconds
-            self._example(arrival.journey, step)
+            if step.message:
+                self._example(arrival.journey, step)
         if not result.steps or result.reason is Reason.PROBER:
             self._example(arrival.journey, result)
         return response, service
