@@ -6,8 +6,11 @@ Only click is imported here; a command's own module is loaded when the command i
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -91,7 +94,16 @@ def main(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     # A script's background job starts with SIGINT ignored; whoever sends one to us means it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(run(argv))
+    with _somewhere_to_write():
+        sys.exit(run(argv))
+
+
+@contextmanager
+def _somewhere_to_write() -> Iterator[None]:
+    """Streams that the caller closed (`>&-`) lead nowhere, instead of being none at all."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123  a device
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        yield
 
 
 def run(argv: list[str] | None = None) -> int:

@@ -163,6 +163,11 @@ class Template:
         )
 
     @property
+    def references(self) -> tuple[Secret, ...]:
+        """What it reads from outside."""
+        return tuple(part.secret for part in self.parts if isinstance(part, _Reference))
+
+    @property
     def constant(self) -> bool:
         """No reference in it: the same text each time."""
         return all(isinstance(part, str) for part in self.parts)
@@ -221,9 +226,8 @@ def _body(text: str, start: int) -> tuple[str, int]:
     closing = "]}" if text.startswith("${cmd:", start) else "}"
     end = text.find(closing, start)
     if end < 0:
-        raise TemplateError(
-            f"'${{' without '{closing}' in {text!r}; write '$${{' for a literal '${{'"
-        )
+        cure = "write '$${' for a literal '${'"
+        raise TemplateError(f"'${{' without '{closing}' in {text!r}; {cure}")
     return text[start + 2 : end + len(closing) - 1], end + len(closing)
 
 
@@ -275,11 +279,8 @@ def _user(argument: str) -> _Part:
     return _User(match[1], int(match[2]))
 
 
-_WITH_ARGUMENT: dict[str, Callable[[str], _Part]] = {
-    "int": _integers,
-    "choice": _choices,
-    "user": _user,
-}
+_WITH_ARGUMENT: dict[str, Callable[[str], _Part]]
+_WITH_ARGUMENT = {"int": _integers, "choice": _choices, "user": _user}
 
 
 def _reference(

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 
-from sre.core.config import Node, Position, Problems, decode
+from sre.core.config import Entry, Node, Position, Problems, decode
 from sre.core.errors import Problem
 from sre.journey.model import Journey
 from sre.loadtest.model import LoadTest, check_name, stages_of
@@ -32,10 +32,7 @@ def declare(
     made: dict[str, LoadTest] = {}
     for name, entry in (node.entries if node else {}).items():
         where, item = f"loadtests.{name}", entry.value
-        try:
-            check_name(name)
-        except ValueError as error:
-            problems.add(entry.key, where, str(error))
+        _name(name, entry, where, problems)
         test = decode(LoadTest, item, where=where, problems=problems)
         if test is None:
             continue
@@ -59,6 +56,13 @@ def declare(
         _truth(faults_of(test, known, kinds), item, where, problems)
         made[name] = test
     return made
+
+
+def _name(name: str, entry: Entry, where: str, problems: Problems) -> None:
+    try:
+        check_name(name)
+    except ValueError as error:
+        problems.add(entry.key, where, str(error))
 
 
 def _thresholds(test: LoadTest, names: Names, node: Node, where: str, problems: Problems) -> None:

@@ -11,6 +11,7 @@ unless it says `to:`; a hold keeps the level before it (100 % at the start); a s
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -152,8 +153,10 @@ class LoadTest:
             raise ValueError("resend: a share of the runs is at most 100%")
         if self.kill_file == "":
             raise ValueError("kill_file must name a file, such as /run/sre/stop-load")
-        for declared in self.thresholds:
-            parse_threshold(declared)
+        said = Counter(parse_threshold(declared) for declared in self.thresholds)
+        twice = [threshold.expression for threshold, count in said.items() if count > 1]
+        if twice:
+            raise ValueError(f"threshold {twice[0]!r} is declared twice; keep one of them")
 
     @property
     def closed(self) -> bool:

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import FrameType
 
 from sre.core.clock import Clock, SystemClock
-from sre.core.errors import MissingExtra
+from sre.core.errors import MissingExtra, UsageError
+from sre.journey.needs import missing
 from sre.loadtest.crew.local import LocalCrew
 from sre.loadtest.crew.model import Crew, Live, Watcher
 from sre.loadtest.crew.vitals import host_steal
@@ -73,11 +74,12 @@ def run_job(
 
     Raises:
         MissingExtra: Locust is not installed.
+        UsageError: the journeys need a variable of the environment, or a secret, that is not here.
         Transient: a member of the crew did not come up.
     """
     _need_locust()
     clock = clock or SystemClock()
-    crew = crew if crew is not None else _local(out, workers, clock)
+    crew = crew if crew is not None else _local(job, out, workers, clock)
     plan = plan_of(job, len(crew.members), run_id or new_run_id(), log_level)
     steal = host_steal()
     with _signals() as asked:
@@ -99,7 +101,14 @@ def _need_locust() -> None:
         raise MissingExtra("a load test needs the package 'locust': pip install 'sre[load]'")
 
 
-def _local(out: Path, workers: int, clock: Clock) -> Crew:
+def _need_secrets(job: Job) -> None:
+    found = missing(job.used.values())
+    if found:
+        raise UsageError("; ".join(found) + "; the journeys of this test need it, nothing was sent")
+
+
+def _local(job: Job, out: Path, workers: int, clock: Clock) -> Crew:
+    _need_secrets(job)  # the workers of other hosts read their own
     return LocalCrew(out, workers, clock)
 
 

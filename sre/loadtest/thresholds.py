@@ -167,8 +167,7 @@ def _parse_measure(
     latency = re.fullmatch(r"\s*(.+)\.(response|service)\.([^.]*)", left)
     if latency:
         if latency[3] not in QUANTILES:
-            known = ", ".join(QUANTILES)
-            raise _wrong(expression, latency.start(3), f"expected one of {known}")
+            raise _wrong(expression, latency.start(3), f"expected one of {', '.join(QUANTILES)}")
         return latency[1], "response" if latency[2] == "response" else "service", latency[3]
     name, dot, measure = left.strip().rpartition(".")
     at = len(left) - len(measure)
@@ -177,11 +176,11 @@ def _parse_measure(
     if measure in ("response", "service"):
         raise _wrong(expression, len(left), f"expected a percentile: {name}.{measure}.p95")
     if measure in QUANTILES:
+        name = re.sub(r"\.(latency|duration|time|response_time|http_req_duration)$", "", name)
         raise _wrong(expression, at, f"expected {name}.response.{measure}")
     if measure not in OUTCOMES:
-        raise _wrong(
-            expression, at, f"expected response.p95, service.p95 or one of {', '.join(OUTCOMES)}"
-        )
+        known = ", ".join(OUTCOMES)
+        raise _wrong(expression, at, f"expected response.p95, service.p95 or one of {known}")
     return name, "", measure
 
 
@@ -199,9 +198,12 @@ def _parse_limit(
             raise _wrong(expression, at, str(error)) from error
     if text.endswith("%"):
         try:
-            return float(Share.parse(text)), "share"
+            share = float(Share.parse(text))
         except ValueError as error:
             raise _wrong(expression, at, str(error)) from error
+        if share > 1:  # such a limit would judge nothing
+            raise _wrong(expression, at, "a share of the arrivals is at most 100%")
+        return share, "share"
     if not re.fullmatch(r"\d+(\.\d+)?", text):
         raise _wrong(expression, at, "expected a percentage of arrivals (0.5%) or a count (0)")
     return float(text), "count"

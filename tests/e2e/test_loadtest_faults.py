@@ -42,6 +42,18 @@ def test_a_shop_that_is_down_fails_with_its_reason(gate: Gate) -> None:
     assert "Could not connect" in example["message"]
 
 
+def test_a_secret_that_is_not_there_is_told_before_anything_is_sent(
+    gate: Gate, hostile: Hostile
+) -> None:
+    step = '{home: {steps: [{name: front, get: /, headers: {X-Key: "${env:NO_SUCH_KEY}"}}]}}'
+    gate.declare(hostile.url, f"mix: {{home: 20/s}}, {HOLD % '1s'}", step)
+    code, said, complained = gate.run()
+    assert (code, said, hostile.connections) == (2, "", 0)
+    assert "environment variable NO_SUCH_KEY is not set; export it" in complained
+    assert gate.run(NO_SUCH_KEY="here")[0] in (0, 3)
+    assert gate.summary["journeys"]["home"]["ok"] == 20
+
+
 def test_a_shop_that_goes_down_on_the_way_is_counted_to_the_end(gate: Gate, tmp_path: Path) -> None:
     with freeze_server(tmp_path) as shop:
         test = f'mix: {{home: 30/s}}, {HOLD % "4s"}, thresholds: ["home.failed < 1%"]'
@@ -194,3 +206,12 @@ def test_a_constant_time_is_reported_as_it_is_and_not_rounded(gate: Gate, tmp_pa
     assert seen["p50"] > 304.8
     assert code in (1, 3), said
     assert code == 1 or GENERATOR & gate.doubts
+
+
+def test_a_caller_who_closed_stdout_gets_the_verdict_as_exit_code(
+    gate: Gate, hostile: Hostile
+) -> None:
+    gate.declare(hostile.url, f'mix: {{home: 20/s}}, {HOLD % "1s"}, thresholds: ["home.ok > 99%"]')
+    code, _, complained = gate.run(before=("sh", "-c", 'exec "$@" >&-', "sh"))
+    assert (code, complained) == (0 if gate.summary["validity"]["valid"] else 3, "")
+    assert gate.summary["journeys"]["home"]["ok"] == 20

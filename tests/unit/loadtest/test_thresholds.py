@@ -48,6 +48,8 @@ def test_what_the_grammar_allows(text: str, expected: tuple[object, ...]) -> Non
         ("checkout.response.p95 < soon", 25, "expected a duration"),
         ("checkout.failed < 1s", 19, "a percentage of arrivals"),
         ("checkout.failed < ,5%", 19, "expected a percentage"),
+        ("checkout.failed < 150%", 19, "at most 100%"),
+        ("checkout.latency.p95 < 1s", 18, "expected checkout.response.p95"),
         ("checkout.failed <", 18, "a percentage of arrivals"),
         ("checkout.failed == 1%", 22, "expected <, <=, > or >="),
     ],
