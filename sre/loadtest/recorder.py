@@ -126,7 +126,7 @@ class Recorder:
                 self._answered(ended, outcome, step.seconds)
                 if self._run_id:
                     self._exemplar(arrival, step, outcome, waited)
-            self._book.requests += sum(_was_sent(row) for row in step.rows)
+            self._book.requests += sum(map(_was_sent, step.rows))
             if number:
                 self._book.lateness.record(max(0.0, step.started - step.due))
             if not step.cleanup:
