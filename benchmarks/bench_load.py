@@ -53,14 +53,14 @@ MEASURES: dict[str, tuple[str, Callable[[load_bed.Bed], list[Pair]]]] = {
 def main() -> None:
     """Measure in turns, print."""
     rounds: dict[str, list[Pair]] = {name: [] for name in MEASURES}
-    errors: dict[str, list[float]] = {"freeze_p95_error": [], "constant_p95_error": []}
+    errors: dict[str, list[float]] = {"freeze_p95_error": [], "constant_p50_error": []}
     with tempfile.TemporaryDirectory() as folder, load_bed.bed(Path(folder)) as bed:
         for _ in range(ROUNDS):
             for name, (_, measure) in MEASURES.items():
                 rounds[name] += measure(bed)
         for _ in range(1 if QUICK else 3):
             errors["freeze_p95_error"].append(load_truth.freeze_error(Path(folder) / "freeze"))
-        errors["constant_p95_error"].append(load_truth.constant_error(Path(folder) / "constant"))
+        errors["constant_p50_error"].append(load_truth.constant_error(Path(folder) / "constant"))
     print(f"{'measure':<32}{'us CPU':>9}{'theirs':>9}{'ratio':>8}  peer, and of each pair")
     ratios = {}
     for name, (peer, _) in MEASURES.items():

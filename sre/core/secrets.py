@@ -12,6 +12,7 @@ import html
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,21 +134,29 @@ class Redactor:
     def __init__(self, parent: Redactor | None = None) -> None:
         self._parent = parent
         self._values: set[str] = set()
+        self._shortest = sys.maxsize
         # values, and their forms: always replaced together, for several threads may ask
         self._made: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self._ordered: tuple[int, tuple[str, ...]] = (-1, ())
 
     def add(self, value: str) -> None:
         """Mask `value` from now on. Empty values are ignored."""
-        if value:
+        if value and value not in self._values:
+            self._shortest = min(self._shortest, len(value))
             self._values.add(value)
 
     def mask(self, text: str) -> str:
         """`text` with every known form replaced by `<secret>`, longest first."""
+        if len(text) < self._least():
+            return text
         for form in self._longest_first(len(text)):
             if form in text:
                 text = text.replace(form, MASK)
         return text
+
+    def _least(self) -> int:
+        own = self._shortest
+        return own if self._parent is None else min(own, self._parent._least())
 
     def _make(self, length: int) -> int:
         """Make the forms of values that a text so long may hold: no form is shorter than its value.

@@ -15,7 +15,7 @@ from sre.journey.host import Inadmissible
 from sre.journey.ids import unique_of
 from sre.journey.model import Body, Field, FileField, Step
 from sre.journey.shop import Shop, origin_of
-from sre.journey.template import Scope, Template
+from sre.journey.template import RunId, Scope, Template
 
 __all__ = ["BadRequest", "Draft", "build", "follow", "resolve"]
 
@@ -144,14 +144,27 @@ def _build(step: Step, scope: Scope, last: str, shop: Shop, key: str, referer: s
         draft.headers["referer"] = ("Referer", referer)
     _set_body(draft, step.body, scope)
     for field in step.headers:
+        known = scope.steady.get(id(field))
+        if known is not None:
+            draft.headers[known[0]] = known[1]
+            continue
         values = [t.render(scope) for t in field.values if not t.left_out(scope.values)]
         if values:
             text = values[0] if len(values) == 1 else ", ".join(values)
             draft.set(field.name, text, credential=field.secret)
+            if _is_steady(field, draft):
+                scope.steady[id(field)] = (field.name.lower(), (field.name, text))
     if step.idempotency_header:
         name = unique_of(key)
         draft.set(step.idempotency_header, name, credential=True)
     return draft
+
+
+def _is_steady(field: Field, draft: Draft) -> bool:
+    """It says the same in each request of a run, and is no credential."""
+    parts = (part for template in field.values for part in template.parts)
+    same = all(isinstance(part, str | RunId) for part in parts)
+    return same and field.name.lower() not in draft.credentials
 
 
 def _with_query(url: str, step: Step, scope: Scope) -> str:

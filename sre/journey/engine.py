@@ -209,7 +209,7 @@ def _judge(state: RunState, step: Step, sent: Sent) -> Judged:
 def _hide(state: RunState, step: Step, page: Page) -> None:
     """Mask what this step may extract as a secret, before any message can quote it."""
     for extractor in step.extract:
-        if extractor.masked:
+        if extractor.secret or extractor.masked:
             try:
                 found = extractor.candidates(page)
             except Unusable:

@@ -31,7 +31,10 @@ class Outcome(StrEnum):
     @property
     def good(self) -> bool:
         """Counts as good for an objective, and lets the journey go on."""
-        return self in (Outcome.OK, Outcome.DEGRADED)
+        return self in _GOOD
+
+
+_GOOD = (Outcome.OK, Outcome.DEGRADED)
 
 
 class Reason(StrEnum):

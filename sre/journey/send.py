@@ -100,7 +100,15 @@ def send(
     if fresh:
         exchange.flying = key
         exchange.unknown.add(key)
-    yield from _sent(exchange, step, key, sent, ends)
+    try:
+        draft = _draft(exchange, step, key)
+        for secret in draft.secrets:
+            exchange.redactor.add(secret)
+        if step.idempotency_header is not None and not exchange.cleanup:
+            exchange.idempotency_key = draft.headers[step.idempotency_header.lower()][1]
+        yield from _hops(exchange, step, draft, sent, ends)
+    except (MissingVariable, BadRequest, UsageError) as error:
+        sent.error = _unsendable(error)
     settled = not sent.uncertain if fresh else sent.answered and step.idempotency_header is not None
     if settled:  # an answer to the same idempotency key tells of the earlier attempts too
         exchange.unknown.discard(key)
@@ -118,25 +126,14 @@ def _draft(exchange: Exchange, step: Step, key: str) -> Draft:
     return draft
 
 
-def _sent(
-    exchange: Exchange, step: Step, key: str, sent: Sent, ends: float
-) -> Generator[Request | Wait, Response | None, None]:
-    try:
-        draft = _draft(exchange, step, key)
-        for secret in draft.secrets:
-            exchange.redactor.add(secret)
-        if step.idempotency_header is not None and not exchange.cleanup:
-            exchange.idempotency_key = draft.headers[step.idempotency_header.lower()][1]
-        yield from _hops(exchange, step, draft, sent, ends)
-    except MissingVariable as error:
-        sent.error = Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
-    except BadRequest as error:
-        if error.blocked:
-            sent.error = Judged(Outcome.BLOCKED, Reason.NONE, f"{error}; nothing was sent")
-        else:
-            sent.error = Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
-    except UsageError as error:
-        sent.error = Judged(Outcome.FAILED, Reason.PROBER, str(error))
+def _unsendable(error: Exception) -> Judged:
+    if isinstance(error, MissingVariable):
+        return Judged(Outcome.FAILED, Reason.EXTRACT, str(error))
+    if not isinstance(error, BadRequest):
+        return Judged(Outcome.FAILED, Reason.PROBER, str(error))
+    if error.blocked:
+        return Judged(Outcome.BLOCKED, Reason.NONE, f"{error}; nothing was sent")
+    return Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
 
 
 def _hops(

@@ -53,6 +53,7 @@ class Scope:
     run_id: str = ""
     user: int = 0
     seen_secrets: list[str] = field(default_factory=list, repr=False)
+    steady: dict[int, tuple[str, tuple[str, str]]] = field(default_factory=dict, repr=False)
     mask: Callable[[str], str] = str
 
 

@@ -126,13 +126,14 @@ class Recorder:
                 self._answered(ended, outcome, step.seconds)
                 if self._run_id:
                     self._exemplar(arrival, step, outcome, waited)
-            self._book.requests += sum(_was_sent(row) for row in step.rows)
+            self._book.requests += sum(map(_was_sent, step.rows))
             if number:
                 self._book.lateness.record(max(0.0, step.started - step.due))
             if not step.cleanup:
                 response += waited
                 service += step.seconds
-            self._example(arrival.journey, step)
+            if step.message:
+                self._example(arrival.journey, step)
         if not result.steps or result.reason is Reason.PROBER:
             self._example(arrival.journey, result)
         return response, service

@@ -82,32 +82,33 @@ class SocketPool:
             keep: takes the cookies of an answer in; False when they are not plain.
         """
         began = self._now()
-        deadline = began + request.timeout
-        line = self._free(request, admission) if request.keep_alive else None
+        asked = Asked(request, admission, started, began, keep)
+        line = self._free(request, admission, began) if request.keep_alive else None
         if line is not None:
-            if self._carry(line, wire, request, deadline) or not _untouched(line, request):
-                return self._told(line, Asked(request, admission, started, began, keep))
+            if self._carry(line, wire, asked) or not _untouched(line, request):
+                return self._told(line, asked)
             line.close()
         line = Line(self._now, self._lost)
         if not line.open(admission):
             return Odd(None, started, began)
-        self._carry(line, wire, request, deadline)
-        return self._told(line, Asked(request, admission, started, began, keep))
+        self._carry(line, wire, asked)
+        return self._told(line, asked)
 
-    def _free(self, request: Request, admission: Admission) -> Line | None:
+    def _free(self, request: Request, admission: Admission, now: float) -> Line | None:
         lines = self._idle.get((admission.address, admission.port))
         unsafe = request.method not in SAFE_METHODS
         while lines:
             line = lines.pop()
             self._kept -= 1
-            age = self._now() - line.idle
+            age = now - line.idle
             if age < (_FRESH if unsafe else _LONGEST_IDLE) and (not unsafe or line.alive):
                 return line
             line.close()
         return None
 
-    def _carry(self, line: Line, wire: bytes, request: Request, deadline: float) -> bool:
+    def _carry(self, line: Line, wire: bytes, asked: Asked) -> bool:
         """Send, and wait for the answer; False: nothing came of it."""
+        limit, deadline = asked.request.body_limit, asked.began + asked.request.timeout
         line.begin(deadline)
         self._flying.add(line)
         if self._wakes is None or deadline < self._wakes - _SLACK:
@@ -117,7 +118,7 @@ class SocketPool:
                 return False
             while True:
                 line.wait()
-                line.found = found = self._look(line, request)
+                line.found = found = self._look(line, limit)
                 if found is not Unfit.MORE or line.late:
                     return bool(line.data)
         except BaseException:  # the customer was stopped: its answer is nobody's
@@ -126,13 +127,13 @@ class SocketPool:
         finally:
             self._flying.discard(line)
 
-    def _look(self, line: Line, request: Request) -> Found | Unfit:
+    def _look(self, line: Line, limit: int) -> Found | Unfit:
         over = line.ended or line.reset
         if not line.data:
             return Unfit.UNUSUAL if over else Unfit.MORE
         if line.reset:
             return Unfit.UNUSUAL
-        found = read(line.data, ended=line.ended, limit=request.body_limit, decode=True)
+        found = read(line.data, ended=line.ended, limit=limit, decode=True)
         if found is Unfit.MORE and (line.pieces > _MOST_PIECES or len(line.data) > LARGEST):
             return Unfit.UNUSUAL
         return found
