@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pycurl
 
 from sre.journey.guard import Admission, Blocked, Guard, Unresolved
+from sre.journey.model import SAFE_METHODS
 from sre.journey.shop import origin_of
 from sre.journey.sink import Sink, open_pinned, opened
 from sre.journey.transport import failure_of, header_lines, phases_of, refusal, set_method
@@ -63,7 +64,7 @@ class Line(Sink):
             UsageError: a secret of the options cannot be read.
         """
         request, admission = hop.request, way.admission
-        self.size, self.overflow, self.trouble = 0, False, ""
+        self.size, self.overflow, self.trouble, self.begun = 0, False, "", 0
         self.limit, self._keep = request.body_limit, hop.keep_body
         self._started, self._way = started, way
         self._address, self._port = admission.address, admission.port
@@ -175,6 +176,8 @@ class Line(Sink):
             _proxy(setopt, hop.options.proxy, way.proxy)
         if request.body is None and not url.startswith("https:"):
             setopt(pycurl.TCP_NODELAY, 0)  # all of it is one segment: nothing would be held back
+        if request.method not in SAFE_METHODS:
+            setopt(pycurl.PREREQFUNCTION, self.once)
         set_method(handle, request)
         self._tls = url.startswith("https:")
         apply(handle, hop.options, self._session if self._tls else None)

@@ -163,6 +163,7 @@ def test_another_format_is_told_with_the_line_and_the_cure(
         (gzip.compress(b"x" * 99)[:20], "damaged"),
         (None, "cannot read"),
     ],
+    ids=["empty", "blank", "cut short", "absent"],
 )
 def test_files_of_no_use_are_named(
     tmp_path: Path, declared: dict[str, Journey], content: bytes | None, said: str
