@@ -90,6 +90,7 @@ def test_a_shop_of_known_capacity_is_found(gate: Gate, shop: Tills) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_shop_of_known_capacity_is_found_within_ten_percent(gate: Gate, shop: Tills) -> None:
     declare(gate, shop, "20/s", "settle: 4s, measure: 20s, precision: 5%")
     for _ in range(3):
