@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 from sre.backup.fence import may_write
 from sre.backup.model import Cell, ObjectInfo, Storage
 from sre.backup.storage import local_cells
+from sre.backup.upkeep import LockState, ObjectLock, Pending
 from sre.core.errors import Refused, Transient, UsageError
 from sre.core.files import sync_folder
 
@@ -125,7 +126,7 @@ class LocalStorage:
         try:
             for path in sorted(folder.rglob(f"{_DRAFT}*")):
                 key, about = path.relative_to(self.root).as_posix(), path.stat()
-                if key.startswith(prefix):
+                if key.startswith(prefix) and not path.name.startswith(f"{_DRAFT}lock-"):
                     yield Pending(key, path.name, about.st_mtime, about.st_size)
         except OSError as error:
             raise _refused_by_disk(prefix, error) from error

@@ -9,6 +9,7 @@ from typing import Self
 
 from sre.backup.fence import may_write
 from sre.backup.model import Cell, Changed, ObjectInfo
+from sre.backup.upkeep import Guarded, LockState, ObjectLock, Pending
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import Refused
 
@@ -18,11 +19,17 @@ _PIECE = 2**20
 
 
 class MemoryStorage:
-    """A `Storage` in a dictionary; nothing outlives the process."""
+    """A `Storage` in a dictionary; nothing outlives the process.
+
+    `clock` is the store's own clock, `locks` what object locks protect; both for tests.
+    """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         self.objects: dict[str, bytes] = {}
+        self.stored: dict[str, float] = {}
+        self.locks: dict[str, LockState] = {}
+        self.unfinished: dict[str, Pending] = {}
         self._writing = threading.Lock()
 
     def put(self, key: str, data: bytes) -> None:
@@ -54,6 +61,7 @@ class MemoryStorage:
         return (ObjectInfo(key, size, self.stored.get(key)) for key, size in found.items())
 
     def delete(self, key: str) -> None:
+        may_write()
         if self.lock_of(key).protects(self.clock.wall()):
             raise Guarded(f"a lock keeps {key}")
         self.objects.pop(key, None)
@@ -76,3 +84,26 @@ class MemoryStorage:
 
     def extend_lock(self, key: str, lock: ObjectLock) -> None:
         raise Refused(f"the store is memory and cannot lock {key} ({lock.mode})")
+
+    def cell(self, key: str) -> Cell:
+        data = self.objects.get(key)
+        return Cell(key, data, _version(data), self.clock.wall())
+
+    def swap(self, key: str, data: bytes, version: str) -> Cell:
+        with self._writing:
+            may_write()
+            found = self.objects.get(key)
+            if _version(found) != version and found != data:
+                raise Changed(f"{key} was changed by somebody else meanwhile")
+            self.objects[key] = bytes(data)
+            self.stored[key] = self.clock.wall()
+            return Cell(key, data, _version(data), self.clock.wall())
+
+    def conditional(self, key: str) -> bool:
+        if key not in self.objects:
+            raise KeyError(key)
+        return True
+
+
+def _version(data: bytes | None) -> str:
+    return "" if data is None else hashlib.sha256(data).hexdigest()

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import copy
-import functools
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -22,7 +20,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sre.backup.fence import may_write
 from sre.backup.model import Cell, ObjectInfo
 from sre.backup.storage import s3_cells
-from sre.core.errors import Refused, SreError, Transient, UsageError
+from sre.backup.storage.s3_care import lock_fields, lock_state, must_be_locked, seconds_of
+from sre.backup.storage.s3_errors import TAKEN, asking, code_of
+from sre.backup.storage.s3_upkeep import S3Upkeep
+from sre.core.errors import Refused, Transient
 
 if TYPE_CHECKING:
     from sre.backup.storage.s3 import S3Store
@@ -30,39 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["S3Storage"]
 
 _PIECE = 2**20
-_ABSENT = {"404", "NoSuchKey", "NotFound"}
-_TAKEN = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
-_DENIED = {
-    "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized",
-    "AuthorizationHeaderMalformed",
-}  # fmt: skip
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
-def asking(method: Callable[P, R]) -> Callable[P, R]:
-    """The client's exceptions as ours: try again, never again, or not there (KeyError)."""
-
-    @functools.wraps(method)
-    def ask(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(*args, **kwargs)
-        except ClientError as error:
-            raise _meaning(error) from error
-        except BotoCoreError as error:
-            raise Transient(f"the store cannot be reached: {error}") from error
-
-    return ask
-
-
-class S3Storage:
+class S3Storage(S3Upkeep):
     """A `Storage` in a bucket."""
 
     def __init__(self, store: S3Store) -> None:
         self.bucket, self._part = store.bucket, int(store.part)
-        self.lock: ObjectLock | None = None
-        self.versioned: bool | None = None
         self.prefix = f"{store.prefix.strip('/')}/" if store.prefix.strip("/") else ""
         self.client = boto3.client(
             "s3",
@@ -92,11 +67,14 @@ class S3Storage:
     def _put(self, key: str, data: bytes) -> None:
         try:
             self.client.put_object(
-                **self.at(key), Body=data, ChecksumSHA256=_sha256(data), IfNoneMatch="*",
+                **self.at(key),
+                Body=data,
+                ChecksumSHA256=_sha256(data),
+                IfNoneMatch="*",
                 **lock_fields(self.lock),
             )
         except ClientError as error:
-            if _code(error) not in _TAKEN:
+            if code_of(error) not in TAKEN:
                 raise
             self._must_be_ours(key, len(data), hashlib.sha256(data).digest())
         self._must_have(key, len(data))
@@ -142,7 +120,7 @@ class S3Storage:
                 **ours, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
             )
         except ClientError as error:
-            if _code(error) not in {*_TAKEN, "NoSuchUpload"}:
+            if code_of(error) not in {*TAKEN, "NoSuchUpload"}:
                 raise
             self._must_be_ours(key, size, digest)
 
@@ -221,10 +199,6 @@ class S3Storage:
         return page
 
     @asking
-    def delete(self, key: str) -> None:
-        self.client.delete_object(**self.at(key))
-
-    @asking
     def cell(self, key: str) -> Cell:
         return s3_cells.read(self.client, self.at(key), key)
 
@@ -235,9 +209,6 @@ class S3Storage:
     @asking
     def conditional(self, key: str) -> bool:
         return s3_cells.enforces(self.client, self.at(key))
-
-    def at(self, key: str) -> dict[str, str]:
-        return {"Bucket": self.bucket, "Key": self.prefix + key}
 
 
 def _may_leave(**_request: Any) -> None:
@@ -270,21 +241,3 @@ def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes
 
 def _sha256(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _meaning(error: ClientError) -> SreError | KeyError:
-    code = _code(error)
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code == "NoSuchBucket":
-        return UsageError("the store has no such bucket; make it, or mend stores: in sre.yaml")
-    if code in _ABSENT:
-        return KeyError(code)
-    if code in _DENIED or status in {401, 403}:
-        return UsageError(f"the store refuses our credentials ({code}); check access_key's rights")
-    if status == 0 or status >= 500 or code in {"SlowDown", "RequestTimeout", "BadDigest", "429"}:
-        return Transient(f"the store answers {code} ({status}), retries are spent")
-    return UsageError(f"the store refuses the request: {code} ({status})")
