@@ -25,6 +25,7 @@ from sre.backup.lease import Fenced, Lease
 from sre.backup.manifest import Manifest, canonical
 from sre.backup.model import Declared, Dump, Source, Storage
 from sre.backup.pipeline import Poured, pour
+from sre.backup.pruning.locking import writing
 from sre.core.clock import Deadline
 from sre.core.errors import Interrupted, Locked, SreError, Terminated, UsageError
 
@@ -52,10 +53,12 @@ class Plan:
 def plan_backup(job: Job, db: str) -> Plan:
     """Check the keys and ask the database; `--dry-run` ends here.
 
-    Raises UsageError (keys, programs), Transient (the database does not answer).
+    Raises UsageError (keys, programs), Transient (the database does not answer), Refused (the tier
+    locks what is written, and the store cannot).
     """
     declared = job.declared(db)
     keys_ready(job.backups.keys)
+    writing(job.storage(declared), declared.tier.lock, job.clock.wall())
     source = declared.database.identify(Deadline.after(_IDENTIFY_SECONDS, job.clock))
     label = new_id(job.clock.wall(), "full", secrets.token_bytes(8))
     return Plan(
@@ -103,8 +106,8 @@ def _exit_code(error: BaseException) -> int:
 
 
 def _make(job: Job, plan: Plan, lease: Lease, progress: Progress) -> Manifest:
-    storage, keys, place = job.storage(plan.declared), job.backups.keys, plan.place
-    began = job.clock.wall()
+    keys, place, began = job.backups.keys, plan.place, job.clock.wall()
+    storage = writing(job.storage(plan.declared), plan.declared.tier.lock, began)
     secret, recipient = new_backup_key()
     volume = plan.declared.volume
 
