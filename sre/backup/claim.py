@@ -66,12 +66,13 @@ def lease_key(db: str, op: str) -> str:
 
 def parse_claim(data: bytes, key: str) -> Claim:
     """A claim as a store has it. Raises IntegrityError, which says what to do."""
+    claim: Claim | None
     try:
         found = json.loads(data)
         schema, claim = found.pop("schema"), Claim(**found)
         sound = min(claim.fence + 0, claim.since + 0, claim.until + 0) >= 0
     except (ValueError, KeyError, TypeError, AttributeError):
-        schema = claim = sound = None
+        schema, claim, sound = None, None, False
     if claim is None or schema != SCHEMA or not sound or lease_key(claim.db, claim.op) != key:
         raise IntegrityError(
             f"the lease {key} is damaged; once nothing runs at this database any more, remove "

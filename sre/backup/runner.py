@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sre import __version__
+from sre.backup.audit.doing import audit_head, audited
 from sre.backup.facts import publish_attempt
 from sre.backup.fence import guarding
 from sre.backup.job import Job
@@ -84,7 +85,11 @@ def run_backup(
         try:
             plan = plan_backup(job, db)
             _ensure_repository(job.storage(plan.declared), began)
-            with job.lease(plan.declared, "run") as lease:
+            store = plan.declared.store_name
+            with (
+                job.lease(plan.declared, "run") as lease,
+                audited(job, store, "run", db, plan.place.id, fence=lease.fence),
+            ):
                 job.note("backup started", db=db, id=plan.place.id, fence=lease.fence)
                 manifest = _make(job, plan, lease, progress(plan.source))
         except BaseException as error:
@@ -119,7 +124,8 @@ def _make(job: Job, plan: Plan, lease: Lease, progress: Progress) -> Manifest:
     wrapped = wrap(secret, keys.recipients)
     storage.put(place.key, wrapped)
     manifest = _describe(plan, poured, wrapped, keys.recipients, (began, job.clock.wall()))
-    manifest = dataclasses.replace(manifest, fence=lease.fence)
+    head = audit_head(job, plan.declared.store_name)
+    manifest = dataclasses.replace(manifest, fence=lease.fence, audit_head=head)
     data = manifest.encode()
     signature = sign(data, keys.signing)
     lease.confirm()
