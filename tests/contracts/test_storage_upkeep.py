@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sre.backup.layout import Place, new_id
+from sre.backup.manifest import Manifest, Volume
 from sre.backup.model import Storage
+from sre.backup.pruning.locking import extend_parents, objects_of
 from sre.backup.storage import STORES
 from sre.backup.storage.local import LocalStore
 from sre.backup.storage.memory import MemoryStorage
@@ -159,3 +162,30 @@ def test_a_lock_that_ends_lets_go(locked: S3Storage) -> None:
         time.sleep(0.2)
     locked.delete("short")
     assert locked.head("short") is None
+
+
+def test_a_full_stays_locked_as_long_as_what_builds_on_it(locked: S3Storage) -> None:
+    """Its own lock would end first; then the increment could be kept and not restored."""
+    now = time.time()
+    full = stored(locked.locking(ObjectLock("COMPLIANCE", now + DAY)), "full", None)
+    child = stored(locked.locking(ObjectLock("GOVERNANCE", now + 9 * DAY)), "incr", full.id)
+    assert list(extend_parents(locked, child, [full])) == [full.id]
+    for key in objects_of(full):
+        found = locked.lock_of(key)
+        assert found.mode == "COMPLIANCE"
+        assert (found.until or 0) >= now + 9 * DAY
+    assert list(extend_parents(locked, child, [full])) == []
+
+
+def stored(storage: S3Storage, kind: str, parent: str | None) -> Manifest:
+    """The objects of a backup, whose bytes do not matter."""
+    place = Place("orders", "7-16", new_id(time.time(), kind, os.urandom(8)))
+    manifest = Manifest(
+        id=place.id, db="orders", engine="postgres", version="16.4", place="7-16", kind=kind,
+        parent=parent, tier="gold", started=0.0, finished=0.0, consistent=0.0, source_bytes=1,
+        stored_bytes=1, key=place.key, key_bytes=1, key_sha256="", recipients=(),
+        volumes=(Volume(place.volume(0), 1, "", 1, ""),), dump={}, argv=(), tool="test",
+    )  # fmt: skip
+    for key in objects_of(manifest):
+        storage.put(key, b"x")
+    return manifest

@@ -12,6 +12,7 @@ import getpass
 import json
 from dataclasses import dataclass
 
+from sre.backup.audit.doing import audited
 from sre.backup.catalogue import Catalogue
 from sre.backup.job import Job
 from sre.backup.keys import signed_by_trusted
@@ -48,7 +49,8 @@ def hold(job: Job, backup: str, reason: str) -> Hold:
         return held
     made = Hold(place.id, reason.strip(), stamp(job.clock.wall()), _user())
     content = {"schema": _HOLD, "id": made.id, "reason": made.reason, "at": made.at, "by": made.by}
-    storage.put(place.mark("hold"), canonical(content))
+    with audited(job, found.declared.store_name, "hold", place.id, f"reason: {made.reason}"):
+        storage.put(place.mark("hold"), canonical(content))
     job.note("backup held", id=made.id, reason=made.reason)
     return made
 
@@ -59,7 +61,8 @@ def release(job: Job, backup: str) -> Hold | None:
     storage, place = found.catalogue.storage, found.place
     held = hold_of(storage, place)
     if held is not None:
-        storage.delete(place.mark("hold"))
+        with audited(job, found.declared.store_name, "release", place.id):
+            storage.delete(place.mark("hold"))
         job.note("backup released", id=place.id, reason=held.reason)
     return held
 

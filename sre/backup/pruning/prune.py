@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sre.backup.audit.doing import audited
 from sre.backup.fence import guarding
 from sre.backup.job import Job
 from sre.backup.lease import Lease
@@ -87,7 +88,7 @@ def prune(job: Job, names: Sequence[str] = (), *, confirmed: int | None = None) 
             leases[each.name] = stack.enter_context(job.lease(each, "prune"))
         plans = plan_prune(job, [each.name for each in chosen], alone=True)
         _must_be_confirmed(plans, confirmed)
-        done = [_apply(job, each, leases[each.name]) for each in plans]
+        done = [_recorded(job, each, leases[each.name]) for each in plans]
         for planned in done:
             publish_retention(job, planned.found, planned.plan, deleted=_deleted(planned))
         return done
@@ -132,6 +133,19 @@ def _must_be_confirmed(plans: Sequence[Planned], confirmed: int | None) -> None:
             f"{gone} of {of} backups of {first.name} would be deleted, more than 30 %; nothing was "
             f"deleted. If the plan is right (--dry-run shows it), add --confirm-count {count}"
         )
+
+
+def _recorded(job: Job, planned: Planned, lease: Lease) -> Planned:
+    """Apply it and put it into the audit log: what was meant to go, and what went."""
+    declared = planned.found.declared
+    meant = () if planned.plan.blocked else tuple(each.id for each in planned.doomed)
+    with audited(
+        job, declared.store_name, "prune", declared.name, *meant, fence=lease.fence
+    ) as doing:
+        applied = _apply(job, planned, lease)
+        gone = applied.done.deleted if applied.done else ()
+        doing.result = f"ok: deleted {' '.join(gone) or 'nothing'}"
+    return applied
 
 
 def _apply(job: Job, planned: Planned, lease: Lease) -> Planned:
