@@ -29,13 +29,14 @@ LIES = (
     "ignores-if-none-match", "ignores-if-match", "racy-create", "ignores-sha256", "ignores-md5",
     "error-in-200", "stale-list", "cut-pages", "stale-read", "whole-range", "late-date", "no-date",
     "lets-anybody-in", "lets-any-secret-in", "keeps-deleted", "flips-a-bit", "forgets-a-part",
-    "deletes-locked", "loses-puts", "slow",
+    "deletes-locked", "loses-puts", "slow", "denies-put", "denies-delete", "busy",
 )  # fmt: skip
 
 _ERROR = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code>'
     b"<Message>We encountered an internal error.</Message></Error>"
 )
+_DENIED = _ERROR.replace(b"InternalError", b"AccessDenied")
 _HOP = {"connection", "transfer-encoding", "expect", "content-length", "keep-alive"}
 
 
@@ -81,7 +82,7 @@ class LyingS3:
         """Pass a request on, spoiled, and its answer back, spoiled."""
         self.requests += 1
         if "slow" in self.lies:
-            time.sleep(0.8)
+            time.sleep(0.4)
         early = self._early(request)
         if early is not None:
             return early
@@ -95,6 +96,13 @@ class LyingS3:
             return Answer(200, [("Content-Type", "application/xml")], _ERROR)
         if "keeps-deleted" in self.lies and request.method == "DELETE":
             return Answer(204, [], b"")
+        if request.method == "PUT" and "denies-put" in self.lies:
+            return Answer(403, [], _DENIED)
+        deletes = request.method == "DELETE" or "delete" in request.query
+        if deletes and "denies-delete" in self.lies:
+            return Answer(403, [], _DENIED)
+        if "busy" in self.lies and request.method == "PUT":
+            return Answer(503, [], _ERROR.replace(b"InternalError", b"SlowDown"))
         locked = "/locked/" in object_key and request.method == "DELETE"
         if locked and "deletes-locked" in self.lies:
             return Answer(204, [], b"")

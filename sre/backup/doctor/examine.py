@@ -16,7 +16,7 @@ from sre.core.errors import MissingExtra, UsageError
 
 __all__ = ["check_names", "examine", "wanted_of"]
 
-_CLEAN_SHARE, _CLEAN_LEAST = 0.25, 3.0
+_CLEAN_SHARE, _CLEAN_LEAST = 0.3, 3.0
 
 
 def examine(

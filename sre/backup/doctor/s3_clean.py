@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sre.backup.doctor.scene import Scene, code_of, quiet
+from sre.backup.doctor.scene import Scene, code_of, quiet, status_of
 from sre.backup.doctor.scene_names import SCRATCH
 from sre.core.errors import SreError
 
 __all__ = ["clean", "sweep"]
 
 _WAIT = 12.0
+_MANY = 8
 _OLD = timedelta(hours=1)
 
 
@@ -31,7 +31,17 @@ def clean(scene: Scene, seconds: float) -> tuple[str, ...]:
         scene.clock.sleep(wait)
     _abort(scene, scene.prefix)  # again: a check that was stopped may have been on its way
     left = _remove(scene, scene.prefix, set(left), singly=True)
-    return tuple(_say(scene, key, why) for key, why in sorted(left.items()))
+    return tuple(_said(scene, left))
+
+
+def _said(scene: Scene, left: dict[str, str]) -> Iterator[str]:
+    """One line each, or one for all of a reason when there are many."""
+    for why in sorted(set(left.values())):
+        keys = sorted(key for key in left if left[key] == why)
+        if len(keys) > _MANY:
+            yield f"up to {len(keys)} objects below {scene.prefix} ({why})"
+        else:
+            yield from (_say(scene, key, why) for key in keys)
 
 
 def sweep(scene: Scene) -> None:
@@ -73,13 +83,35 @@ def _abort(scene: Scene, prefix: str) -> None:
 
 
 def _remove(scene: Scene, prefix: str, known: set[str], *, singly: bool = False) -> dict[str, str]:
-    """Every version of every object; key -> why it is still there."""
-    found = [pair for pair in _versions(scene, prefix, known) if pair[0].startswith(prefix)]
+    """Every version of every object; key -> why it is still there, or may be."""
+    found: list[tuple[str, dict[str, str]]] = []
+    with quiet():
+        found = [pair for pair in _listed(scene, prefix) if pair[0].startswith(prefix)]
+    silent: dict[str, str] = {}
+    for key in sorted(known - {key for key, _ in found}):
+        why = _unlisted(scene, key)
+        if why is None:
+            continue
+        if why:
+            silent[key] = why
+        else:
+            found.append((key, {}))
     left = None if singly or not found else _delete_all(scene, found)
     if left is None:
         told = {key: _delete(scene, key, version) for key, version in found}
         left = {key: why for key, why in told.items() if why is not None}
-    return left
+    return silent | left
+
+
+def _unlisted(scene: Scene, key: str) -> str | None:
+    """None when it is not there, empty when it is, else why nobody knows."""
+    try:
+        scene.client.head_object(Bucket=scene.bucket, Key=key)
+    except ClientError as error:
+        return None if status_of(error) == 404 else code_of(error)
+    except (BotoCoreError, SreError):
+        return "no answer"
+    return ""
 
 
 def _delete_all(scene: Scene, found: list[tuple[str, dict[str, str]]]) -> dict[str, str] | None:
@@ -100,18 +132,6 @@ def _delete(scene: Scene, key: str, version: dict[str, str]) -> str | None:
     except (BotoCoreError, SreError) as error:
         return str(error)
     return None
-
-
-def _versions(scene: Scene, prefix: str, known: set[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The listed ones, and those that we know of though no list shows them."""
-    listed: list[tuple[str, dict[str, str]]] = []
-    with quiet():
-        listed = list(_listed(scene, prefix))
-    yield from listed
-    for key in sorted(known - {key for key, _ in listed}):
-        with contextlib.suppress(ClientError, BotoCoreError, SreError):
-            scene.client.head_object(Bucket=scene.bucket, Key=key)
-            yield key, {}
 
 
 def _listed(scene: Scene, prefix: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -153,4 +173,6 @@ def _say(scene: Scene, key: str, why: str) -> str:
     until = scene.locked_until.get(key)
     if until is None:
         return f"{key} ({why})"
-    return f"{key} (locked until {until:%Y-%m-%dT%H:%M:%SZ}; the next examination removes it)"
+    return (
+        f"{key} (locked until {until:%Y-%m-%dT%H:%M:%SZ}; an examination an hour later removes it)"
+    )

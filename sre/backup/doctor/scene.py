@@ -39,6 +39,7 @@ class Scene:
     Attributes:
         rate: bytes per second of an upload, once measured.
         skew: the server's clock minus ours, in seconds, once heard.
+        silence: seconds after which an answer does not come any more.
         quick: the store with timeouts that fit an examination.
         lying: operations that were answered 200 with an error in the body.
         lock_default: whether the bucket locks whatever is put into it.
@@ -46,7 +47,7 @@ class Scene:
 
     def __init__(self, store: S3Store, clock: Clock, deadline: Deadline) -> None:
         self.store, self.clock, self.deadline = store, clock, deadline
-        silence = max(1.0, min(float(store.timeout), _SILENCE, deadline.left() / 5))
+        self.silence = silence = max(1.0, min(float(store.timeout), _SILENCE, deadline.left() / 5))
         connect = Duration(min(float(store.connect_timeout), _CONNECT))
         self.quick = replace(store, attempts=2, connect_timeout=connect, timeout=Duration(silence))
         self.client, self.bucket = S3Storage(self.quick).client, store.bucket
@@ -98,7 +99,8 @@ class Scene:
         """From now on this thread alone asks, for so long."""
         self.stop()
         self._cleaner = threading.get_ident()
-        self.deadline = Deadline.after(seconds, self.clock)
+        # The last request may begin just before the end, and then be met with silence.
+        self.deadline = Deadline.after(max(1.0, seconds - self.silence), self.clock)
 
     def now(self) -> datetime:
         """The server's time, ours when it does not tell."""

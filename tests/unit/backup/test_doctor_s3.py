@@ -171,7 +171,66 @@ def test_each_lie_is_found_by_name(
 
 
 def test_every_lie_has_a_test() -> None:
-    assert set(LIES) == {*CAUGHT, "deletes-locked", "slow"}
+    others = {"deletes-locked", "slow", "denies-put", "denies-delete", "busy"}
+    assert set(LIES) == {*CAUGHT, *others}
+
+
+def test_credentials_that_may_not_write(liar: tuple[LyingS3, S3Server], tmp_path: Path) -> None:
+    proxy, server = liar
+    proxy.lies = {"denies-put"}
+    try:
+        with pytest.raises(Refused, match="may not write to bucket 'backups'"):
+            examine(job_of(server.store(), tmp_path), "main")
+    finally:
+        proxy.lies = set()
+
+
+def test_credentials_that_may_not_delete(
+    liar: tuple[LyingS3, S3Server], tmp_path: Path, few: Any
+) -> None:
+    """As a backup host should have: it works, and what cannot be removed is named."""
+    proxy, server = liar
+    few("delete", "put-get")
+    proxy.lies = {"denies-delete"}
+    store = server.store()
+    job = job_of(store, tmp_path)
+    try:
+        report = examine(job, "main", seconds=20)
+    finally:
+        proxy.lies = set()
+    assert found(report)["delete"] == "denied"
+    assert exit_code(report) == 3
+    assert report.left
+    assert all(f"{store.prefix}/doctor-scratch/" in each for each in report.left)
+    assert all("AccessDenied" in each for each in report.left)
+    assert not capabilities(job.facts, "main", store).delete
+
+
+def test_a_store_that_is_busy(liar: tuple[LyingS3, S3Server], tmp_path: Path) -> None:
+    proxy, server = liar
+    proxy.lies = {"busy"}
+    try:
+        with pytest.raises(Transient, match="SlowDown"):
+            examine(job_of(server.store(), tmp_path), "main", seconds=10)
+    finally:
+        proxy.lies = set()
+
+
+def test_a_store_that_falls_silent_in_the_middle(s3_server: S3Server, tmp_path: Path) -> None:
+    with FaultProxy(s3_server.port) as proxy:
+        store = s3_server.store(endpoint=proxy.url)
+
+        def progress(name: str) -> None:
+            if name == "throughput":
+                proxy.drop()
+
+        began = time.monotonic()
+        report = examine(job_of(store, tmp_path), "main", seconds=8, progress=progress)
+    assert time.monotonic() - began < 9
+    assert found(report)["throughput"] == "holds"
+    assert found(report)["put-get"] == "unknown"
+    assert exit_code(report) == 4
+    assert report.left
 
 
 def test_locks_that_keep_nothing(
