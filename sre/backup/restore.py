@@ -54,9 +54,8 @@ def restore_to(
     sealed = plan_restore(job, target, folder)
     manifest = sealed.manifest
     job.note("restore started", id=manifest.id, db=manifest.db, to=str(folder))
-    store = job.declared(manifest.db).store_name
     with (
-        audited(job, store, "restore", manifest.id, str(folder)),
+        audited(job, job.declared(manifest.db).store_name, "restore", manifest.id, str(folder)),
         _beside(folder, manifest.source_bytes) as draft,
     ):
         faults = extract(sealed, draft, owner, progress(manifest))

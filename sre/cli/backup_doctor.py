@@ -30,6 +30,7 @@ def doctor_command(store: str, timeout: str, dry_run: bool, run: Run) -> int:
     is safe there, 4 when the store cannot be reached or did not answer in time, 5 when the
     credentials may not do what backups need.
     """
+    from sre.backup.audit.doing import audited  # noqa: PLC0415  only when it runs
     from sre.backup.doctor.examine import check_names, examine  # noqa: PLC0415  only when it runs
     from sre.backup.doctor.judge import exit_code  # noqa: PLC0415
     from sre.backup.doctor.render import report_as_json, report_as_text  # noqa: PLC0415
@@ -51,7 +52,8 @@ def doctor_command(store: str, timeout: str, dry_run: bool, run: Run) -> int:
             count += 1
             say(f"examining {store}: {count}, {name}")
 
-        report = examine(job, store, seconds=seconds, progress=progress)
+        with audited(job, store, "doctor", store):
+            report = examine(job, store, seconds=seconds, progress=progress)
     run.emit(report_as_json(report) if run.format == "json" else report_as_text(report))
     return exit_code(report)
 

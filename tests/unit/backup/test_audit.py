@@ -24,6 +24,8 @@ from sre.backup.audit.record import Entry, parse_entry, safe_argv
 from sre.backup.job import Job
 from sre.backup.keys import new_keys, public_of, sign
 from sre.backup.model import Keys, Storage
+from sre.backup.pruning.marks import hold, release
+from sre.backup.pruning.prune import prune
 from sre.backup.restore import restore_to
 from sre.backup.runner import run_backup
 from sre.backup.storage.memory import MemoryStorage
@@ -187,7 +189,7 @@ def test_every_damage_is_named(
 def test_without_any_signature_the_copies_here_show_a_rewritten_end(tmp_path: Path) -> None:
     keys = Keys()
     log, objects = filled(tmp_path, keys)
-    last = sorted(objects)[-1]
+    last = max(objects)
     record = dataclasses.replace(parse_entry(objects[last]).record, result="nothing happened")
     objects[last] = Entry(record, record.digest).encode()
     assert problems(log, remembered=False) == []
@@ -288,6 +290,20 @@ def test_run_and_restore_are_recorded_good_or_bad(job: Job, tmp_path: Path, keys
     assert records[0].result == "ok"
     assert second.audit_head == {"seq": 3, "sha256": records[2].digest}
     assert verify_audit(job, "main").checked.faults == ()
+
+
+def test_retention_and_holds_are_recorded(job: Job) -> None:
+    made = run_backup(job, "orders")
+    hold(job, made.id, "the auditors want it")
+    release(job, made.id)
+    prune(job, ["orders"])
+    log = audit_log(job, "main")
+    records = [parse_entry(data).record for _, data in sorted(log.objects().items())]
+    assert [(each.action, each.objects[0], each.fence) for each in records[1:]] == [
+        ("hold", made.id, None), ("release", made.id, None), ("prune", "orders", 1),
+    ]  # fmt: skip
+    assert records[-1].result == "ok: deleted nothing"
+    assert problems(log) == []
 
 
 def test_the_newest_manifest_knows_the_end(job: Job, tmp_path: Path, keys: Keys) -> None:

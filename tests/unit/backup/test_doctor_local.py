@@ -164,7 +164,9 @@ def test_a_bug_in_a_check_is_not_an_answer(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("sre.backup.doctor.local_patient.LOCAL_CHECKS", checks)
     with pytest.raises(ZeroDivisionError):
         examine(job_of(tmp_path / "store", tmp_path / "state"), "disk")
-    assert not (tmp_path / "store").exists()
+    store = tmp_path / "store"
+    left = {path.relative_to(store).parts[:2] for path in store.rglob("*") if path.is_file()}
+    assert left == {("v1", "audit")}
 
 
 STATES = ("holds", "absent", "broken", "denied", "unknown", "skipped")
@@ -238,4 +240,6 @@ def test_the_command(tmp_path: Path) -> None:
     assert dry.stdout.startswith("would try 20 things in disk")
     short = sre("backup", "doctor", "disk", "--timeout", "1s", cwd=tmp_path)
     assert short.returncode == 2
-    assert not (tmp_path / "store").exists()
+    store = tmp_path / "store"
+    left = {path.relative_to(store).parts[:2] for path in store.rglob("*") if path.is_file()}
+    assert left == {("v1", "audit")}
