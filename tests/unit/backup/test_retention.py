@@ -166,7 +166,8 @@ def histories(draw: st.DrawFn) -> list[Candidate]:
     for number in range(count):
         at += draw(st.sampled_from([0.0, 600.0, 3600.0, DAY / 3, DAY, 9 * DAY]))
         parent = None
-        if made and draw(st.integers(0, 2)):
+        builds: int = draw(st.integers(0, 2))
+        if made and builds:
             parent = draw(st.sampled_from([*(each.id for each in made[-4:]), "lost"]))
         verified = at + draw(st.integers(0, 9)) * DAY if draw(st.integers(0, 2)) else None
         failed = at + draw(st.integers(0, 9)) * DAY if draw(st.integers(0, 6)) == 0 else None
