@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sre.cli.backup_doctor import doctor_command
 from sre.cli.backup_prune import hold_command, prune_command, release_command
 from sre.cli.options import Run, common_options
 
@@ -147,6 +148,7 @@ def restore_command(target: str, folder: Path, owner: str | None, dry_run: bool,
     return 0
 
 
+backup.add_command(doctor_command)
 for each_command in (prune_command, hold_command, release_command):
     backup.add_command(each_command)
 
