@@ -24,8 +24,9 @@ def clean(scene: Scene, seconds: float) -> tuple[str, ...]:
     scene.clean_up(seconds)
     with quiet():
         _release(scene)
+    left = _remove(scene, scene.prefix, set())  # most of it, before time runs out
     _abort(scene, scene.prefix)
-    left = _remove(scene, scene.prefix, scene.touched)
+    left |= _remove(scene, scene.prefix, set(scene.touched))
     wait = _soonest(scene, left)
     if left and wait is not None and wait < min(_WAIT, scene.deadline.left() - 2):
         scene.clock.sleep(wait)
@@ -100,6 +101,7 @@ def _remove(scene: Scene, prefix: str, known: set[str], *, singly: bool = False)
     if left is None:
         told = {key: _delete(scene, key, version) for key, version in found}
         left = {key: why for key, why in told.items() if why is not None}
+    scene.touched -= {key for key, _ in found if key not in left}
     return silent | left
 
 
