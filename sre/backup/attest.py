@@ -17,7 +17,7 @@ from sre.backup.manifest import canonical
 from sre.backup.model import Keys, Storage
 from sre.backup.records import Verification, Verified
 
-__all__ = ["SCHEMA", "attest", "best_of"]
+__all__ = ["SCHEMA", "all_of", "attest", "best", "best_of", "failed_at"]
 
 SCHEMA = "sre.attestation/1"
 
@@ -39,18 +39,33 @@ def best_of(catalogue: Catalogue, backup: str = "") -> dict[str, Verified]:
 
     A later failure at the same or a lower level takes it away: such a backup is not verified.
     """
+    found = {backup: best(each) for backup, each in all_of(catalogue, backup).items()}
+    return {backup: verified for backup, verified in found.items() if verified is not None}
+
+
+def all_of(catalogue: Catalogue, backup: str = "") -> dict[str, list[dict[str, Any]]]:
+    """Every verification that is believed, by backup (or of that one)."""
     records: dict[str, list[dict[str, Any]]] = {}
     about = f"v1/attest/{backup}/" if backup else "v1/attest/"
     for each in catalogue.storage.list(about):
         record = _believed(catalogue, each.key) if each.key.endswith(".json") else None
         if record is not None:
             records.setdefault(str(record["id"]), []).append(record)
-    best = {backup: _best(found) for backup, found in records.items()}
-    return {backup: verified for backup, verified in best.items() if verified is not None}
+    return records
 
 
-def _best(records: list[dict[str, Any]]) -> Verified | None:
-    """(pure)"""
+def failed_at(records: list[dict[str, Any]]) -> float | None:
+    """When a backup last failed, unless it passed as deeply since. (pure)"""
+    failures = [
+        r["at"] for r in records
+        if not r["passed"]
+        and not any(o["passed"] and o["at"] > r["at"] and o["level"] >= r["level"] for o in records)
+    ]  # fmt: skip
+    return max(failures, default=None)
+
+
+def best(records: list[dict[str, Any]]) -> Verified | None:
+    """The deepest that passed and did not fail since, and of those the newest. (pure)"""
     failed = [(r["at"], r["level"]) for r in records if not r["passed"]]
     good = [
         r for r in records

@@ -81,6 +81,12 @@ class Catalogue:
                 except Damaged as error:
                     yield error.fault
 
+    def forget(self, place: Place) -> None:
+        """Take it out of the index, once it is gone from the store."""
+        entry = self._entry(place)
+        if entry is not None:
+            entry.unlink(missing_ok=True)
+
     def newest(self, db: str) -> Place:
         """The newest committed backup of a database. Raises UsageError when there is none."""
         places = self.places(db)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sre.backup.catalogue import Catalogue, index_folder
+from sre.backup.claim import CONFLICTS
 from sre.backup.layout import ID, Place
+from sre.backup.lease import Lease, Terms, hold
 from sre.backup.model import Backups, Declared, Storage
 from sre.core.clock import Clock, SystemClock
-from sre.core.errors import UsageError
+from sre.core.errors import Locked, UsageError
 from sre.core.facts import Facts
-from sre.core.files import state_folder
+from sre.core.files import replace_file, state_folder
 from sre.core.journal import Journal
-from sre.core.lock import exclusive
+from sre.core.lock import boot_id, exclusive
 
 __all__ = ["Job", "Target"]
 
@@ -39,6 +42,8 @@ class Job:
     clock: Clock = field(default_factory=SystemClock)
     storages: dict[str, Storage] = field(default_factory=dict)
     """Opened stores by name; those of the declaration are opened when they are used."""
+    lease_ttl: float = 60.0
+    """Seconds that a lease holds unless it is renewed; every third of it, it is."""
 
     @property
     def facts(self) -> Facts:
@@ -88,3 +93,43 @@ class Job:
         """One run at a time of this kind for a database on this machine. Raises Locked."""
         with exclusive(self.state / "locks" / f"backup-{what}-{db}", f"backup {what} {db}"):
             yield
+
+    @contextlib.contextmanager
+    def lease(self, declared: Declared, op: str) -> Iterator[Lease]:
+        """One such operation at a time for a database, whichever machine it runs on.
+
+        Only inside `lock(op, declared.name)`, the cheap first fence: whoever holds that here knows
+        that an earlier holder of this machine is dead, and need not wait for its lease to end.
+
+        Raises:
+            Locked: somebody holds it, or what it excludes (`claim.CONFLICTS`).
+            UsageError, Transient: the store keeps no conditions, or does not answer.
+        """
+        note, owner = self._owner_note(declared, op), secrets.token_hex(16)
+        others = CONFLICTS.get(op, ())
+        dead = {self._owner_in(note), *(self._dead_owner(declared, other) for other in others)}
+        alone = bool(getattr(declared.store, "single_writer", False))
+        terms = Terms(declared.name, op, self.lease_ttl, frozenset(dead - {""}), alone, owner)
+        with hold(self.storage(declared), terms, self.clock) as lease:
+            replace_file(note, f"{owner} {boot_id()}".encode())
+            yield lease
+
+    def _owner_note(self, declared: Declared, op: str) -> Path:
+        return self.state / "locks" / f"lease-{declared.store_name}-{op}-{declared.name}"
+
+    def _dead_owner(self, declared: Declared, op: str) -> str:
+        """Who held another lease here and has ended since; empty while somebody may."""
+        try:
+            with self.lock(op, declared.name):
+                return self._owner_in(self._owner_note(declared, op))
+        except Locked:
+            return ""
+
+    @staticmethod
+    def _owner_in(note: Path) -> str:
+        """Of this boot of this machine: a copied state folder says nothing of the original."""
+        try:
+            owner, boot = note.read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            return ""
+        return owner if boot == boot_id() else ""

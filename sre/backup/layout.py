@@ -5,6 +5,7 @@
                                           manifest.json.sig, then manifest.json: the commit
     v1/keys/<id>.age                                      the backup's own key, for the recipients
     v1/attest/<id>/<utc>-<level>.json, .json.sig          what verifications found
+    v1/marks/<id>/hold.json, expiring.json                kept by somebody; being deleted
 
 Every key is written once. A backup exists when its manifest does.
 """
@@ -57,6 +58,10 @@ class Place:
     def key(self) -> str:
         """The wrapped key."""
         return f"v1/keys/{self.id}.age"
+
+    def mark(self, name: str) -> str:
+        """The key of a mark: `hold` (somebody keeps it), `expiring` (it is being deleted)."""
+        return f"v1/marks/{self.id}/{name}.json"
 
     def volume(self, number: int) -> str:
         """The key of a volume, from 0."""

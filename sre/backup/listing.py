@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sre.backup.attest import best_of
 from sre.backup.catalogue import Catalogue
 from sre.backup.job import Job
 from sre.backup.manifest import Manifest
+from sre.backup.model import Declared
 from sre.backup.records import Backup, Fault, Verified
 
 __all__ = ["list_backups", "show_backup"]
@@ -26,11 +29,14 @@ def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fa
         verified = best.get(declared.store_name)
         if verified is None:
             verified = best[declared.store_name] = best_of(catalogue)
+        held = _held(catalogue)
         for found in catalogue.listed([name]):
             if isinstance(found, Fault):
                 faults.append(found)
             else:
-                backups.append(_backup(found, verified.get(found.id)))
+                backup = _backup(found, verified.get(found.id))
+                until = _locked_until(catalogue, declared, found)
+                backups.append(replace(backup, held=found.id in held, locked_until=until))
     return sorted(backups, key=lambda each: (each.finished, each.id)), faults
 
 
@@ -38,7 +44,22 @@ def show_backup(job: Job, target: str) -> tuple[Manifest, Backup]:
     """One backup, read from the store. Raises Damaged when it does not count."""
     found = job.find(target)
     manifest = found.catalogue.manifest(found.place)
-    return manifest, _backup(manifest, _verified(found.catalogue, manifest.id))
+    backup = _backup(manifest, _verified(found.catalogue, manifest.id))
+    held = found.catalogue.storage.head(found.place.mark("hold")) is not None
+    until = _locked_until(found.catalogue, found.declared, manifest)
+    return manifest, replace(backup, held=held, locked_until=until)
+
+
+def _held(catalogue: Catalogue) -> set[str]:
+    marks = (each.key for each in catalogue.storage.list("v1/marks/"))
+    return {key.split("/")[2] for key in marks if key.endswith("/hold.json")}
+
+
+def _locked_until(catalogue: Catalogue, declared: Declared, manifest: Manifest) -> float | None:
+    """Asked only where the tier locks: that is a request for each backup."""
+    if declared.tier.lock is None:
+        return None
+    return catalogue.storage.lock_of(manifest.where.manifest).until
 
 
 def _verified(catalogue: Catalogue, backup: str) -> Verified | None:

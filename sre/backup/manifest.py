@@ -46,6 +46,8 @@ class Manifest:
         consistent: the moment (Unix seconds) to which a restore leads; nothing later is in it.
         dump: what the engine's tool said at its end (timeline, LSNs).
         argv: the tool's command line; it holds no secret.
+        fence: the number of the lease under which it was made; None in older ones.
+        audit_head: number and hash of the newest audit record before it; None when there is none.
     """
 
     id: str
@@ -69,6 +71,8 @@ class Manifest:
     dump: dict[str, Any]
     argv: tuple[str, ...]
     tool: str
+    fence: int | None = None
+    audit_head: dict[str, Any] | None = None
 
     @property
     def where(self) -> Place:

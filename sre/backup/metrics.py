@@ -24,7 +24,7 @@ def samples(facts: Facts) -> tuple[Sample, ...]:
     found: list[Sample] = []
     for name in facts.names("backup/"):
         fact = facts.read(name)
-        make = {"run": _of_run, "verified": _of_verified}.get(name.rpartition("/")[2])
+        make = _OF_FACT.get(name.rpartition("/")[2])
         if fact is not None and make is not None:
             db = {"db": str(fact.value.get("db", ""))}
             found += [(f"sre_backup_{n}", {**db, **more}, v) for n, more, v in make(fact.value)]
@@ -79,6 +79,15 @@ def _of_verified(value: Mapping[str, Any]) -> Iterator[Sample]:
         yield "rto_measured_seconds", {}, float(deepest["rto_seconds"])
         for phase, seconds in deepest["phases"].items():
             yield "restore_phase_seconds", {"phase": str(phase)}, float(seconds)
+
+
+def _of_retention(value: Mapping[str, Any]) -> Iterator[Sample]:
+    yield "restorable_verified_count", {}, float(value["restorable_verified"])
+    yield "retained_locked_bytes", {}, float(value["retained_locked_bytes"])
+    yield "orphan_bytes", {}, float(value["orphan_bytes"])
+
+
+_OF_FACT = {"run": _of_run, "verified": _of_verified, "retention": _of_retention}
 
 
 def _escaped(text: str) -> str:

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from sre.backup.tier import Keep, Lock, Tier, Verify
+from sre.backup.upkeep import Upkeep
 from sre.core.clock import Deadline
+from sre.core.errors import Refused
 from sre.core.secrets import Secret
 from sre.core.units import Size
 from sre.sql.model import Invariant
 
 __all__ = [
     "Backups",
+    "Cell",
+    "Changed",
     "Database",
     "DatabaseFields",
     "Declared",
@@ -43,13 +47,35 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object of a store: its key below the store's prefix, and its size."""
+    """An object of a store: its key below the store's prefix, its size, and when it was stored."""
 
     key: str
     size: int
+    modified: float | None = field(default=None, compare=False)
+    """By the store's clock, Unix seconds."""
 
 
-class Storage(Protocol):
+@dataclass(frozen=True)
+class Cell:
+    """A small object that may be replaced: what it holds, and when, by the store's own clock.
+
+    Attributes:
+        data: None when nothing is there.
+        version: what `swap` compares; empty when nothing is there.
+        at: Unix seconds on the store's clock, perhaps rounded down to a second.
+    """
+
+    key: str
+    data: bytes | None
+    version: str
+    at: float
+
+
+class Changed(Refused):
+    """Somebody else replaced a cell first; nothing was written."""
+
+
+class Storage(Upkeep, Protocol):
     """A place for objects that are written once. Safe to use from several threads.
 
     All methods may raise Transient (not reachable, throttled, full: retries are spent, in bounded
@@ -89,7 +115,28 @@ class Storage(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove an object; nothing there is success. Only retention and tests call it."""
+        """Remove an object with all its versions, durably; nothing there is success.
+
+        Only retention and tests call it. Raises Guarded when a lock keeps it.
+        """
+        ...
+
+    def cell(self, key: str) -> Cell:
+        """A lease, say, with the store's time; never from a cache."""
+        ...
+
+    def swap(self, key: str, data: bytes, version: str) -> Cell:
+        """Replace a cell in one step if it still is that version (empty: nothing there).
+
+        Idempotent: the same bytes there already are success. Raises Changed.
+        """
+        ...
+
+    def conditional(self, key: str) -> bool:
+        """Whether the store keeps `swap`'s promise; asked with `key`'s own bytes, changes nothing.
+
+        Raises KeyError when nothing is there.
+        """
         ...
 
 

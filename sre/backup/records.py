@@ -34,6 +34,8 @@ class Backup:
     stored_bytes: int
     volumes: int
     verified: Verified | None = None
+    held: bool = False
+    locked_until: float | None = None
 
 
 @dataclass(frozen=True)

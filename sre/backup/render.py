@@ -20,6 +20,7 @@ __all__ = [
     "list_as_text",
     "restored_as_json",
     "restored_as_text",
+    "size_text",
     "verification_as_json",
     "verification_as_text",
 ]
@@ -42,8 +43,8 @@ def list_as_text(backups: Sequence[Backup], faults: Sequence[Fault]) -> str:
             each.id,
             each.db,
             stamp(each.finished),
-            _size(each.source_bytes),
-            _size(each.stored_bytes),
+            size_text(each.source_bytes),
+            size_text(each.stored_bytes),
             _verified(each),
         )
         for each in backups
@@ -68,8 +69,8 @@ def backup_as_text(manifest: Manifest, backup: Backup) -> str:
         "restores to": stamp(manifest.consistent),
         "log": f"{log.get('start_lsn', '?')} to {log.get('stop_lsn', '?')}, "
         f"timeline {log.get('timeline', '?')}",
-        "source": _size(manifest.source_bytes),
-        "stored": f"{_size(manifest.stored_bytes)} in {_volumes(len(manifest.volumes))}",
+        "source": size_text(manifest.source_bytes),
+        "stored": f"{size_text(manifest.stored_bytes)} in {_volumes(len(manifest.volumes))}",
         "where": manifest.where.folder,
         "key": manifest.key,
         "opened by": ", ".join(manifest.recipients),
@@ -121,7 +122,7 @@ def restored_as_json(done: Restored) -> str:
 def restored_as_text(done: Restored) -> str:
     """What was restored, and what to mind before it is started."""
     return (
-        f"{done.id} restored to {done.folder}: {_size(done.bytes)} in "
+        f"{done.id} restored to {done.folder}: {size_text(done.bytes)} in "
         f"{format_duration(done.seconds)}, as of {stamp(done.consistent)}\n"
         "before you start it beside the original: another port, and archive_mode = off"
     )
@@ -145,8 +146,8 @@ def _entry(backup: Backup) -> dict[str, Any]:
         "stored_bytes": backup.stored_bytes,
         "volumes": backup.volumes,
         "verified": None if verified is None else {**asdict(verified), "at": stamp(verified.at)},
-        "held": False,
-        "locked_until": None,
+        "held": backup.held,
+        "locked_until": None if backup.locked_until is None else stamp(backup.locked_until),
     }
 
 
@@ -164,7 +165,8 @@ def _verified(backup: Backup) -> str:
     return f"level {backup.verified.level}, {stamp(backup.verified.at)}"
 
 
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
+    """Bytes for people."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

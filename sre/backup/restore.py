@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sre.backup.audit.doing import audited
 from sre.backup.catalogue import Damaged
 from sre.backup.job import Job
 from sre.backup.manifest import Manifest
@@ -53,7 +54,10 @@ def restore_to(
     sealed = plan_restore(job, target, folder)
     manifest = sealed.manifest
     job.note("restore started", id=manifest.id, db=manifest.db, to=str(folder))
-    with _beside(folder, manifest.source_bytes) as draft:
+    with (
+        audited(job, job.declared(manifest.db).store_name, "restore", manifest.id, str(folder)),
+        _beside(folder, manifest.source_bytes) as draft,
+    ):
         faults = extract(sealed, draft, owner, progress(manifest))
         if faults:
             job.note("restore failed", id=manifest.id, object=faults[0].object)

@@ -6,9 +6,9 @@ is free: that put is the commit. Whatever kills us before it leaves objects that
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-import os
 import re
 import secrets
 from collections.abc import Callable
@@ -16,15 +16,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from sre import __version__
+from sre.backup.audit.doing import audit_head, audited
 from sre.backup.facts import publish_attempt
+from sre.backup.fence import guarding
 from sre.backup.job import Job
 from sre.backup.keys import keys_ready, new_backup_key, sign, wrap
 from sre.backup.layout import REPO, Place, new_id, stamp
+from sre.backup.lease import Fenced, Lease
 from sre.backup.manifest import Manifest, canonical
 from sre.backup.model import Declared, Dump, Source, Storage
 from sre.backup.pipeline import Poured, pour
+from sre.backup.pruning.locking import writing
 from sre.core.clock import Deadline
-from sre.core.errors import Interrupted, SreError, Terminated, UsageError
+from sre.core.errors import Interrupted, Locked, SreError, Terminated, UsageError
 
 __all__ = ["Plan", "plan_backup", "run_backup"]
 
@@ -50,10 +54,12 @@ class Plan:
 def plan_backup(job: Job, db: str) -> Plan:
     """Check the keys and ask the database; `--dry-run` ends here.
 
-    Raises UsageError (keys, programs), Transient (the database does not answer).
+    Raises UsageError (keys, programs), Transient (the database does not answer), Refused (the tier
+    locks what is written, and the store cannot).
     """
     declared = job.declared(db)
     keys_ready(job.backups.keys)
+    writing(job.storage(declared), declared.tier.lock, job.clock.wall())
     source = declared.database.identify(Deadline.after(_IDENTIFY_SECONDS, job.clock))
     label = new_id(job.clock.wall(), "full", secrets.token_bytes(8))
     return Plan(
@@ -70,7 +76,7 @@ def run_backup(
     """Make one full backup and commit it. `progress` is told the source, then bytes as they go.
 
     Raises:
-        Locked: another run for this database, here.
+        Locked: another run for this database, here or elsewhere, or its retention.
         UsageError, Transient: keys, database or store; nothing is committed.
         CheckFailed: the dump failed or ended early; nothing is committed.
     """
@@ -78,9 +84,17 @@ def run_backup(
         began = job.clock.wall()
         try:
             plan = plan_backup(job, db)
-            job.note("backup started", db=db, id=plan.place.id, pid=os.getpid())
-            manifest = _make(job, plan, progress(plan.source))
+            _ensure_repository(job.storage(plan.declared), began)
+            store = plan.declared.store_name
+            with (
+                job.lease(plan.declared, "run") as lease,
+                audited(job, store, "run", db, plan.place.id, fence=lease.fence),
+            ):
+                job.note("backup started", db=db, id=plan.place.id, fence=lease.fence)
+                manifest = _make(job, plan, lease, progress(plan.source))
         except BaseException as error:
+            if isinstance(error, Locked) and not isinstance(error, Fenced):
+                raise  # another run's business
             code = _exit_code(error)
             job.note("backup failed", db=db, error=str(error) or type(error).__name__)
             publish_attempt(job, job.declared(db), began, None, code)
@@ -96,19 +110,28 @@ def _exit_code(error: BaseException) -> int:
     return Interrupted.exit_code if isinstance(error, KeyboardInterrupt) else SreError.exit_code
 
 
-def _make(job: Job, plan: Plan, progress: Progress) -> Manifest:
-    storage, keys, place = job.storage(plan.declared), job.backups.keys, plan.place
-    began = job.clock.wall()
-    _ensure_repository(storage, began)
+def _make(job: Job, plan: Plan, lease: Lease, progress: Progress) -> Manifest:
+    keys, place, began = job.backups.keys, plan.place, job.clock.wall()
+    storage = writing(job.storage(plan.declared), plan.declared.tier.lock, began)
     secret, recipient = new_backup_key()
     volume = plan.declared.volume
-    poured = pour(plan.dump, recipient, place, storage, volume_bytes=volume, progress=progress)
+
+    def ours(count: int) -> None:
+        lease.check()
+        progress(count)
+
+    poured = pour(plan.dump, recipient, place, storage, volume_bytes=volume, progress=ours)
     wrapped = wrap(secret, keys.recipients)
     storage.put(place.key, wrapped)
     manifest = _describe(plan, poured, wrapped, keys.recipients, (began, job.clock.wall()))
+    head = audit_head(job, plan.declared.store_name)
+    manifest = dataclasses.replace(manifest, fence=lease.fence, audit_head=head)
     data = manifest.encode()
-    storage.put(place.signature, sign(data, keys.signing))
-    storage.put(place.manifest, data)
+    signature = sign(data, keys.signing)
+    lease.confirm()
+    with guarding(lease.check):
+        storage.put(place.signature, signature)
+        storage.put(place.manifest, data)
     return manifest
 
 

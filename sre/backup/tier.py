@@ -23,7 +23,14 @@ class Verify:
 
 @dataclass(frozen=True)
 class Keep:
-    """What retention keeps; parsed and shown, not acted on yet: nothing is ever removed."""
+    """What `sre backup prune` keeps; the rest may go, within limits that no key can change.
+
+    Attributes:
+        last: so many of the newest verified backups.
+        within: every backup that is not older, counted back from the newest one.
+        hourly, daily, weekly, monthly, yearly: the newest verified backup of each of so many.
+        min_verified_fulls: so many full backups that are proven to restore, always; at least 1.
+    """
 
     __pydantic_config__: ClassVar = _STRICT
     last: int = 0
@@ -35,23 +42,47 @@ class Keep:
     yearly: int = 0
     min_verified_fulls: int = 2
 
+    def __post_init__(self) -> None:
+        counts = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+        for name in counts:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more")
+        if self.min_verified_fulls < 1:
+            raise ValueError("min_verified_fulls must be at least 1")
+        if self.within is not None and not self.within > 0:
+            raise ValueError("within must be longer than 0s")
+        if self.within is None and not any(getattr(self, name) for name in counts):
+            raise ValueError(
+                f"it keeps nothing; say within, or one of {', '.join(counts)}, such as daily: 7 "
+                "(leave keep: out to keep everything)"
+            )
+
 
 @dataclass(frozen=True)
 class Lock:
-    """Object lock of what is written; parsed, not acted on yet."""
+    """Object lock of what is written: until then nobody removes it.
+
+    Attributes:
+        mode: COMPLIANCE (not even the owner can undo it) or GOVERNANCE (special rights can).
+        days: from the moment of the backup; a full's lock is extended for what builds on it.
+    """
 
     __pydantic_config__: ClassVar = _STRICT
     mode: Literal["COMPLIANCE", "GOVERNANCE"] = "GOVERNANCE"
     days: int = 35
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.days <= 36_500:
+            raise ValueError("days must be from 1 to 36500")
 
 
 @dataclass(frozen=True)
 class Tier:
     """How much a database matters.
 
-    `rpo`, `rto` and `verify` are acted on (metrics, the default level of `sre backup verify`);
-    `full`, `differential`, `incremental`, `archive`, `copies`, `keep` and `lock` are read and
-    checked, and wait for scheduling, retention and replication.
+    `rpo`, `rto` and `verify` are acted on (metrics, the default level of `sre backup verify`), so
+    are `keep` and `lock`; `full`, `differential`, `incremental`, `archive` and `copies` are read
+    and checked, and wait for scheduling and replication.
     """
 
     __pydantic_config__: ClassVar = _STRICT

@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from sre.backup.doctor.known import examined_of
+from sre.backup.doctor.known import fact_name as store_fact
 from sre.backup.job import Job
 from sre.backup.model import Backups
 from sre.chain.evidence import Memory, backups_known
 from sre.chain.fresh import fresh_backups, wanted_level
 from sre.chain.model import Finding, Library, Locate, World
+from sre.chain.probed import probed, used_stores
 from sre.chain.rehearsed import Past, linked, past_of, rehearsed
 from sre.core.config import Node, Position, read_tree
 from sre.core.errors import SreError
@@ -50,6 +53,8 @@ def fresh(world: World, job: Job | None = None) -> tuple[tuple[Finding, ...], tu
         found += fresh_backups(world, declared, known, now)
         if known.trouble is not None and not known.answered:
             silent.append(known.trouble)
+    for name in used_stores(world):
+        found += probed(world, name, memory.read(store_fact(name), examined_of, None), now)
     for runbook in linked(world):
         past = memory.read(fact_name(runbook.id), past_of, Past())
         found += rehearsed(world, runbook, past, now)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sre.cli.backup_doctor import doctor_command
+from sre.cli.backup_prune import hold_command, prune_command, release_command
 from sre.cli.options import Run, common_options
 
 if TYPE_CHECKING:
@@ -144,6 +146,11 @@ def restore_command(target: str, folder: Path, owner: str | None, dry_run: bool,
         )
     run.emit(restored_as_json(done) if run.format == "json" else restored_as_text(done))
     return 0
+
+
+backup.add_command(doctor_command)
+for each_command in (prune_command, hold_command, release_command):
+    backup.add_command(each_command)
 
 
 @backup.group("keys")

@@ -39,6 +39,7 @@ Exit codes:
 """
 
 COMMANDS = {
+    "audit": ("sre.cli.audit:audit", "Who changed what in the stores of backups; is it whole?"),
     "backup": ("sre.cli.backup:backup", "Take, list, verify and restore encrypted backups."),
     "check": ("sre.cli.check:check", "Is the declaration whole? (configuration, links, freshness)"),
     "config": ("sre.cli.config:config", "JSON Schema of sre.yaml for editors."),

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from sre.core.clock import Clock, SystemClock
 from sre.core.errors import Locked, Transient
 from sre.core.units import format_duration
 
-__all__ = ["exclusive", "keep_folder"]
+__all__ = ["boot_id", "exclusive", "keep_folder"]
 
 _KEPT: set[tuple[int, int]] = set()
 
@@ -93,3 +94,11 @@ def _holder(descriptor: int, path: Path, clock: Clock) -> str:
     doing = f" for {what}" if what else ""
     age = format_duration(max(0.0, clock.wall() - since))
     return f"process {pid} holds {path}{doing} since {start} ({age}); wait for it to end"
+
+
+def boot_id() -> str:
+    """Changes with each start of the machine; empty-handed, nothing that was noted is believed."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return secrets.token_hex(8)

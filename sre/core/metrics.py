@@ -190,6 +190,18 @@ _BACKUP = (
         "sre_backup_restore_phase_seconds", "gauge",
         "Phases of the last real restore that passed.", ("db", "phase"),
     ),
+    MetricInfo(
+        "sre_backup_restorable_verified_count", "gauge",
+        "Verified backups whose whole chain is there, after the last retention.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_retained_locked_bytes", "gauge",
+        "Bytes of backups that retention would delete and an object lock keeps.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_orphan_bytes", "gauge",
+        "Bytes in the store that belong to no backup, after the last retention.", ("db",),
+    ),
 )  # fmt: skip
 
 _OF_LOADTESTS: tuple[tuple[str, _Type, str, tuple[str, ...]], ...] = (

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sre.backup.model import ObjectInfo, Storage
+from sre.backup.fence import guarding
+from sre.backup.model import Changed, ObjectInfo, Storage
 from sre.backup.storage import STORES
 from sre.backup.storage.local import LocalStore
 from sre.backup.storage.memory import MemoryStorage
@@ -153,3 +156,79 @@ def test_of_many_writers_one_wins(storage: Storage) -> None:
 def test_a_local_key_stays_in_its_folder(tmp_path: Path, key: str) -> None:
     with pytest.raises(UsageError):
         LocalStore(tmp_path / "store").open().put(key, b"x")
+
+
+def test_a_cell_is_made_once_and_replaced_by_whoever_knows_it(storage: Storage) -> None:
+    empty = storage.cell("locks/a")
+    assert (empty.data, empty.version) == (None, "")
+    assert abs(empty.at - time.time()) < 5
+    first = storage.swap("locks/a", b"one", "")
+    with pytest.raises(Changed, match="locks/a"):
+        storage.swap("locks/a", b"other", "")
+    second = storage.swap("locks/a", b"two", first.version)
+    with pytest.raises(Changed):
+        storage.swap("locks/a", b"late", first.version)
+    found = storage.cell("locks/a")
+    assert (found.data, found.version) == (b"two", second.version)
+    assert [each.key for each in storage.list("locks/")] == ["locks/a"]
+
+
+def test_a_cell_that_is_gone_is_not_replaced(storage: Storage) -> None:
+    cell = storage.swap("locks/a", b"one", "")
+    storage.delete("locks/a")
+    with pytest.raises(Changed):
+        storage.swap("locks/a", b"two", cell.version)
+    assert storage.cell("locks/a").data is None
+
+
+def test_swapping_the_same_again_is_success(storage: Storage) -> None:
+    """An answer may have been lost: the retry must not look like a lost lease."""
+    first = storage.swap("locks/a", b"one", "")
+    assert storage.swap("locks/a", b"one", "").version == first.version
+    second = storage.swap("locks/a", b"two", first.version)
+    assert storage.swap("locks/a", b"two", first.version).version == second.version
+
+
+def test_of_many_swaps_one_wins(storage: Storage) -> None:
+    cell = storage.swap("race", b"start", "")
+    won: list[int] = []
+    ready = threading.Barrier(6)
+
+    def swap(number: int) -> None:
+        ready.wait(10)
+        with contextlib.suppress(Changed):
+            storage.swap("race", b"writer %d" % number, cell.version)
+            won.append(number)
+
+    threads = [threading.Thread(target=swap, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(won) == 1
+    assert storage.cell("race").data == b"writer %d" % won[0]
+
+
+def test_it_says_whether_conditions_are_kept(storage: Storage) -> None:
+    storage.swap("asked", b"as it was", "")
+    assert storage.conditional("asked")
+    assert storage.get("asked") == b"as it was"
+    with pytest.raises(KeyError):
+        storage.conditional("absent")
+
+
+def test_a_guard_is_asked_before_anything_is_written_or_deleted(storage: Storage) -> None:
+    def refuse() -> None:
+        raise ZeroDivisionError
+
+    storage.put("there", b"x")
+    with guarding(refuse):
+        for write in (
+            lambda: storage.put("new", b"x"),
+            lambda: storage.upload("new", pieces(BIG)),
+            lambda: storage.delete("there"),
+        ):
+            with pytest.raises(ZeroDivisionError):
+                write()
+    assert storage.head("new") is None
+    assert storage.get("there") == b"x"

@@ -176,7 +176,9 @@ def test_a_store_in_a_folder_that_is_empty(clone: Path) -> None:
     assert done.returncode == 1
     assert done.stdout.splitlines()[1:-1] == [
         "examples/backup-local.yaml:13:3 databases.orders: there is no committed backup of "
-        "'orders'; sre backup run orders"
+        "'orders'; sre backup run orders",
+        "warning: examples/backup-local.yaml:5:3 stores.disk: nobody has tried what the store "
+        "'disk' really does; sre backup doctor disk",
     ]
 
 

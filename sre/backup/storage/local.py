@@ -8,9 +8,12 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from sre.backup.model import ObjectInfo, Storage
+from sre.backup.fence import may_write
+from sre.backup.model import Cell, ObjectInfo, Storage
+from sre.backup.storage import local_cells
+from sre.backup.upkeep import LockState, ObjectLock, Pending
 from sre.core.errors import Refused, Transient, UsageError
 from sre.core.files import sync_folder
 
@@ -59,6 +62,7 @@ class LocalStorage:
         return size
 
     def _publish(self, draft: Path, target: Path, key: str) -> None:
+        may_write()
         try:
             os.link(draft, target)  # in one step, and never over something
         except FileExistsError:
@@ -73,7 +77,8 @@ class LocalStorage:
 
     def head(self, key: str) -> ObjectInfo | None:
         try:
-            return ObjectInfo(key, self._path(key).stat().st_size)
+            found = self._path(key).stat()
+            return ObjectInfo(key, found.st_size, found.st_mtime)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -96,15 +101,68 @@ class LocalStorage:
             for path in found:
                 key = path.relative_to(self.root).as_posix()
                 if key.startswith(prefix) and not path.name.startswith(_DRAFT):
-                    yield ObjectInfo(key, path.stat().st_size)
+                    about = path.stat()
+                    yield ObjectInfo(key, about.st_size, about.st_mtime)
         except OSError as error:
             raise _refused_by_disk(prefix, error) from error
 
     def delete(self, key: str) -> None:
+        may_write()
+        path = self._path(key)
         try:
-            self._path(key).unlink(missing_ok=True)
+            path.unlink()
+            sync_folder(path.parent)  # in the order of the calls, whenever the power goes
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
             raise _refused_by_disk(key, error) from error
+
+    def time(self) -> float | None:
+        return None
+
+    def pending(self, prefix: str) -> Iterator[Pending]:
+        """Drafts of runs that were killed."""
+        folder = self.root / PurePosixPath(prefix + "x").parent
+        try:
+            for path in sorted(folder.rglob(f"{_DRAFT}*")):
+                key, about = path.relative_to(self.root).as_posix(), path.stat()
+                if key.startswith(prefix) and not path.name.startswith(f"{_DRAFT}lock-"):
+                    yield Pending(key, path.name, about.st_mtime, about.st_size)
+        except OSError as error:
+            raise _refused_by_disk(prefix, error) from error
+
+    def abandon(self, upload: Pending) -> None:
+        if PurePosixPath(upload.key).name.startswith(_DRAFT):
+            self.delete(upload.key)
+
+    def locking(self, lock: ObjectLock) -> Self:
+        raise Refused(
+            f"the tier asks for object lock ({lock.mode}), and a folder has none: name a store of "
+            "kind s3 whose bucket was made with object lock, or take lock: out of the tier"
+        )
+
+    def lock_of(self, key: str) -> LockState:  # noqa: ARG002  a folder locks nothing
+        return LockState()
+
+    def extend_lock(self, key: str, lock: ObjectLock) -> None:
+        raise Refused(f"a folder cannot lock {key} ({lock.mode})")
+
+    def cell(self, key: str) -> Cell:
+        try:
+            return local_cells.read(self._path(key), key, _DRAFT)
+        except OSError as error:
+            raise _refused_by_disk(key, error) from error
+
+    def swap(self, key: str, data: bytes, version: str) -> Cell:
+        try:
+            return local_cells.swap(self._path(key), key, data, version, _DRAFT)
+        except OSError as error:
+            raise _refused_by_disk(key, error) from error
+
+    def conditional(self, key: str) -> bool:
+        if self.head(key) is None:
+            raise KeyError(key)
+        return True
 
     @contextlib.contextmanager
     def _open(self, key: str) -> Iterator[int]:

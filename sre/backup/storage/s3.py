@@ -25,6 +25,7 @@ class S3Store:
         attempts: how often a request is sent before the store counts as not reachable.
         connect_timeout, timeout: seconds for a connection, and for silence on one.
         part: size of the parts of a large object, at least 5MiB.
+        single_writer: one machine alone writes here; needed where the store ignores conditions.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -39,6 +40,7 @@ class S3Store:
     connect_timeout: Duration = Duration(5.0)
     timeout: Duration = Duration(30.0)
     part: Size = Size(16 * _MIB)
+    single_writer: bool = False
 
     def __post_init__(self) -> None:
         if len(self.bucket) < 3:

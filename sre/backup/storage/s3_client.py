@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sre.backup.model import ObjectInfo
-from sre.core.errors import Refused, SreError, Transient, UsageError
+from sre.backup.fence import may_write
+from sre.backup.model import Cell, ObjectInfo
+from sre.backup.storage import s3_cells
+from sre.backup.storage.s3_care import lock_fields, lock_state, must_be_locked, seconds_of
+from sre.backup.storage.s3_errors import TAKEN, asking, code_of
+from sre.backup.storage.s3_upkeep import S3Upkeep
+from sre.core.errors import Refused, Transient
 
 if TYPE_CHECKING:
     from sre.backup.storage.s3 import S3Store
@@ -27,38 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["S3Storage"]
 
 _PIECE = 2**20
-_ABSENT = {"404", "NoSuchKey", "NotFound"}
-_TAKEN = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
-_DENIED = {
-    "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized",
-    "AuthorizationHeaderMalformed",
-}  # fmt: skip
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
-def _asking(method: Callable[P, R]) -> Callable[P, R]:
-    """The client's exceptions as ours: try again, never again, or not there (KeyError)."""
-
-    @functools.wraps(method)
-    def ask(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(*args, **kwargs)
-        except ClientError as error:
-            raise _meaning(error) from error
-        except BotoCoreError as error:
-            raise Transient(f"the store cannot be reached: {error}") from error
-
-    return ask
-
-
-class S3Storage:
+class S3Storage(S3Upkeep):
     """A `Storage` in a bucket."""
 
     def __init__(self, store: S3Store) -> None:
-        self._bucket, self._part = store.bucket, int(store.part)
-        self._prefix = f"{store.prefix.strip('/')}/" if store.prefix.strip("/") else ""
+        self.bucket, self._part = store.bucket, int(store.part)
+        self.prefix = f"{store.prefix.strip('/')}/" if store.prefix.strip("/") else ""
         self.client = boto3.client(
             "s3",
             endpoint_url=store.endpoint,
@@ -77,17 +57,24 @@ class S3Storage:
             ),
         )
 
+        for call in ("PutObject", "CompleteMultipartUpload", "DeleteObject"):
+            self.client.meta.events.register(f"before-send.s3.{call}", _may_leave)
+
     def put(self, key: str, data: bytes) -> None:
         self._put(key, data)
 
-    @_asking
+    @asking
     def _put(self, key: str, data: bytes) -> None:
         try:
             self.client.put_object(
-                **self._at(key), Body=data, ChecksumSHA256=_sha256(data), IfNoneMatch="*"
+                **self.at(key),
+                Body=data,
+                ChecksumSHA256=_sha256(data),
+                IfNoneMatch="*",
+                **lock_fields(self.lock),
             )
         except ClientError as error:
-            if _code(error) not in _TAKEN:
+            if code_of(error) not in TAKEN:
                 raise
             self._must_be_ours(key, len(data), hashlib.sha256(data).digest())
         self._must_have(key, len(data))
@@ -101,11 +88,13 @@ class S3Storage:
             return len(first)
         return self._multipart(key, _chain(first, second, parts))
 
-    @_asking
+    @asking
     def _multipart(self, key: str, parts: Iterator[bytes]) -> int:
         whole, size, done = hashlib.sha256(), 0, []
-        upload = self.client.create_multipart_upload(**self._at(key), ChecksumAlgorithm="SHA256")
-        ours = {**self._at(key), "UploadId": upload["UploadId"]}
+        upload = self.client.create_multipart_upload(
+            **self.at(key), ChecksumAlgorithm="SHA256", **lock_fields(self.lock)
+        )
+        ours = {**self.at(key), "UploadId": upload["UploadId"]}
         try:
             for number, part in enumerate(parts, start=1):
                 check = _sha256(part)
@@ -131,15 +120,19 @@ class S3Storage:
                 **ours, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
             )
         except ClientError as error:
-            if _code(error) not in {*_TAKEN, "NoSuchUpload"}:
+            if code_of(error) not in {*TAKEN, "NoSuchUpload"}:
                 raise
             self._must_be_ours(key, size, digest)
 
     def _must_have(self, key: str, size: int) -> None:
-        found = self.head(key)
-        if found is None or found.size != size:
-            held = "nothing" if found is None else f"{found.size} bytes"
+        try:
+            found = self._head(key)
+        except KeyError:
+            found = {}
+        if found.get("ContentLength") != size:
+            held = f"{found['ContentLength']} bytes" if found else "nothing"
             raise Transient(f"the store took {size} bytes for {key} and holds {held}; run it again")
+        must_be_locked(key, self.lock, lock_state(found))
 
     def _must_be_ours(self, key: str, size: int, digest: bytes) -> None:
         """Something stands there: ours, when the answer to an earlier try was lost."""
@@ -153,21 +146,36 @@ class S3Storage:
 
     def head(self, key: str) -> ObjectInfo | None:
         try:
-            return ObjectInfo(key, self._head(key))
+            found = self._head(key)
         except KeyError:
             return None
+        return ObjectInfo(key, int(found["ContentLength"]), seconds_of(found.get("LastModified")))
 
-    @_asking
-    def _head(self, key: str) -> int:
-        return int(self.client.head_object(**self._at(key))["ContentLength"])
+    @asking
+    def _head(self, key: str) -> dict[str, Any]:
+        """Who may write but not read is refused a HEAD; a list tells size and time as well."""
+        try:
+            found: dict[str, Any] = self.client.head_object(**self.at(key))
+        except ClientError as error:
+            if code_of(error) != "403":
+                raise
+            return self._listed(key)
+        return found
 
-    @_asking
+    def _listed(self, key: str) -> dict[str, Any]:
+        page = self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix + key, MaxKeys=1)
+        for each in page.get("Contents", []):
+            if each["Key"] == self.prefix + key:
+                return {"ContentLength": each["Size"], "LastModified": each["LastModified"]}
+        raise KeyError(key)
+
+    @asking
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         if length == 0:
             return b""
         last = "" if length is None else str(start + length - 1)
         part = {} if start == 0 and length is None else {"Range": f"bytes={start}-{last}"}
-        body: bytes = self.client.get_object(**self._at(key), **part)["Body"].read()
+        body: bytes = self.client.get_object(**self.at(key), **part)["Body"].read()
         return body
 
     def stream(self, key: str) -> Iterator[bytes]:
@@ -178,36 +186,50 @@ class S3Storage:
         finally:
             body.close()
 
-    @_asking
+    @asking
     def _body(self, key: str) -> Any:
-        return self.client.get_object(**self._at(key))["Body"]
+        return self.client.get_object(**self.at(key))["Body"]
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         token: dict[str, str] = {}
         while True:
             page = self._page(prefix, token)
             for each in page.get("Contents", []):
-                yield ObjectInfo(each["Key"][len(self._prefix) :], int(each["Size"]))
+                key, stored = each["Key"][len(self.prefix) :], seconds_of(each.get("LastModified"))
+                yield ObjectInfo(key, int(each["Size"]), stored)
             if not page.get("IsTruncated"):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            after = page.get("NextContinuationToken")
+            if not after or after == token.get("ContinuationToken"):
+                raise Transient(f"the store's list of {prefix!r} breaks off; run it again")
+            token = {"ContinuationToken": after}
 
-    @_asking
+    @asking
     def _page(self, prefix: str, token: dict[str, str]) -> dict[str, Any]:
         page: dict[str, Any] = self.client.list_objects_v2(
-            Bucket=self._bucket, Prefix=self._prefix + prefix, **token
+            Bucket=self.bucket, Prefix=self.prefix + prefix, **token
         )
         return page
 
-    @_asking
-    def delete(self, key: str) -> None:
-        self.client.delete_object(**self._at(key))
+    @asking
+    def cell(self, key: str) -> Cell:
+        return s3_cells.read(self.client, self.at(key), key)
 
-    def _at(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._prefix + key}
+    @asking
+    def swap(self, key: str, data: bytes, version: str) -> Cell:
+        return s3_cells.swap(self.client, self.at(key), key, data, version)
+
+    @asking
+    def conditional(self, key: str) -> bool:
+        return s3_cells.enforces(self.client, self.at(key))
 
 
-@_asking
+def _may_leave(**_request: Any) -> None:
+    """Before each try of a write: a guard may raise."""
+    may_write()
+
+
+@asking
 def _read(body: Any) -> bytes:
     piece: bytes = body.read(_PIECE)
     return piece
@@ -232,21 +254,3 @@ def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes
 
 def _sha256(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _meaning(error: ClientError) -> SreError | KeyError:
-    code = _code(error)
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code == "NoSuchBucket":
-        return UsageError("the store has no such bucket; make it, or mend stores: in sre.yaml")
-    if code in _ABSENT:
-        return KeyError(code)
-    if code in _DENIED or status in {401, 403}:
-        return UsageError(f"the store refuses our credentials ({code}); check access_key's rights")
-    if status == 0 or status >= 500 or code in {"SlowDown", "RequestTimeout", "BadDigest", "429"}:
-        return Transient(f"the store answers {code} ({status}), retries are spent")
-    return UsageError(f"the store refuses the request: {code} ({status})")

@@ -2,7 +2,8 @@
 
     driver.py CONFIG STAGE run orders
 
-Stages: before, mid-volume, before-complete, before-manifest, after; none when empty.
+Stages: before, mid-volume, before-complete, before-manifest, after; delete-N (instead of the N-th
+deletion, from 0); none when empty.
 """
 
 from __future__ import annotations
@@ -29,8 +30,23 @@ def dying_on_volumes(method: Any) -> Any:
     return armed
 
 
+def dying_at(number: int, method: Any) -> Any:
+    left = iter(range(number))
+
+    def armed(self: Any, key: str) -> None:
+        if next(left, None) is None:
+            die()
+        method(self, key)
+
+    return armed
+
+
 def arm(stage: str) -> None:
     """Wrap the methods of both storages, so that the process dies where it is told."""
+    if stage.startswith("delete-"):
+        for owner in (local.LocalStorage, s3_client.S3Storage):
+            armed = dying_at(int(stage.removeprefix("delete-")), owner.delete)
+            setattr(owner, "delete", armed)  # noqa: B010
     for cls in (local.LocalStorage, s3_client.S3Storage):
         put, upload = cls.put, cls.upload
 

@@ -1,0 +1,1 @@
+"""What does a store really do, asked by trying it?"""

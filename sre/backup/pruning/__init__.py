@@ -1,0 +1,1 @@
+"""How are backups removed from a store, so that nothing that counts is ever half there?"""

@@ -1,0 +1,1 @@
+"""Which backups go, which stay, and why? Pure: judges what `sre.backup.pruning` has read."""

@@ -1,0 +1,184 @@
+"""Does each example policy allow exactly the calls that its role's command makes?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sre.backup.job import Job
+from sre.backup.model import Keys
+from sre.backup.pruning.prune import prune
+from sre.backup.runner import run_backup
+from sre.backup.storage.s3 import S3Store
+from sre.backup.storage.s3_client import S3Storage
+from sre.backup.verify import verify
+from sre.core.secrets import Secret
+from tests.servers.s3 import S3Server
+from tests.unit.backup.setting import ROOT, TarDatabase, make_job, make_keys, make_tar, shop_files
+
+ROLES = ("writer", "verifier", "pruner", "admin")
+BUCKET, PREFIX = "shop-backups", "prod"
+
+NEEDS = {
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "ListObjectsV2": "s3:ListBucket",
+    "HeadBucket": "s3:ListBucket",
+    "ListObjectVersions": "s3:ListBucketVersions",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListParts": "s3:ListMultipartUploadParts",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
+    "GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "DeleteObject": "s3:DeleteObject",
+}
+"""A call -> the right that AWS asks for it."""
+
+RARE = {
+    "writer": {"s3:AbortMultipartUpload"},
+    "pruner": {
+        "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetObjectRetention",
+        "s3:GetObjectLegalHold", "s3:DeleteObject", "s3:DeleteObjectVersion",
+        "s3:ListBucketVersions", "s3:GetBucketVersioning",
+    },
+}  # fmt: skip
+"""Rights of calls that a day does not see when nothing is old, half done, versioned or locked."""
+
+Call = tuple[str, str]
+
+
+def policy(role: str) -> list[dict[str, Any]]:
+    found = json.loads((ROOT / "deploy" / "s3" / f"{role}.json").read_text())
+    assert found["Version"] == "2012-10-17"
+    statements: list[dict[str, Any]] = found["Statement"]
+    return statements
+
+
+def allows(role: str, right: str, key: str) -> bool:
+    """As AWS reads it: no key means the bucket itself."""
+    arn = f"arn:aws:s3:::{BUCKET}" + (f"/{PREFIX}/{key}" if key else "")
+    return any(
+        right in each["Action"] and any(fnmatchcase(arn, one) for one in each["Resource"])
+        for each in policy(role)
+    )
+
+
+def spied(job: Job, calls: set[Call]) -> Job:
+    """The same job; every call to its bucket is noted with its key below the prefix."""
+    storage = S3Storage(job.declared("orders").store)  # type: ignore[arg-type]
+
+    def note(params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        key = str(params.get("Key", ""))
+        calls.add((model.name, key.removeprefix(storage.prefix)))
+
+    storage.client.meta.events.register("before-parameter-build.s3", note)
+    return dataclasses.replace(job, storages={"main": storage})
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return make_keys(tmp_path_factory.mktemp("keys") / "k")
+
+
+@pytest.fixture(scope="module")
+def calls(
+    s3_server: S3Server, keys: Keys, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, set[Call]]:
+    """What each role's command asks of a real server."""
+    folder = tmp_path_factory.mktemp("roles")
+    tar = TarDatabase(make_tar(folder / "t", shop_files()))
+    store = s3_server.store()
+    found: dict[str, set[Call]] = {"writer": set(), "verifier": set(), "pruner": set()}
+
+    def job(role: str) -> Job:
+        return spied(make_job(folder / role, keys, tar, store=store), found[role])
+
+    for _ in range(2):
+        made = run_backup(job("writer"), "orders")
+    assert verify(job("verifier"), made.id, 1).passed
+    prune(job("pruner"), ["orders"])
+    return found
+
+
+@pytest.mark.parametrize("role", ["writer", "verifier", "pruner"])
+def test_every_call_is_allowed(calls: Mapping[str, set[Call]], role: str) -> None:
+    """A HEAD of a volume by the writer is the exception: refused, the size comes from a list."""
+    refused = {
+        (name, key)
+        for name, key in calls[role]
+        if not allows(role, NEEDS[name], key)
+        and not (role == "writer" and name == "HeadObject" and key.endswith(".age"))
+    }
+    assert refused == set()
+
+
+@pytest.mark.parametrize("role", ["writer", "verifier", "pruner"])
+def test_nothing_is_allowed_that_is_not_used(calls: Mapping[str, set[Call]], role: str) -> None:
+    used = {NEEDS[name] for name, _ in calls[role]} | RARE.get(role, set())
+    granted = {right for each in policy(role) for right in each["Action"]}
+    assert granted - used == set()
+
+
+VOLUME = "v1/orders/7-16/backups/20261122T000000Z-full-aaaaaaaa/v000000.zst.age"
+
+
+@pytest.mark.parametrize(
+    ("role", "right", "key"),
+    [
+        ("writer", "s3:GetObject", VOLUME),
+        ("writer", "s3:DeleteObject", VOLUME),
+        ("writer", "s3:PutObject", VOLUME.replace("orders", "users")),
+        ("writer", "s3:PutObject", "v1/attest/x/y.json"),
+        ("writer", "s3:PutObject", "v1/marks/x/hold.json"),
+        ("writer", "s3:GetObject", "v1/keys/x.age"),
+        ("verifier", "s3:PutObject", VOLUME),
+        ("verifier", "s3:DeleteObject", VOLUME),
+        ("pruner", "s3:PutObject", VOLUME),
+        ("pruner", "s3:PutObject", "v1/attest/x/y.json"),
+        ("pruner", "s3:DeleteObject", "v1/audit/2026/11/000000001.json"),
+        ("pruner", "s3:PutBucketObjectLockConfiguration", ""),
+        ("admin", "s3:GetObject", VOLUME),
+        ("admin", "s3:DeleteObject", VOLUME),
+        ("admin", "s3:PutObject", VOLUME),
+    ],
+)
+def test_what_a_role_must_not(role: str, right: str, key: str) -> None:
+    assert not allows(role, right, key)
+
+
+def test_nobody_may_pass_over_a_lock_or_everything() -> None:
+    granted = {right for role in ROLES for each in policy(role) for right in each["Action"]}
+    assert not any("*" in right or "Bypass" in right for right in granted)
+    assert all(each["Effect"] == "Allow" for role in ROLES for each in policy(role))
+
+
+def test_a_writer_without_the_right_to_read_volumes_backs_up(
+    s3_server: S3Server, keys: Keys, tmp_path: Path
+) -> None:
+    """The real server refuses it the volumes, and the backup is made all the same."""
+    store = s3_server.store("roles", prefix="prod")
+    s3_server.client().create_bucket(Bucket="roles")
+    access, secret = s3_server.writer
+    as_writer: S3Store = dataclasses.replace(
+        store, access_key=Secret.literal(access), secret_key=Secret.literal(secret)
+    )
+    tar = TarDatabase(make_tar(tmp_path / "t", shop_files()))
+    made = run_backup(make_job(tmp_path / "w", keys, tar, store=as_writer), "orders")
+    client = S3Storage(as_writer).client
+    volume = f"prod/{made.volumes[0].object}"
+    with pytest.raises(client.exceptions.ClientError, match=r"AccessDenied|403"):
+        client.get_object(Bucket="roles", Key=volume)
+    with pytest.raises(client.exceptions.ClientError, match=r"AccessDenied|403"):
+        client.put_object(Bucket="roles", Key="prod/v1/users/x", Body=b"")
+    assert verify(make_job(tmp_path / "v", keys, tar, store=store), "orders", 1).passed
+    client.delete_object(Bucket="roles", Key=volume)  # a limit of this server, as documented
