@@ -202,6 +202,7 @@ def test_gitlab_lets_a_good_build_through(checkout: Path, shop: str) -> None:
     assert list(kept) or busy
 
 
+@pytest.mark.long
 def test_gitlab_stops_a_bad_build(checkout: Path, shop: str) -> None:
     declare(checkout, "get: /, ", "get: /, expect: {status: 201}, ")
     done = gitlab(checkout, shop)

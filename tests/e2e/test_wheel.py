@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-INVALID = 3
 
 
 def run(*argv: str | Path, cwd: Path, seconds: float = 300) -> subprocess.CompletedProcess[str]:
@@ -27,14 +27,31 @@ def run(*argv: str | Path, cwd: Path, seconds: float = 300) -> subprocess.Comple
     )
 
 
+def build(folder: Path) -> Path:
+    pip = (sys.executable, "-m", "pip")
+    built = run(*pip, "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = folder.glob("sre-*.whl")
+    return wheel
+
+
+def test_the_wheel_has_what_is_not_code(tmp_path: Path) -> None:
+    names = zipfile.ZipFile(build(tmp_path)).namelist()
+    for part in (
+        "sre/data/dashboards/prometheus/", "sre/data/dashboards/grafana/", "sre/data/examples/",
+        "sre/runbooks/", "sre/demo/templates/", "sre/demo/schema.sql", "sre/demo/declaration.yaml",
+        "sre/loadtest/output/schema.json",
+    ):  # fmt: skip
+        assert any(name.startswith(part) for name in names), part
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_wheel_alone_plays_the_demo(tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    pip = (sys.executable, "-m", "pip")
-    built = run(*pip, "wheel", "-q", "--no-deps", "-w", private, ROOT, cwd=private)
-    assert built.returncode == 0, built.stderr
-    (wheel,) = private.glob("sre-*.whl")
+    wheel = build(private)
     assert run(sys.executable, "-m", "venv", private / "venv", cwd=private).returncode == 0
     python, sre = private / "venv/bin/python", private / "venv/bin/sre"
     done = run(python, "-m", "pip", "install", "-q", f"{wheel}[all]", cwd=private)
