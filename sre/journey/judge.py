@@ -43,6 +43,9 @@ class Judged:
         return replace(self, reason=Reason.TIMEOUT, message=message, again=False)
 
 
+_FINE = Judged(Outcome.OK)
+
+
 def judge(step: Step, page: Page, scope: Scope, picked: dict[str, set[Any]]) -> Judged:
     """Throttled, then refused, then expected, then extracted, in this order."""
     expect = step.expect
@@ -105,7 +108,9 @@ def _extracted(
     values: list[tuple[str, Any, bool]] = []
     try:
         for extractor in step.extract:
-            used = picked.setdefault(extractor.name, set())
+            used = picked.get(extractor.name)
+            if used is None:
+                used = picked[extractor.name] = set()
             value = pick(extractor, page, scope.rng, used)
             if value is not None:
                 values.append((extractor.name, value, extractor.masked))
@@ -114,7 +119,7 @@ def _extracted(
     if expect.slow is not None and page.seconds >= expect.slow:
         message = f"took {page.seconds:.3f} s; slow from {expect.slow:g} s"
         return Judged(Outcome.DEGRADED, Reason.SLOW, message, values=tuple(values))
-    return Judged(Outcome.OK, values=tuple(values))
+    return Judged(Outcome.OK, values=tuple(values)) if values else _FINE
 
 
 def _retry_after(response: Response) -> float | None:

@@ -117,21 +117,22 @@ class Recorder:
         self, arrival: Arrival, result: JourneyResult, lateness: float
     ) -> tuple[float, float]:
         response = service = 0.0
+        book, began = self._book, arrival.due + lateness
         for number, (step, waited) in enumerate(response_times(result, lateness)):
+            seconds = step.seconds
             if step.name:  # a stop between two steps has none
                 outcome = _outcome_of(step.outcome, step.reason)
                 series = self._series(arrival, step.name)
-                series.record(outcome, _WORDS[step.reason], waited, step.seconds)
-                ended = arrival.due + lateness + step.started + step.seconds
-                self._answered(ended, outcome, step.seconds)
+                series.record(outcome, _WORDS[step.reason], waited, seconds)
+                self._answered(began + step.started + seconds, outcome, seconds)
                 if self._run_id:
                     self._exemplar(arrival, step, outcome, waited)
-            self._book.requests += sum(map(_was_sent, step.rows))
+            book.requests += len([row for row in step.rows if _was_sent(row)])
             if number:
-                self._book.lateness.record(max(0.0, step.started - step.due))
+                book.lateness.record(max(0.0, step.started - step.due))
             if not step.cleanup:
                 response += waited
-                service += step.seconds
+                service += seconds
             if step.message:
                 self._example(arrival.journey, step)
         if not result.steps or result.reason is Reason.PROBER:
