@@ -96,6 +96,8 @@ def _coming(state: RunState, blocks: Iterable[Block]) -> Iterator[Step]:
             for part in block.parts:
                 if isinstance(part, Block):
                     yield from _coming(state, (part,))
+                elif part.plain:
+                    yield part
                 else:
                     yield from _repeated(state, part)
 
@@ -200,8 +202,9 @@ def _before_retry(
 def _judge(state: RunState, step: Step, sent: Sent) -> Judged:
     if sent.error is not None:
         return sent.error
-    page = Page(sent.response, sent.url, state.exchange.cookies, sent.seconds)
-    state.exchange.arrived(sent.url)
+    exchange = state.exchange
+    page = Page(sent.hops[-1], sent.url, exchange.cookies, sent.seconds)
+    exchange.last = exchange.referer = sent.url  # the next relative address begins there
     if step.extract:
         _hide(state, step, page)
     decide = judge if step.until is None else judge_until

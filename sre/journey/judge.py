@@ -44,14 +44,16 @@ class Judged:
 
 
 _FINE = Judged(Outcome.OK)
+_THROTTLED = 429
 
 
 def judge(step: Step, page: Page, scope: Scope, picked: dict[str, set[Any]]) -> Judged:
     """Throttled, then refused, then expected, then extracted, in this order."""
     expect = step.expect
-    early = _throttled_or_refused(step, expect, page, scope)
-    if early is not None:
-        return early
+    if page.response.status == _THROTTLED or step.refused is not None:
+        early = _throttled_or_refused(step, expect, page, scope)
+        if early is not None:
+            return early
     miss = _miss(expect, page, scope)
     if miss is not None:
         return Judged(Outcome.FAILED, miss.reason, miss.message)
@@ -78,7 +80,7 @@ def _throttled_or_refused(
     step: Step, expect: Expectation, page: Page, scope: Scope
 ) -> Judged | None:
     status = page.response.status
-    if status == 429 and not (expect.status is not None and expect.status.admits(429)):
+    if status == _THROTTLED and not (expect.status is not None and expect.status.admits(429)):
         after = _retry_after(page.response)
         hint = "" if after is None else f"; retry after {after:g} s"
         return Judged(Outcome.THROTTLED, message=f"status 429{hint}", retry_after=after)

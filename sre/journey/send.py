@@ -10,7 +10,7 @@ from sre.core.secrets import Redactor
 from sre.journey.build import BadRequest, Draft, build, follow
 from sre.journey.exchange import Request, Response, Wait
 from sre.journey.judge import Judged, cookie_changes
-from sre.journey.model import Step
+from sre.journey.model import SAFE_METHODS, Step
 from sre.journey.result import Outcome, Reason
 from sre.journey.shop import Shop, origin_of
 from sre.journey.template import MissingVariable, Scope
@@ -56,10 +56,6 @@ class Exchange:
         self.last = self.last or self.shop.base_url
         self._traced = f"00-{self.trace}-{self.trace[:8]}"
 
-    def arrived(self, url: str) -> None:
-        """A page came: the next relative address begins there."""
-        self.last = self.referer = url
-
     def traced(self, draft: Draft) -> tuple[tuple[str, str], ...]:
         """`traceparent` of the next request; none where the declaration sets its own."""
         if not self.trace or "traceparent" in draft.headers:
@@ -99,7 +95,7 @@ def send(
 ) -> Generator[Request | Wait, Response | None, Sent]:
     """Send a step's request and follow its redirects; all of it must be over at `ends`."""
     sent = Sent(attempt)
-    fresh = not step.safe and key not in exchange.unknown
+    fresh = step.method not in SAFE_METHODS and key not in exchange.unknown
     if fresh:
         exchange.flying = key
         exchange.unknown.add(key)

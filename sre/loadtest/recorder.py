@@ -23,6 +23,7 @@ __all__ = ["Collector", "Recorder", "response_times"]
 
 
 _EXAMPLE = 300
+_GOOD = ("ok", "degraded")
 _NO_CONNECTION = frozenset({Reason.DNS, Reason.CONNECT, Reason.TLS})
 
 
@@ -147,7 +148,7 @@ class Recorder:
 
     def _exemplar(self, arrival: Arrival, step: StepResult, outcome: str, response: float) -> None:
         failed, kept = outcome == "failed", self._book.exemplars
-        if arrival.phase == WARMUP or not (failed or step.outcome.good):
+        if arrival.phase == WARMUP or not (failed or outcome in _GOOD):
             return
         if kept.wants(arrival.journey, step.name, response, failed=failed):
             trace = trace_of(self._run_id, arrival.journey, arrival.sequence)
