@@ -77,7 +77,8 @@ def stopped(state: RunState, why: str) -> StepResult:
 
 def journey_result(state: RunState) -> JourneyResult:
     deciding = [result for result in state.results if not result.cleanup]
-    slow = next((r for r in deciding if r.outcome is Outcome.DEGRADED), None)
+    degraded = Outcome.DEGRADED
+    slow = next((r for r in deciding if r.outcome is degraded), None)
     end = state.ended_by or slow
     return JourneyResult(
         journey=state.journey.name,

@@ -43,7 +43,8 @@ class Judged:
         return replace(self, reason=Reason.TIMEOUT, message=message, again=False)
 
 
-_FINE = Judged(Outcome.OK)
+_OK = Outcome.OK
+_FINE = Judged(_OK)
 _THROTTLED = 429
 
 
@@ -121,7 +122,7 @@ def _extracted(
     if expect.slow is not None and page.seconds >= expect.slow:
         message = f"took {page.seconds:.3f} s; slow from {expect.slow:g} s"
         return Judged(Outcome.DEGRADED, Reason.SLOW, message, values=tuple(values))
-    return Judged(Outcome.OK, values=tuple(values)) if values else _FINE
+    return Judged(_OK, values=tuple(values)) if values else _FINE
 
 
 def _retry_after(response: Response) -> float | None:

@@ -24,6 +24,7 @@ __all__ = ["Collector", "Recorder", "response_times"]
 
 _EXAMPLE = 300
 _GOOD = ("ok", "degraded")
+_BLOCKED = Outcome.BLOCKED  # asked of each request, and a member of an enum is slow to find
 _NO_CONNECTION = frozenset({Reason.DNS, Reason.CONNECT, Reason.TLS})
 
 
@@ -36,17 +37,19 @@ def response_times(result: JourneyResult, lateness: float) -> list[tuple[StepRes
     return times
 
 
-_WORDS = {word: word.value for word in (*Outcome, *Reason)}  # an enum is slow to say its value
+# an enum is slow to say its value
+_WORDS: dict[Outcome | Reason, str] = {word: word.value for word in (*Outcome, *Reason)}
 
 
 def _outcome_of(outcome: Outcome, reason: Reason) -> str:
-    prober = outcome is Outcome.FAILED and reason is Reason.PROBER
-    return "prober" if prober else _WORDS[outcome]
+    if reason and reason is Reason.PROBER and outcome is Outcome.FAILED:
+        return "prober"
+    return _WORDS[outcome]
 
 
 def _was_sent(row: Row) -> bool:
     """Whether the shop can have it in its log: a connection stood, to an admitted address."""
-    return row.outcome is not Outcome.BLOCKED and row.reason not in _NO_CONNECTION
+    return row.outcome is not _BLOCKED and row.reason not in _NO_CONNECTION
 
 
 class Recorder:
