@@ -20,9 +20,11 @@ def rows_of(state: RunState, step: Step, sent: Sent, judged: Judged, begun: floa
     """A row for each hop; one without a status where nothing could be sent."""
     hops = sent.hops or [Response(started=begun, ended=begun)]
     last = len(hops) - 1
-    rows = [_row_of(state, step, hops[hop], _MOVED, hop, sent.attempt) for hop in range(last)]
-    rows.append(_row_of(state, step, hops[last], judged, last, sent.attempt))
-    return rows
+    row = _row_of(state, step, hops[last], judged, last, sent.attempt)
+    if last == 0:
+        return [row]
+    moved = [_row_of(state, step, hops[hop], _MOVED, hop, sent.attempt) for hop in range(last)]
+    return [*moved, row]
 
 
 def _row_of(
@@ -51,18 +53,18 @@ def step_result(
     started = rows[0].started if rows else begun - state.begun
     ended = rows[-1].started + rows[-1].seconds if rows else started
     return StepResult(
-        name=step.name,
-        group=step.group,
-        outcome=judged.outcome,
-        reason=judged.reason,
-        status=(sent.response.status or None) if sent.hops else None,
-        seconds=ended - started,
-        due=min(state.due, started),
-        started=started,
-        rows=tuple(rows),
-        retry_after=judged.retry_after,
-        cleanup=state.exchange.cleanup,
-        message=state.redactor.mask(judged.message) if judged.message else "",
+        step.name,
+        judged.outcome,
+        ended - started,
+        step.group,
+        judged.reason,
+        (sent.hops[-1].status or None) if sent.hops else None,
+        min(started, state.due),
+        started,
+        tuple(rows),
+        judged.retry_after,
+        state.exchange.cleanup,
+        state.redactor.mask(judged.message) if judged.message else "",
     )
 
 
@@ -75,7 +77,8 @@ def stopped(state: RunState, why: str) -> StepResult:
 
 def journey_result(state: RunState) -> JourneyResult:
     deciding = [result for result in state.results if not result.cleanup]
-    slow = next((r for r in deciding if r.outcome is Outcome.DEGRADED), None)
+    degraded = Outcome.DEGRADED
+    slow = next((r for r in deciding if r.outcome is degraded), None)
     end = state.ended_by or slow
     return JourneyResult(
         journey=state.journey.name,

@@ -87,11 +87,15 @@ def resolve(template: Template, scope: Scope, last: str, shop: Shop) -> str:
     there: no value after that slash can name another host. An address that came from a page as a
     whole is resolved against that page, as a browser would.
     """
-    text = template.render(scope).strip()
     first = template.parts[0]
-    if isinstance(first, str) and first.startswith("/") and not first.startswith("//"):
-        return clean("/" + text.lstrip("/"), shop.base_url)
-    return clean(text, last)
+    rooted = isinstance(first, str) and first[:1] == "/" and first[:2] != "//"
+    return _absolute(template.render(scope), shop.base_url if rooted else last, rooted)
+
+
+@lru_cache(maxsize=2048)
+def _absolute(text: str, base: str, rooted: bool) -> str:  # noqa: FBT001  a cache's key
+    text = text.strip()
+    return clean("/" + text.lstrip("/") if rooted else text, base)
 
 
 @lru_cache(maxsize=2048)
@@ -198,10 +202,10 @@ def _values(fields: Iterable[Field], scope: Scope) -> list[tuple[str, str]]:
 def _set_body(draft: Draft, body: Body, scope: Scope) -> None:
     if body.form is not None:
         draft.body = _encoded(_values(body.form, scope)).encode()
-        draft.set("Content-Type", "application/x-www-form-urlencoded")
+        draft.headers["content-type"] = ("Content-Type", "application/x-www-form-urlencoded")
     elif body.json is not None:
         draft.body = orjson.dumps(body.json.fill(scope))
-        draft.set("Content-Type", "application/json")
+        draft.headers["content-type"] = ("Content-Type", "application/json")
     elif body.text is not None:
         draft.body = body.text.render(scope).encode()
     elif body.multipart is not None:

@@ -7,7 +7,7 @@ and the load test, which drives a thousand of them on one event loop.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 
 from sre.core.errors import Interrupted, Terminated, UsageError
 from sre.core.secrets import redactor
@@ -55,7 +55,10 @@ def run(
         )
     interrupted: BaseException | None = None
     try:
-        yield from _all(state)
+        if journey.setup and not context.user.ready:
+            yield from _set_up(state)
+        if state.ended_by is None:
+            yield from _each(state, _coming(state, journey.blocks))
     except Cancelled as cancelled:
         if cancelled.sent:
             state.exchange.sent = True
@@ -71,38 +74,44 @@ def run(
     return journey_result(state)
 
 
-def _all(state: RunState) -> Steps:
+def _set_up(state: RunState) -> Steps:
+    """Once for each customer; the journey's own time begins afterwards."""
     user, journey = state.context.user, state.journey
-    if journey.setup and not user.ready:
-        yield from _blocks(state, journey.setup)
-        if state.ended_by is not None:
-            return
-        user.ready = True
-        user.values = {
-            name: state.scope.values[name] for name in journey.kept if name in state.scope.values
-        }
-        state.deadline = state.context.now() + journey.timeout
-    yield from _blocks(state, journey.blocks)
+    yield from _each(state, _coming(state, journey.setup))
+    if state.ended_by is not None:
+        return
+    user.ready = True
+    user.values = {
+        name: state.scope.values[name] for name in journey.kept if name in state.scope.values
+    }
+    state.deadline = state.context.now() + journey.timeout
 
 
-def _blocks(state: RunState, blocks: Iterable[Block]) -> Steps:
+def _coming(state: RunState, blocks: Iterable[Block]) -> Iterator[Step]:
+    """The steps as their turn comes; conditions and repeats are asked about then, not before."""
     for block in blocks:
         for _ in range(_times(state, block.repeat)):
             if not _wanted(state, block.when, block.unless):
                 break
             for part in block.parts:
                 if isinstance(part, Block):
-                    yield from _blocks(state, (part,))
+                    yield from _coming(state, (part,))
+                elif part.plain:
+                    yield part
                 else:
                     yield from _repeated(state, part)
-                if state.ended_by is not None:
-                    return
 
 
-def _repeated(state: RunState, step: Step) -> Steps:
+def _repeated(state: RunState, step: Step) -> Iterator[Step]:
     for _ in range(_times(state, step.repeat)):
         if not _wanted(state, step.when, step.unless):
             return
+        yield step
+
+
+def _each(state: RunState, steps: Iterator[Step]) -> Steps:
+    """One step after the other, until one ends the run."""
+    for step in steps:
         result = yield from _step(state, step, f"{state.key}/{step.name}/{len(state.results)}")
         state.results.append(result)
         state.due = state.context.now() - state.begun
@@ -193,9 +202,11 @@ def _before_retry(
 def _judge(state: RunState, step: Step, sent: Sent) -> Judged:
     if sent.error is not None:
         return sent.error
-    page = Page(sent.response, sent.url, state.exchange.cookies, sent.seconds)
-    state.exchange.arrived(sent.url)
-    _hide(state, step, page)
+    exchange = state.exchange
+    page = Page(sent.hops[-1], sent.url, exchange.cookies, sent.seconds)
+    exchange.last = exchange.referer = sent.url  # the next relative address begins there
+    if step.extract:
+        _hide(state, step, page)
     decide = judge if step.until is None else judge_until
     try:
         judged = decide(step, page, state.scope, state.picked)
@@ -209,7 +220,7 @@ def _judge(state: RunState, step: Step, sent: Sent) -> Judged:
 def _hide(state: RunState, step: Step, page: Page) -> None:
     """Mask what this step may extract as a secret, before any message can quote it."""
     for extractor in step.extract:
-        if extractor.secret or extractor.masked:
+        if extractor.masked:
             try:
                 found = extractor.candidates(page)
             except Unusable:
@@ -255,7 +266,7 @@ def _tidy(state: RunState, blocks: Iterable[Block]) -> Steps:
                 yield from _tidy(state, (part,))
             elif part.needs <= state.scope.values.keys():
                 state.ended_by = None
-                yield from _undisturbed(_repeated(state, part))
+                yield from _undisturbed(_each(state, _repeated(state, part)))
 
 
 def _undisturbed(steps: Steps) -> Steps:

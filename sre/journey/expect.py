@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 
 from sre.journey.page import NOT_JSON, Page
 from sre.journey.result import Reason
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 _DEFAULT = StatusRule(((200, 399),))
+_Check = Callable[[Page, Scope], Miss | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Expectation:
     Attributes:
         below: seconds; at or above it the step fails with reason `slow`.
         slow: seconds; at or above it the step is degraded.
+        checks: all parts but status and time, cheapest first, as they are asked.
     """
 
     status: StatusRule | None = None
@@ -57,6 +60,10 @@ class Expectation:
     size: Bounds | None = None
     below: float | None = None
     slow: float | None = None
+    checks: tuple[_Check, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checks", tuple(self._checks()))
 
     @property
     def needs_body(self) -> bool:
@@ -76,7 +83,8 @@ class Expectation:
         rule = self.status or _DEFAULT
         if not rule.admits(page.response.status):
             return Miss(Reason.STATUS, f"expected status {rule}, got {page.response.status}")
-        for miss in self._parts(page, scope):
+        for check in self.checks:
+            miss = check(page, scope)
             if miss is not None:
                 return miss
         return None
@@ -85,7 +93,7 @@ class Expectation:
         """Any one part matches: a business refusal."""
         if self.status is not None and self.status.admits(page.response.status):
             return True
-        return any(miss is None for miss in self._parts(page, scope))
+        return any(check(page, scope) is None for check in self.checks)
 
     def too_slow(self, seconds: float) -> Miss | None:
         """The hard bound `below`."""
@@ -95,32 +103,24 @@ class Expectation:
             )
         return None
 
-    def _parts(self, page: Page, scope: Scope) -> Iterator[Miss | None]:
-        for header_rule in self.header:
-            found = header_rule.miss(page, scope)
-            yield None if found is None else Miss(Reason.HEADER, found)
-        if self.contains or self.not_contains or self.matches or self.not_matches:
-            yield from self._texts(page, scope)
-        for json_rule in self.json:
-            yield _json(page, json_rule, scope)
-        for css_rule in self.css:
-            found = css_rule.miss(page, scope)
-            yield None if found is None else Miss(Reason.BODY, found)
+    def _checks(self) -> Iterator[_Check]:
+        yield from (partial(_header, rule) for rule in self.header)
+        yield from (partial(_contains, template, True) for template in self.contains)  # noqa: FBT003
+        yield from (partial(_contains, template, False) for template in self.not_contains)  # noqa: FBT003
+        yield from (partial(_matches, template, True) for template in self.matches)  # noqa: FBT003
+        yield from (partial(_matches, template, False) for template in self.not_matches)  # noqa: FBT003
+        yield from (partial(_json, rule) for rule in self.json)
+        yield from (partial(_css, rule) for rule in self.css)
         if self.size is not None:
-            yield _size(page, self.size)
-
-    def _texts(self, page: Page, scope: Scope) -> Iterator[Miss | None]:
-        for template in self.contains:
-            yield _contains(page, template, scope, wanted=True)
-        for template in self.not_contains:
-            yield _contains(page, template, scope, wanted=False)
-        for template in self.matches:
-            yield _matches(page, template, scope, wanted=True)
-        for template in self.not_matches:
-            yield _matches(page, template, scope, wanted=False)
+            yield partial(_size, self.size)
 
 
-def _contains(page: Page, template: Template, scope: Scope, *, wanted: bool) -> Miss | None:
+def _header(rule: HeaderRule, page: Page, scope: Scope) -> Miss | None:
+    found = rule.miss(page, scope)
+    return None if found is None else Miss(Reason.HEADER, found)
+
+
+def _contains(template: Template, wanted: bool, page: Page, scope: Scope) -> Miss | None:  # noqa: FBT001
     text = template.render(scope)
     if (text in page.text) == wanted:
         return None
@@ -128,7 +128,7 @@ def _contains(page: Page, template: Template, scope: Scope, *, wanted: bool) -> 
     return Miss(Reason.BODY, f"the body {verb} {quoted(text, scope.mask)}")
 
 
-def _matches(page: Page, template: Template, scope: Scope, *, wanted: bool) -> Miss | None:
+def _matches(template: Template, wanted: bool, page: Page, scope: Scope) -> Miss | None:  # noqa: FBT001
     regex = regex_of(template.render(scope, re.escape))
     if (regex.search(page.text) is not None) == wanted:
         return None
@@ -136,14 +136,20 @@ def _matches(page: Page, template: Template, scope: Scope, *, wanted: bool) -> M
     return Miss(Reason.BODY, f"the body {verb} {quoted(template.render(scope), scope.mask)}")
 
 
-def _json(page: Page, rule: JsonRule, scope: Scope) -> Miss | None:
-    if page.json is NOT_JSON:
+def _json(rule: JsonRule, page: Page, scope: Scope) -> Miss | None:
+    data = page.json
+    if data is NOT_JSON:
         return Miss(Reason.BODY, f"the body is not JSON: {quoted(page.text, scope.mask)}")
-    found = rule.miss(page.json, scope)
+    found = rule.miss(data, scope)
     return None if found is None else Miss(Reason.BODY, found)
 
 
-def _size(page: Page, bounds: Bounds) -> Miss | None:
+def _css(rule: CssRule, page: Page, scope: Scope) -> Miss | None:
+    found = rule.miss(page, scope)
+    return None if found is None else Miss(Reason.BODY, found)
+
+
+def _size(bounds: Bounds, page: Page, _scope: Scope) -> Miss | None:
     size = len(page.response.body)
     if bounds.holds(size):
         return None

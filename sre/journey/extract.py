@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from sre.journey.page import NOT_JSON, Page, compile_query, select
 __all__ = ["Extractor", "NotFound", "pick"]
 
 Pick = Literal["first", "last", "random", "all"]
+_ENDS = {"first": 0, "last": -1}
 
 
 class NotFound(LookupError):
@@ -34,6 +35,7 @@ class Extractor:
             left.
         required: without a value the step fails with reason `extract`.
         secret: masked by value everywhere; always so for headers and cookies.
+        masked: its value never leaves the process in a text.
     """
 
     name: str
@@ -48,16 +50,19 @@ class Extractor:
     distinct: bool = False
     required: bool = True
     secret: bool = False
+    masked: bool = field(init=False, compare=False, repr=False)
 
-    @property
-    def masked(self) -> bool:
-        """Its value never leaves the process in a text."""
-        return self.secret or self.header is not None or self.cookie is not None
+    def __post_init__(self) -> None:
+        masked = self.secret or self.header is not None or self.cookie is not None
+        object.__setattr__(self, "masked", masked)
 
     def candidates(self, page: Page) -> list[Any]:
         """All values that match, in order; empty when there are none."""
         if self.css is not None:
-            return [value for text in self._elements(page) for value in self._inside(text)]
+            texts = self._elements(page)
+            if self.json is None and self.regex is None:
+                return texts
+            return [value for text in texts for value in self._inside(text)]
         if self.json is not None:
             return _json_values(page.json, self.json)
         if self.header is not None:
@@ -71,13 +76,13 @@ class Extractor:
 
     def describe(self) -> str:
         """For messages: what is looked for."""
-        for field in ("css", "json", "header", "cookie"):
-            if getattr(self, field) is not None:
-                return f"{field} {getattr(self, field)!r}"
+        for source in ("css", "json", "header", "cookie"):
+            if getattr(self, source) is not None:
+                return f"{source} {getattr(self, source)!r}"
         pattern = self.regex or self.url
         return f"{'regex' if self.regex else 'url'} {pattern.pattern if pattern else ''!r}"
 
-    def _elements(self, page: Page) -> list[str]:
+    def _elements(self, page: Page) -> list[Any]:
         nodes = select(page, self.css or "")
         if self.attr is None:
             return [node.text(strip=self.json is None and self.regex is None) for node in nodes]
@@ -87,7 +92,7 @@ class Extractor:
     def _inside(self, text: str) -> list[Any]:
         if self.regex is not None:
             return _groups(self.regex, text)
-        return _json_values(_loads(text), self.json) if self.json is not None else [text]
+        return _json_values(_loads(text), self.json or "")
 
 
 def pick(extractor: Extractor, page: Page, rng: Random, used: set[Any]) -> Any:
@@ -108,7 +113,7 @@ def pick(extractor: Extractor, page: Page, rng: Random, used: set[Any]) -> Any:
         found = _distinct(found, used)
     if extractor.pick == "all":
         return found
-    index = {"first": 0, "last": -1}.get(extractor.pick)
+    index = _ENDS.get(extractor.pick)
     value = found[rng.randrange(len(found)) if index is None else index]
     used.add(repr(value))
     return value

@@ -28,11 +28,12 @@ _LONGEST = 2048
 class Jar:
     """The cookies of one customer, in the order in which libcurl sends them."""
 
-    __slots__ = ("_cookies", "_said")
+    __slots__ = ("_cookies", "_everywhere", "_said")
 
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], str] = {}
         self._cookies: dict[tuple[str, str, str], tuple[str, bool]] = {}
+        self._everywhere = True  # no cookie has a path: all pages of a host are told the same
 
     def __bool__(self) -> bool:
         return bool(self._cookies)
@@ -41,9 +42,11 @@ class Jar:
         """The next customer is another one."""
         self._cookies.clear()
         self._said.clear()
+        self._everywhere = True
 
     def header(self, host: str, path: str) -> str:
         """What `Cookie` says to a page of `host`; empty: no such header."""
+        path = "/" if self._everywhere else path
         said = self._said.get((host, path))
         if said is not None:
             return said
@@ -78,6 +81,7 @@ class Jar:
         if len(taken) > _MOST:
             return False
         self._cookies = taken
+        self._everywhere = all(where == "/" for _, where, _ in taken)
         self._said.clear()
         return True
 

@@ -43,12 +43,18 @@ class Judged:
         return replace(self, reason=Reason.TIMEOUT, message=message, again=False)
 
 
+_OK = Outcome.OK
+_FINE = Judged(_OK)
+_THROTTLED = 429
+
+
 def judge(step: Step, page: Page, scope: Scope, picked: dict[str, set[Any]]) -> Judged:
     """Throttled, then refused, then expected, then extracted, in this order."""
     expect = step.expect
-    early = _throttled_or_refused(step, expect, page, scope)
-    if early is not None:
-        return early
+    if page.response.status == _THROTTLED or step.refused is not None:
+        early = _throttled_or_refused(step, expect, page, scope)
+        if early is not None:
+            return early
     miss = _miss(expect, page, scope)
     if miss is not None:
         return Judged(Outcome.FAILED, miss.reason, miss.message)
@@ -75,7 +81,7 @@ def _throttled_or_refused(
     step: Step, expect: Expectation, page: Page, scope: Scope
 ) -> Judged | None:
     status = page.response.status
-    if status == 429 and not (expect.status is not None and expect.status.admits(429)):
+    if status == _THROTTLED and not (expect.status is not None and expect.status.admits(429)):
         after = _retry_after(page.response)
         hint = "" if after is None else f"; retry after {after:g} s"
         return Judged(Outcome.THROTTLED, message=f"status 429{hint}", retry_after=after)
@@ -105,7 +111,9 @@ def _extracted(
     values: list[tuple[str, Any, bool]] = []
     try:
         for extractor in step.extract:
-            used = picked.setdefault(extractor.name, set())
+            used = picked.get(extractor.name)
+            if used is None:
+                used = picked[extractor.name] = set()
             value = pick(extractor, page, scope.rng, used)
             if value is not None:
                 values.append((extractor.name, value, extractor.masked))
@@ -114,7 +122,7 @@ def _extracted(
     if expect.slow is not None and page.seconds >= expect.slow:
         message = f"took {page.seconds:.3f} s; slow from {expect.slow:g} s"
         return Judged(Outcome.DEGRADED, Reason.SLOW, message, values=tuple(values))
-    return Judged(Outcome.OK, values=tuple(values))
+    return Judged(_OK, values=tuple(values)) if values else _FINE
 
 
 def _retry_after(response: Response) -> float | None:

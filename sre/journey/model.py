@@ -142,7 +142,11 @@ class Until:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request of a journey and what must come of it."""
+    """One request of a journey and what must come of it.
+
+    Attributes:
+        plain: it comes once, whatever is known.
+    """
 
     name: str
     method: str
@@ -167,6 +171,11 @@ class Step:
     pause: Range | LogNormal | None = None
     repeat: Range | None = None
     needs: frozenset[str] = frozenset()
+    plain: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        plain = not (self.when or self.unless) and self.repeat is None
+        object.__setattr__(self, "plain", plain)
 
     @property
     def safe(self) -> bool:

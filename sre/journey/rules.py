@@ -72,6 +72,9 @@ class Pattern:
         return ("~" if self.regex else "") + self.template.render(scope)
 
 
+_CONSTANT = frozenset({bool, int, float, type(None)})
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateTree:
     """A JSON value with templates at its leaves."""
@@ -80,6 +83,8 @@ class TemplateTree:
 
     def fill(self, scope: Scope) -> Any:
         """The value; a leaf that is exactly `${x}` keeps x's JSON type."""
+        if type(self.value) in _CONSTANT:
+            return self.value
         return _fill(self.value, scope)
 
 

@@ -10,7 +10,7 @@ from sre.core.secrets import Redactor
 from sre.journey.build import BadRequest, Draft, build, follow
 from sre.journey.exchange import Request, Response, Wait
 from sre.journey.judge import Judged, cookie_changes
-from sre.journey.model import Step
+from sre.journey.model import SAFE_METHODS, Step
 from sre.journey.result import Outcome, Reason
 from sre.journey.shop import Shop, origin_of
 from sre.journey.template import MissingVariable, Scope
@@ -19,6 +19,8 @@ __all__ = ["MAX_HOPS", "REDIRECTS", "Exchange", "Sent", "send"]
 
 MAX_HOPS = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NO_TIME = Judged(Outcome.FAILED, Reason.TIMEOUT, "no time was left to send it")
+_TOO_MANY = Judged(Outcome.FAILED, Reason.PROTOCOL, f"more than {MAX_HOPS} redirects")
 
 
 @dataclass(slots=True)
@@ -48,21 +50,18 @@ class Exchange:
     idempotency_key: str = ""
     trace: str = ""
     spans: int = 0
+    _traced: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.last = self.last or self.shop.base_url
-
-    def arrived(self, url: str) -> None:
-        """A page came: the next relative address begins there."""
-        self.last = self.referer = url
+        self._traced = f"00-{self.trace}-{self.trace[:8]}"
 
     def traced(self, draft: Draft) -> tuple[tuple[str, str], ...]:
         """`traceparent` of the next request; none where the declaration sets its own."""
         if not self.trace or "traceparent" in draft.headers:
             return ()
         self.spans += 1
-        span = f"{self.trace[:8]}{self.spans:08x}"
-        return (("traceparent", f"00-{self.trace}-{span}-01"),)
+        return (("traceparent", f"{self._traced}{self.spans:08x}-01"),)
 
 
 @dataclass(slots=True)
@@ -96,17 +95,22 @@ def send(
 ) -> Generator[Request | Wait, Response | None, Sent]:
     """Send a step's request and follow its redirects; all of it must be over at `ends`."""
     sent = Sent(attempt)
-    fresh = not step.safe and key not in exchange.unknown
+    fresh = step.method not in SAFE_METHODS and key not in exchange.unknown
     if fresh:
         exchange.flying = key
         exchange.unknown.add(key)
     try:
-        draft = _draft(exchange, step, key)
-        for secret in draft.secrets:
-            exchange.redactor.add(secret)
-        if step.idempotency_header is not None and not exchange.cleanup:
-            exchange.idempotency_key = draft.headers[step.idempotency_header.lower()][1]
-        yield from _hops(exchange, step, draft, sent, ends)
+        draft: Draft | None = _draft(exchange, step, key)
+        while draft is not None:
+            sent.url = draft.url
+            own = origin_of(draft.url) in exchange.shop.trusted_origins
+            left = ends - exchange.now()
+            if left <= 0:
+                sent.error = _NO_TIME
+                break
+            response = yield _request(exchange, step, draft, left, own=own)
+            assert response is not None  # noqa: S101  the driver's part of the contract
+            draft = _taken(exchange, step, sent, draft, response, own=own)
     except (MissingVariable, BadRequest, UsageError) as error:
         sent.error = _unsendable(error)
     settled = not sent.uncertain if fresh else sent.answered and step.idempotency_header is not None
@@ -119,10 +123,17 @@ def send(
 def _draft(exchange: Exchange, step: Step, key: str) -> Draft:
     """The request; a retry sends the very same, for a key with another body is refused."""
     if exchange.drafted is not None and exchange.drafted[0] == key:
-        return exchange.drafted[1]
-    draft = build(step, exchange.scope, exchange.last, exchange.shop, key, referer=exchange.referer)
-    if step.until is None and (step.retry is not None or step.idempotency_header is not None):
-        exchange.drafted = (key, draft)
+        draft = exchange.drafted[1]
+    else:
+        draft = build(
+            step, exchange.scope, exchange.last, exchange.shop, key, referer=exchange.referer
+        )
+        if step.until is None and (step.retry is not None or step.idempotency_header is not None):
+            exchange.drafted = (key, draft)
+    for secret in draft.secrets:
+        exchange.redactor.add(secret)
+    if step.idempotency_header is not None and not exchange.cleanup:
+        exchange.idempotency_key = draft.headers[step.idempotency_header.lower()][1]
     return draft
 
 
@@ -136,44 +147,37 @@ def _unsendable(error: Exception) -> Judged:
     return Judged(Outcome.FAILED, Reason.PROTOCOL, str(error))
 
 
-def _hops(
-    exchange: Exchange, step: Step, draft: Draft, sent: Sent, ends: float
-) -> Generator[Request | Wait, Response | None, None]:
-    for hop in range(MAX_HOPS + 1):
-        left = ends - exchange.now()
-        if left <= 0:
-            sent.error = Judged(Outcome.FAILED, Reason.TIMEOUT, "no time was left to send it")
-            return
-        sent.url = draft.url
-        own = origin_of(draft.url) in exchange.shop.trusted_origins
-        response = yield _request(exchange, step, draft, left, own=own)
-        exchange.sent = True
-        assert response is not None  # noqa: S101  the driver's part of the contract
-        sent.hops.append(response)
-        if response.failure is not None:
-            failure = response.failure
-            again = step.until is not None and failure.outcome is Outcome.FAILED
-            sent.error = Judged(failure.outcome, failure.reason, failure.message, again=again)
-            sent.uncertain = failure.sent
-            return
-        if own and response.sets_cookies:
-            _keep_cookies(exchange, response)
-        if not step.follow or response.status not in REDIRECTS:
-            return
-        location = response.header("location")
-        if not location:
-            return
-        if hop == MAX_HOPS:
-            break
-        draft = follow(draft, response.status, location)
-    sent.error = Judged(Outcome.FAILED, Reason.PROTOCOL, f"more than {MAX_HOPS} redirects")
+def _taken(
+    exchange: Exchange, step: Step, sent: Sent, draft: Draft, response: Response, *, own: bool
+) -> Draft | None:
+    """Take the answer to `draft` in; where it is a redirect, returns the request that follows."""
+    exchange.sent = True
+    sent.hops.append(response)
+    if response.failure is not None:
+        failure = response.failure
+        again = step.until is not None and failure.outcome is Outcome.FAILED
+        sent.error = Judged(failure.outcome, failure.reason, failure.message, again=again)
+        sent.uncertain = failure.sent
+        return None
+    if own and response.sets_cookies:
+        _keep_cookies(exchange, response)
+    if not step.follow or response.status not in REDIRECTS:
+        return None
+    location = response.header("location")
+    if not location:
+        return None
+    if len(sent.hops) > MAX_HOPS:
+        sent.error = _TOO_MANY
+        return None
+    return follow(draft, response.status, location)
 
 
 def _request(exchange: Exchange, step: Step, draft: Draft, left: float, *, own: bool) -> Request:
+    headers = draft.sent_where(own=own)
     return Request(
         draft.method,
         draft.url,
-        (*draft.sent_where(own=own), *exchange.traced(draft)),
+        (*headers, *exchange.traced(draft)) if exchange.trace else headers,
         draft.body,
         left,
         step.body_limit,

@@ -23,6 +23,8 @@ __all__ = ["Collector", "Recorder", "response_times"]
 
 
 _EXAMPLE = 300
+_GOOD = ("ok", "degraded")
+_BLOCKED = Outcome.BLOCKED  # asked of each request, and a member of an enum is slow to find
 _NO_CONNECTION = frozenset({Reason.DNS, Reason.CONNECT, Reason.TLS})
 
 
@@ -35,17 +37,19 @@ def response_times(result: JourneyResult, lateness: float) -> list[tuple[StepRes
     return times
 
 
-_WORDS = {word: word.value for word in (*Outcome, *Reason)}  # an enum is slow to say its value
+# an enum is slow to say its value
+_WORDS: dict[Outcome | Reason, str] = {word: word.value for word in (*Outcome, *Reason)}
 
 
 def _outcome_of(outcome: Outcome, reason: Reason) -> str:
-    prober = outcome is Outcome.FAILED and reason is Reason.PROBER
-    return "prober" if prober else _WORDS[outcome]
+    if reason and reason is Reason.PROBER and outcome is Outcome.FAILED:
+        return "prober"
+    return _WORDS[outcome]
 
 
 def _was_sent(row: Row) -> bool:
     """Whether the shop can have it in its log: a connection stood, to an admitted address."""
-    return row.outcome is not Outcome.BLOCKED and row.reason not in _NO_CONNECTION
+    return row.outcome is not _BLOCKED and row.reason not in _NO_CONNECTION
 
 
 class Recorder:
@@ -117,21 +121,22 @@ class Recorder:
         self, arrival: Arrival, result: JourneyResult, lateness: float
     ) -> tuple[float, float]:
         response = service = 0.0
+        book, began = self._book, arrival.due + lateness
         for number, (step, waited) in enumerate(response_times(result, lateness)):
+            seconds = step.seconds
             if step.name:  # a stop between two steps has none
                 outcome = _outcome_of(step.outcome, step.reason)
                 series = self._series(arrival, step.name)
-                series.record(outcome, _WORDS[step.reason], waited, step.seconds)
-                ended = arrival.due + lateness + step.started + step.seconds
-                self._answered(ended, outcome, step.seconds)
+                series.record(outcome, _WORDS[step.reason], waited, seconds)
+                self._answered(began + step.started + seconds, outcome, seconds)
                 if self._run_id:
                     self._exemplar(arrival, step, outcome, waited)
-            self._book.requests += sum(map(_was_sent, step.rows))
+            book.requests += len([row for row in step.rows if _was_sent(row)])
             if number:
-                self._book.lateness.record(max(0.0, step.started - step.due))
+                book.lateness.record(max(0.0, step.started - step.due))
             if not step.cleanup:
                 response += waited
-                service += step.seconds
+                service += seconds
             if step.message:
                 self._example(arrival.journey, step)
         if not result.steps or result.reason is Reason.PROBER:
@@ -146,7 +151,7 @@ class Recorder:
 
     def _exemplar(self, arrival: Arrival, step: StepResult, outcome: str, response: float) -> None:
         failed, kept = outcome == "failed", self._book.exemplars
-        if arrival.phase == WARMUP or not (failed or step.outcome.good):
+        if arrival.phase == WARMUP or not (failed or outcome in _GOOD):
             return
         if kept.wants(arrival.journey, step.name, response, failed=failed):
             trace = trace_of(self._run_id, arrival.journey, arrival.sequence)

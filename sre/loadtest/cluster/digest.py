@@ -70,7 +70,7 @@ def _plain_whole(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value)]
+        names = [field.name for field in dataclasses.fields(value) if field.init]
     elif hasattr(value, "__dict__"):
         names = sorted(vars(value))
     else:

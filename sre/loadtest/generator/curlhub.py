@@ -103,8 +103,9 @@ class CurlHub:
         """Ask the allow-list, once for each place. Raises Blocked or Unresolved."""
         _, host, port = origin_of(request.url)
         where = (host, port)
-        if where in self._pins:
-            return self._pins[where]
+        known = self._pins.get(where)
+        if known is not None:
+            return known
         with self._asking.setdefault(where, RLock()):
             if where not in self._pins:
                 fresh = self._guard.admit(host, port, request.timeout)

@@ -142,7 +142,8 @@ def _plain(value: Any, base: re.Pattern[str]) -> Any:
         return {
             field.name: _plain(getattr(value, field.name), base)
             for field in dataclasses.fields(value)
-            if not (isinstance(value, Journey) and field.name in _ONLY_FOR_PROBES)
+            if field.init  # the others follow from these
+            and not (isinstance(value, Journey) and field.name in _ONLY_FOR_PROBES)
         }
     return _plain_container(value, base)
 
