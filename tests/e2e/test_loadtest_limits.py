@@ -155,17 +155,17 @@ PINNED = """
 import json, time
 from sre.journey.exchange import Request
 from sre.journey.guard import Guard
-from sre.loadtest.generator.curlhub import Browser, CurlHub
+from sre.loadtest.generator.browser import Browser, Ways
 answers = [["10.9.9.9", "127.0.0.1"], ["203.0.113.9"], ["10.9.9.9"]]
 asked = []
 def resolve(host, port):
     asked.append(host)
     return answers[min(len(asked), len(answers)) - 1]
 guard = Guard(["shop.test:*", "127.0.0.1:*"], resolve=resolve)
-hub = CurlHub(guard, time.monotonic, pool=4)
+ways = Ways(guard, time.monotonic, 4)
 def get(host):
     request = Request("GET", f"http://{host}:PORT/", (), b"", 3.0, 10**6, True, True)
-    answer = Browser(hub).perform(request)
+    answer = Browser(ways).perform(request)
     return answer.status or str(answer.failure.outcome)
 print(json.dumps([[get("shop.test") for _ in range(3)], len(asked), get("other.test")]))
 """

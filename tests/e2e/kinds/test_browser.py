@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -198,7 +199,7 @@ def test_what_is_not_allowed_is_counted_and_not_contacted(readings: dict[str, Re
         ("self-signed", ("failed", "tls"), "ERR_CERT"),
         ("dead", ("failed", "connect"), "refused"),
         ("never", ("failed", "timeout"), "still loading"),
-        ("loop-later", ("failed", "timeout"), "scripts"),
+        ("loop-later", ("failed", "timeout"), "scripts|kept the browser busy"),
     ],
 )
 def test_each_way_has_its_reason(
@@ -206,7 +207,7 @@ def test_each_way_has_its_reason(
 ) -> None:
     reading = readings[name]
     assert verdict(reading) == expected, reading.message
-    assert words in reading.message
+    assert re.search(words, reading.message)
     assert reading.reason is Reason.NONE or reading.message
 
 
