@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.servers.child import clean_environment
 
-__all__ = ["GENERATOR", "HOLD", "REPORTS", "Gate"]
+__all__ = ["GENERATOR", "HOLD", "REPORTS", "Gate", "sre"]
 
 GENERATOR = {"achieved_rate", "lateness", "loop_lag", "cpu", "starvation", "steal"}
 REPORTS = {
@@ -79,3 +79,15 @@ class Gate:
     @property
     def files(self) -> set[str]:
         return {path.name for path in self.out.iterdir()}
+
+
+def sre(gate: Gate, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Any command, in the folder of the gate."""
+    return subprocess.run(
+        [sys.executable, "-m", "sre", *argv],
+        cwd=gate.folder,
+        env=clean_environment(gate.folder),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.loadtest_gate import GENERATOR, HOLD, Gate
-from tests.servers.child import clean_environment
+from tests.e2e.loadtest_gate import GENERATOR, HOLD, Gate, sre
 from tests.servers.freeze import FreezeServer
 from tests.servers.hostile import Hostile
 from tests.servers.throttling import Throttling
@@ -22,17 +19,6 @@ pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path, tmp_path / "out")
-
-
-def sre(gate: Gate, *argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sre", *argv],
-        cwd=gate.folder,
-        env=clean_environment(gate.folder),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 @pytest.mark.parametrize(

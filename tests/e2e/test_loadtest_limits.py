@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.loadtest_gate import HOLD, REPORTS, Gate
-from tests.servers.child import clean_environment
+from tests.e2e.loadtest_gate import HOLD, REPORTS, Gate, sre
 from tests.servers.freeze import FreezeServer
 from tests.servers.hostile import Hostile
 from tests.servers.net import wait_until
@@ -24,17 +23,6 @@ AWAY = "{home: {steps: [{name: front, get: /status/503}]}}"
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path, tmp_path / "out")
-
-
-def sre(gate: Gate, *argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sre", *argv],
-        cwd=gate.folder,
-        env=clean_environment(gate.folder),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def rewrite(gate: Gate, before: str, after: str) -> None:
