@@ -259,7 +259,7 @@ def assert_no_orphans(scene: Scene) -> None:
     while True:
         left = [
             line
-            for line in command_lines()
+            for line in command_lines(scene.folder)
             if "sre.backup.seal" in line or ("pg_basebackup" in line and "-full-" in line)
         ]
         if not left:
@@ -268,11 +268,14 @@ def assert_no_orphans(scene: Scene) -> None:
         time.sleep(0.02)
 
 
-def command_lines() -> Iterator[str]:
+def command_lines(folder: Path | None = None) -> Iterator[str]:
+    """Of the processes that work in `folder` (other tests run at the same time), or of all."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                yield (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if folder is None or (entry / "cwd").resolve() == folder.resolve():
+                    line = (entry / "cmdline").read_bytes()
+                    yield line.replace(b"\0", b" ").decode(errors="replace")
 
 
 @pytest.mark.parametrize("how", ["refused", "black hole", "503"])
@@ -395,7 +398,7 @@ def test_a_server_that_stops_while_it_is_copied(scene: Scene, tmp_path: Path) ->
         )  # fmt: skip
         pid = int((server.data_dir / "postmaster.pid").read_text().split()[0])
         deadline = time.monotonic() + 30
-        while not any("sre.backup.seal" in line for line in command_lines()):
+        while not any("sre.backup.seal" in line for line in command_lines(scene.folder)):
             assert time.monotonic() < deadline
             time.sleep(0.005)
         os.kill(pid, signal.SIGQUIT)
@@ -505,7 +508,7 @@ def test_a_terminated_run_cleans_up(scene: Scene, tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     deadline = time.monotonic() + 30
-    while not any("sre.backup.seal" in line for line in command_lines()):
+    while not any("sre.backup.seal" in line for line in command_lines(scene.folder)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     running.terminate()
