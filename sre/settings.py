@@ -16,7 +16,8 @@ from sre.backup.declare import SECTIONS as BACKUP_SECTIONS
 from sre.backup.declare import Shape as BackupShape
 from sre.backup.declare import declare
 from sre.backup.model import Declared as Database
-from sre.backup.model import Keys, Store, Tier
+from sre.backup.model import Keys, Tier
+from sre.backup.objects import Store
 from sre.core.config import (
     Node,
     Problems,

@@ -29,8 +29,8 @@ LONG_FUNCTIONS: dict[str, str] = {
 """path:function -> why it may be longer than 40 lines."""
 
 TABLES = {
-    "sre.backup.databases:DATABASES": "sre.backup.model:Database",
-    "sre.backup.storage:STORES": "sre.backup.model:Store",
+    "sre.backup.databases:DATABASES": "sre.backup.engine:Database",
+    "sre.backup.storage:STORES": "sre.backup.objects:Store",
     "sre.probes.feeds:FEEDS": "sre.probes.feeds.model:Feed",
     "sre.probes.kinds:KINDS": "sre.probes.model:Probe",
 }

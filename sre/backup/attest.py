@@ -14,7 +14,8 @@ from sre.backup.catalogue import Catalogue
 from sre.backup.keys import sign, signed_by_trusted
 from sre.backup.layout import attestation
 from sre.backup.manifest import canonical
-from sre.backup.model import Keys, Storage
+from sre.backup.model import Keys
+from sre.backup.objects import Storage
 from sre.backup.records import Verification, Verified
 
 __all__ = ["SCHEMA", "all_of", "attest", "best", "best_of", "failed_at"]

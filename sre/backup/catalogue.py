@@ -15,7 +15,7 @@ from pathlib import Path
 from sre.backup.keys import signed_by_trusted
 from sre.backup.layout import Place, database_of, place_of
 from sre.backup.manifest import Manifest, parse_manifest
-from sre.backup.model import Storage
+from sre.backup.objects import Storage
 from sre.backup.records import Fault
 from sre.core.errors import IntegrityError, UsageError
 from sre.core.files import replace_file

@@ -8,15 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sre.backup.databases import DATABASES
-from sre.backup.model import (
-    Backups,
-    DatabaseFields,
-    Declared,
-    Keys,
-    Store,
-    Tier,
-    check_database_name,
-)
+from sre.backup.model import Backups, DatabaseFields, Declared, Keys, Tier, check_database_name
+from sre.backup.objects import Store
 from sre.backup.storage import STORES
 from sre.core.config import Node, Problems, decode, decode_kind
 

@@ -13,7 +13,8 @@ from sre.backup.catalogue import Catalogue, index_folder
 from sre.backup.claim import CONFLICTS
 from sre.backup.layout import ID, Place
 from sre.backup.lease import Lease, Terms, hold
-from sre.backup.model import Backups, Declared, Storage
+from sre.backup.model import Backups, Declared
+from sre.backup.objects import Storage
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import Locked, UsageError
 from sre.core.facts import Facts

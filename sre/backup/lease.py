@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sre.backup.claim import CONFLICTS, Claim, lease_key, parse_claim
-from sre.backup.model import Cell, Changed, Storage
+from sre.backup.objects import Cell, Changed, Storage
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import Locked, SreError, UsageError
 

@@ -18,7 +18,8 @@ from sre.backup.catalogue import Damaged
 from sre.backup.frames import DATA, END, LAST, write_frame, write_record
 from sre.backup.keys import unwrap
 from sre.backup.manifest import Manifest, Volume
-from sre.backup.model import Keys, Storage
+from sre.backup.model import Keys
+from sre.backup.objects import Storage
 from sre.backup.programs import PYTHON_PATH, Tail, python_program
 from sre.backup.records import Fault
 from sre.core.child import PIPE, Child

@@ -19,10 +19,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from sre.backup.engine import Dump
 from sre.backup.frames import Frame, read_frames
 from sre.backup.layout import Place
 from sre.backup.manifest import Volume
-from sre.backup.model import Dump, Storage
+from sre.backup.objects import Storage
 from sre.backup.programs import PYTHON_PATH, Tail, python_program
 from sre.core.child import PIPE, Child
 from sre.core.clock import Deadline

@@ -17,6 +17,7 @@ from typing import Any
 
 from sre import __version__
 from sre.backup.audit.doing import audit_head, audited
+from sre.backup.engine import Dump, Source
 from sre.backup.facts import publish_attempt
 from sre.backup.fence import guarding
 from sre.backup.job import Job
@@ -24,7 +25,8 @@ from sre.backup.keys import keys_ready, new_backup_key, sign, wrap
 from sre.backup.layout import REPO, Place, new_id, stamp
 from sre.backup.lease import Fenced, Lease
 from sre.backup.manifest import Manifest, canonical
-from sre.backup.model import Declared, Dump, Source, Storage
+from sre.backup.model import Declared
+from sre.backup.objects import Storage
 from sre.backup.pipeline import Poured, pour
 from sre.backup.pruning.locking import writing
 from sre.core.clock import Deadline

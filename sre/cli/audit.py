@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sre.cli.backup_parts import job_of
 from sre.cli.options import Run, common_options
 from sre.core.errors import UsageError
 
@@ -36,7 +37,6 @@ def show_command(since: str | None, store: str | None, run: Run) -> int:
     """Show who did what, oldest first. Exit code 7 when something there is no record."""
     from sre.backup.audit.look import audit_stores, show_audit  # noqa: PLC0415  only when it runs
     from sre.backup.audit.render import records_as_json, records_as_text  # noqa: PLC0415
-    from sre.cli.backup import job_of  # noqa: PLC0415
 
     job = job_of(run)
     start = 0.0 if since is None else _moment(since, job.clock.wall())
@@ -62,7 +62,6 @@ def verify_command(store: str | None, run: Run) -> int:
     """
     from sre.backup.audit.look import audit_stores, verify_audit  # noqa: PLC0415
     from sre.backup.audit.render import looked_as_json, looked_as_text  # noqa: PLC0415
-    from sre.cli.backup import job_of  # noqa: PLC0415
 
     job = job_of(run)
     found = [verify_audit(job, name) for name in audit_stores(job, store)]

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from sre.cli.backup_parts import job_of
 from sre.cli.options import Run, common_options
 from sre.core.errors import UsageError
 
@@ -34,7 +35,6 @@ def doctor_command(store: str, timeout: str, dry_run: bool, run: Run) -> int:
     from sre.backup.doctor.examine import check_names, examine  # noqa: PLC0415  only when it runs
     from sre.backup.doctor.judge import exit_code  # noqa: PLC0415
     from sre.backup.doctor.render import report_as_json, report_as_text  # noqa: PLC0415
-    from sre.cli.backup import job_of  # noqa: PLC0415  it imports this module
     from sre.core.console import status  # noqa: PLC0415
 
     seconds, job = _seconds(timeout), job_of(run)

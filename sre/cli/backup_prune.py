@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from sre.cli.backup_parts import job_of
 from sre.cli.options import Run, common_options
 
 __all__ = ["hold_command", "prune_command", "release_command"]
@@ -40,7 +41,6 @@ def prune_command(
     """
     from sre.backup.pruning.prune import blocked, plan_prune, prune  # noqa: PLC0415  when it runs
     from sre.backup.pruning.render import plan_as_json, plan_as_text  # noqa: PLC0415
-    from sre.cli.backup import job_of  # noqa: PLC0415  that file imports this one
 
     job, dry = job_of(run), dry_run or not yes
     done = plan_prune(job, databases) if dry else prune(job, databases, confirmed=confirm_count)
@@ -73,7 +73,6 @@ def hold_command(id: str, reason: str, dry_run: bool, run: Run) -> int:  # noqa:
     """Keep a backup, and what it builds on, whatever the policy says."""
     from sre.backup.pruning.marks import hold  # noqa: PLC0415  only when it runs
     from sre.backup.pruning.render import hold_as_json  # noqa: PLC0415
-    from sre.cli.backup import job_of  # noqa: PLC0415
 
     job = job_of(run)
     if dry_run:
@@ -97,7 +96,6 @@ def release_command(id: str, dry_run: bool, run: Run) -> int:  # noqa: A002  the
     """Let retention judge a held backup again."""
     from sre.backup.pruning.marks import release  # noqa: PLC0415  only when it runs
     from sre.backup.pruning.render import hold_as_json  # noqa: PLC0415
-    from sre.cli.backup import job_of  # noqa: PLC0415
 
     job = job_of(run)
     place = job.find(id).place

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sre.backup.fence import guarding
-from sre.backup.model import Changed, ObjectInfo, Storage
+from sre.backup.objects import Changed, ObjectInfo, Storage
 from sre.backup.storage import STORES
 from sre.backup.storage.local import LocalStore
 from sre.backup.storage.memory import MemoryStorage

@@ -12,7 +12,7 @@ import pytest
 
 from sre.backup.layout import Place, new_id
 from sre.backup.manifest import Manifest, Volume
-from sre.backup.model import Storage
+from sre.backup.objects import Storage
 from sre.backup.pruning.locking import extend_parents, objects_of
 from sre.backup.storage import STORES
 from sre.backup.storage.local import LocalStore

@@ -20,7 +20,8 @@ from sre.backup.job import Job
 from sre.backup.keys import new_keys, sign
 from sre.backup.layout import Place
 from sre.backup.manifest import Manifest, Volume
-from sre.backup.model import Backups, Declared, Keys, ObjectInfo
+from sre.backup.model import Backups, Declared, Keys
+from sre.backup.objects import ObjectInfo
 from sre.backup.records import Fault, Verification
 from sre.backup.storage.memory import MemoryStorage
 from sre.chain.gather import fresh, gather

@@ -32,7 +32,8 @@ from sre.backup.audit.record import (
     seq_of,
 )
 from sre.backup.keys import public_of, sign
-from sre.backup.model import Keys, Storage
+from sre.backup.model import Keys
+from sre.backup.objects import Storage
 from sre.core.clock import Clock, Deadline
 from sre.core.errors import Locked, Refused, SreError, Transient
 from sre.core.facts import Facts

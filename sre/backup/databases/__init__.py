@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sre.backup.model import Database
+from sre.backup.engine import Database
 from sre.core.kinds import Kinds
 
 __all__ = ["DATABASES"]

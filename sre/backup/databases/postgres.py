@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from sre.backup.databases.pgbin import programs
 from sre.backup.databases.pgscratch import scratch_server
-from sre.backup.model import Dump, Source
+from sre.backup.engine import Dump, Source
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, MissingExtra, UsageError
 from sre.core.process import run

@@ -8,7 +8,8 @@ from sre.backup.doctor.known import place_of_store, publish
 from sre.backup.doctor.model import Report
 from sre.backup.doctor.runner import Patient, Subject, run_checks
 from sre.backup.job import Job
-from sre.backup.model import Backups, Store
+from sre.backup.model import Backups
+from sre.backup.objects import Store
 from sre.backup.storage.local import LocalStore
 from sre.backup.storage.s3 import S3Store
 from sre.core.clock import Clock, Deadline

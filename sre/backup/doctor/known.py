@@ -8,7 +8,7 @@ from typing import Any
 
 from sre.backup.doctor.judge import CAPABILITIES, capability, degraded, exit_code, failed
 from sre.backup.doctor.model import Report
-from sre.backup.model import Store
+from sre.backup.objects import Store
 from sre.backup.storage.local import LocalStore
 from sre.backup.storage.s3 import S3Store
 from sre.core.errors import IntegrityError, Refused

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sre.backup.layout import stamp
 from sre.backup.manifest import Manifest
-from sre.backup.model import Storage
+from sre.backup.objects import Storage
 from sre.backup.tier import Lock
 from sre.backup.upkeep import LockState, ObjectLock
 

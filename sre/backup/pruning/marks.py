@@ -18,7 +18,7 @@ from sre.backup.job import Job
 from sre.backup.keys import signed_by_trusted
 from sre.backup.layout import Place, stamp
 from sre.backup.manifest import Manifest, canonical, parse_manifest
-from sre.backup.model import Storage
+from sre.backup.objects import Storage
 from sre.core.errors import IntegrityError, UsageError
 
 __all__ = ["Hold", "believed_rest", "expiring", "hold", "hold_of", "release"]

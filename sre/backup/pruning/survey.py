@@ -18,7 +18,8 @@ from sre.backup.facts import last_run
 from sre.backup.job import Job
 from sre.backup.layout import MANIFEST, place_of, stamp
 from sre.backup.manifest import Manifest
-from sre.backup.model import Declared, ObjectInfo, Storage
+from sre.backup.model import Declared
+from sre.backup.objects import ObjectInfo, Storage
 from sre.backup.pruning.marks import believed_rest, hold_of
 from sre.backup.records import Fault
 from sre.backup.retention.orphans import Around, backup_of, find_orphans, least_age

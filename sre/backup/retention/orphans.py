@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sre.backup.layout import ID, MANIFEST, database_of
-from sre.backup.model import ObjectInfo
+from sre.backup.objects import ObjectInfo
 from sre.backup.retention.records import Orphan, Reason
 from sre.backup.upkeep import Pending
 from sre.core.units import format_duration

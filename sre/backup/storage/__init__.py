@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sre.backup.model import Store
+from sre.backup.objects import Store
 from sre.core.kinds import Kinds
 
 __all__ = ["STORES"]

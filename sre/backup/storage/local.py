@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Self
 
 from sre.backup.fence import may_write
-from sre.backup.model import Cell, ObjectInfo, Storage
+from sre.backup.objects import Cell, ObjectInfo, Storage
 from sre.backup.storage import local_cells
 from sre.backup.upkeep import LockState, ObjectLock, Pending
 from sre.core.errors import Refused, Transient, UsageError

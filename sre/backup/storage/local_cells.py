@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sre.backup.fence import may_write
-from sre.backup.model import Cell, Changed
+from sre.backup.objects import Cell, Changed
 from sre.core.files import replace_file
 
 __all__ = ["read", "swap"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Self
 
 from sre.backup.fence import may_write
-from sre.backup.model import Cell, Changed, ObjectInfo
+from sre.backup.objects import Cell, Changed, ObjectInfo
 from sre.backup.upkeep import Guarded, LockState, ObjectLock, Pending
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import Refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from sre.backup.model import Storage
+from sre.backup.objects import Storage
 from sre.core.errors import MissingExtra
 from sre.core.secrets import Secret
 from sre.core.units import Duration, Size

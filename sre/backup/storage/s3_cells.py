@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sre.backup.model import Cell, Changed
+from sre.backup.objects import Cell, Changed
 from sre.core.errors import Transient
 
 __all__ = ["enforces", "read", "swap"]

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sre.backup.fence import may_write
-from sre.backup.model import Cell, ObjectInfo
+from sre.backup.objects import Cell, ObjectInfo
 from sre.backup.storage import s3_cells
 from sre.backup.storage.s3_care import lock_fields, lock_state, must_be_locked, seconds_of
 from sre.backup.storage.s3_errors import TAKEN, asking, code_of

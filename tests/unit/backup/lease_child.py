@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from sre.backup.keys import public_of
-from sre.backup.model import Keys, Store
+from sre.backup.model import Keys
+from sre.backup.objects import Store
 from sre.backup.runner import run_backup
 from sre.backup.storage import local, s3_client
 from sre.backup.storage.local import LocalStore

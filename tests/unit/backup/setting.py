@@ -15,19 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from sre.backup.databases.postgres import PostgresDatabase
+from sre.backup.engine import Database, Dump, Source
 from sre.backup.job import Job
 from sre.backup.keys import new_keys
-from sre.backup.model import (
-    Backups,
-    Database,
-    Declared,
-    Dump,
-    Keys,
-    Source,
-    Storage,
-    Store,
-    Tier,
-)
+from sre.backup.model import Backups, Declared, Keys, Tier
+from sre.backup.objects import Storage, Store
 from sre.backup.storage.local import LocalStore
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed

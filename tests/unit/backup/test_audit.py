@@ -23,7 +23,8 @@ from sre.backup.audit.look import verify_audit
 from sre.backup.audit.record import Entry, parse_entry, safe_argv
 from sre.backup.job import Job
 from sre.backup.keys import new_keys, public_of, sign
-from sre.backup.model import Keys, Storage
+from sre.backup.model import Keys
+from sre.backup.objects import Storage
 from sre.backup.pruning.marks import hold, release
 from sre.backup.pruning.prune import prune
 from sre.backup.restore import restore_to

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sre.backup.claim import Claim, lease_key, parse_claim
 from sre.backup.lease import Fenced, Lease, Terms, hold
-from sre.backup.model import Cell
+from sre.backup.objects import Cell
 from sre.backup.storage.memory import MemoryStorage
 from sre.core.clock import FakeClock
 from sre.core.errors import IntegrityError, Locked, Transient, UsageError

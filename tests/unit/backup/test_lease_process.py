@@ -19,7 +19,8 @@ from sre.backup.claim import Claim, lease_key, parse_claim
 from sre.backup.job import Job
 from sre.backup.listing import list_backups
 from sre.backup.manifest import Manifest
-from sre.backup.model import Keys, Storage
+from sre.backup.model import Keys
+from sre.backup.objects import Storage
 from sre.backup.runner import run_backup
 from sre.core.errors import Locked
 from tests.servers.s3 import S3Server

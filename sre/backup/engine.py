@@ -1,0 +1,74 @@
+"""What must a kind of `databases:` do, so that its backups are like all others?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sre.core.clock import Deadline
+
+__all__ = ["Database", "Dump", "Source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a database said about itself before a backup.
+
+    Attributes:
+        system_id: changes when it is made anew; backups of two never mix.
+        bytes: about how much will be read, for progress.
+    """
+
+    engine: str
+    version: str
+    system_id: str
+    bytes: int
+
+    @property
+    def place(self) -> str:
+        """The folder of its backups: system identifier and major version."""
+        return f"{self.system_id}-{self.version.split('.')[0]}"
+
+
+@dataclass(frozen=True)
+class Dump:
+    """How to start an engine's own backup tool: it writes one tar to its standard output.
+
+    Attributes:
+        env: where passwords travel; never in `argv`.
+        last_member: the tar must end with this file, else the stream was cut.
+        log_folder: files below it follow once the copy has stopped; empty when there is none.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    last_member: str
+    log_folder: str = ""
+
+
+class Database(Protocol):
+    """A kind of `databases:`; its fields are its configuration. Keeps no state."""
+
+    def identify(self, deadline: Deadline) -> Source:
+        """Ask the server what it is. Raises Transient, UsageError, MissingExtra."""
+        ...
+
+    def dump(self, source: Source, label: str) -> Dump:
+        """The tool that fits the server's version. Raises UsageError when there is none."""
+        ...
+
+    def check_files(self, folder: Path, deadline: Deadline) -> tuple[str, ...]:
+        """The engine's own check of restored files: what is wrong. Raises MissingExtra."""
+        ...
+
+    def serve(self, folder: Path, work: Path, deadline: Deadline) -> AbstractContextManager[str]:
+        """Run restored files as a scratch server, cut off from the world; its dsn.
+
+        `folder` is used up. It listens on a socket below `work` alone, archives nothing, and has
+        ended when the context is left, even by kill -9 of this process. Raises CheckFailed when
+        the files do not start, MissingExtra without the engine's programs.
+        """
+        ...

@@ -1,0 +1,68 @@
+"""What do the commands on backups share: the job, a bar, what a dry run says?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sre.cli.options import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sre.backup.job import Job
+
+__all__ = ["bar", "job_of", "metrics_file_option", "would", "write_metrics_file"]
+
+metrics_file_option = click.option(
+    "--metrics-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write sre_backup_… for node_exporter's textfile collector.",
+)
+
+
+def job_of(run: Run) -> Job:
+    """What the declaration means to backups."""
+    from sre.backup.job import Job  # noqa: PLC0415  only when it runs
+    from sre.backup.model import Backups  # noqa: PLC0415
+
+    settings: Any = run.settings()
+    return Job(Backups(settings.stores, settings.tiers, settings.keys, settings.databases))
+
+
+def would(run: Run, what: str, **more: str) -> None:
+    """What a dry run says."""
+    content = {"schema": "sre.dry-run/1", "would": what, **more}
+    run.emit(json.dumps(content, indent=2) if run.format == "json" else f"would {what}")
+
+
+def write_metrics_file(path: Path | None, job: Job) -> None:
+    """Write the textfile, when one was asked for."""
+    from sre.backup.metrics import write_metrics  # noqa: PLC0415
+
+    if path is not None:
+        write_metrics(path, job.facts)
+
+
+class bar:  # noqa: N801  used like a function
+    """A progress bar whose length is known only once the work has begun."""
+
+    def __init__(self, label: str, run: Run) -> None:
+        from contextlib import ExitStack  # noqa: PLC0415
+
+        self._label, self._run, self._stack = label, run, ExitStack()
+
+    def __enter__(self) -> Callable[[int], Callable[[int], None]]:
+        from sre.core.console import progress  # noqa: PLC0415  only when something is drawn
+
+        self._stack.__enter__()
+        return lambda total: self._stack.enter_context(
+            progress(total, self._label, enabled=self._run.progress)
+        )
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
