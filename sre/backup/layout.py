@@ -3,6 +3,7 @@
     v1/repo.json                                          format and id
     v1/<db>/<system>-<major>/backups/<id>/v000000.zst.age  volumes
                                           manifest.json.sig, then manifest.json: the commit
+                                          sidecar.zst.age  for those that build on it
     v1/keys/<id>.age                                      the backup's own key, for the recipients
     v1/attest/<id>/<utc>-<level>.json, .json.sig          what verifications found
     v1/marks/<id>/hold.json, expiring.json                kept by somebody; being deleted
@@ -62,6 +63,11 @@ class Place:
     def mark(self, name: str) -> str:
         """The key of a mark: `hold` (somebody keeps it), `expiring` (it is being deleted)."""
         return f"v1/marks/{self.id}/{name}.json"
+
+    @property
+    def sidecar(self) -> str:
+        """What a later backup that builds on this one compares with."""
+        return f"{self.folder}sidecar.zst.age"
 
     def volume(self, number: int) -> str:
         """The key of a volume, from 0."""

@@ -41,13 +41,16 @@ class Manifest:
 
     Attributes:
         place: system identifier and major version of the source.
-        parent: the backup that this one builds on; always None for a full one.
+        kind: full, differential (builds on a full one) or incremental (on any).
+        parent: the backup that this one builds on; None for a full one.
         key, key_bytes, key_sha256: the wrapped key's object.
         consistent: the moment (Unix seconds) to which a restore leads; nothing later is in it.
         dump: what the engine's tool said at its end (timeline, LSNs).
         argv: the tool's command line; it holds no secret.
         fence: the number of the lease under which it was made; None in older ones.
         audit_head: number and hash of the newest audit record before it; None when there is none.
+        sidecar: what a later backup that builds on this one compares with; only a host with the
+            signing key opens it, and no restore needs it.
     """
 
     id: str
@@ -73,6 +76,7 @@ class Manifest:
     tool: str
     fence: int | None = None
     audit_head: dict[str, Any] | None = None
+    sidecar: Volume | None = None
 
     @property
     def where(self) -> Place:
@@ -100,6 +104,8 @@ def parse_manifest(data: bytes, expected: Place) -> Manifest:
         if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
             raise IntegrityError("it is not a manifest of this version of sre")
         found["volumes"] = tuple(Volume(**each) for each in found["volumes"])
+        if found.get("sidecar"):
+            found["sidecar"] = Volume(**found["sidecar"])
         found["recipients"], found["argv"] = tuple(found["recipients"]), tuple(found["argv"])
         manifest = Manifest(**found)
     except (ValueError, KeyError, TypeError) as error:
@@ -111,6 +117,8 @@ def parse_manifest(data: bytes, expected: Place) -> Manifest:
         for number, volume in enumerate(manifest.volumes)
         if volume.object != expected.volume(number)
     ]
+    if manifest.sidecar is not None and manifest.sidecar.object != expected.sidecar:
+        strays.append(manifest.sidecar.object)
     if strays or manifest.key != expected.key or not manifest.volumes:
         raise IntegrityError("it names objects of another backup")
     return manifest

@@ -15,13 +15,14 @@ import fcntl
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import IO
 
 import pyrage
 import zstandard
 
 from sre.backup.frames import DATA, END, LAST, write_frame, write_record
-from sre.backup.tartail import TarTail
+from sre.backup.tap import Tap, Whole
 from sre.core.clock import SystemClock
 
 __all__ = ["main"]
@@ -31,30 +32,39 @@ _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which the standard library names from Pyt
 
 
 class _Source:
-    """The tar on stdin: at most `limit` bytes for each volume, hashed as they pass."""
+    """What the tap lets through of the tar on stdin: at most `limit` bytes for each volume."""
 
-    def __init__(self, descriptor: int, mark: str) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, tap: Tap) -> None:
+        self._descriptor, self.tap = descriptor, tap
+        self._pieces = self._through()
         self._ahead = b""
         self._clock = SystemClock()
-        self.tar = TarTail(mark)
+        self.read = 0
         self.total = 0
         self.stopped: float | None = None
 
+    def _through(self) -> Iterator[bytes]:
+        while piece := os.read(self._descriptor, _PIECE):
+            self.read += len(piece)
+            yield from self.tap.feed(piece)
+            if self.tap.marked and self.stopped is None:
+                self.stopped = self._clock.wall()
+        yield from self.tap.end()
+
     def more(self) -> bool:
         """Whether there is another byte; waits for it."""
-        if not self._ahead:
-            self._ahead = os.read(self._descriptor, _PIECE)
-        return bool(self._ahead)
+        while not self._ahead:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return False
+            self._ahead = piece
+        return True
 
     def take(self, most: int) -> bytes:
         """The next piece, at most `most` bytes; empty at the end."""
         if not self.more():
             return b""
         piece, self._ahead = self._ahead[:most], self._ahead[most:]
-        self.tar.feed(piece)
-        if self.tar.marked and self.stopped is None:
-            self.stopped = self._clock.wall()
         self.total += len(piece)
         return piece
 
@@ -112,20 +122,17 @@ def main(recipient: str, volume_bytes: int, level: int, mark: str) -> None:
     to = [pyrage.x25519.Recipient.from_str(recipient)]
     with contextlib.suppress(OSError):  # larger pipes save context switches; the limit may forbid
         fcntl.fcntl(0, _SET_PIPE_SIZE, _PIECE)
-    source, out = _Source(0, mark), sys.stdout.buffer
+    source, out = _Source(0, Whole(mark)), sys.stdout.buffer
     while source.more():
         volume, frames = _Volume(source, volume_bytes, level), _Frames(out)
         pyrage.encrypt_io(volume, frames, to)
         frames.flush()
         write_record(out, END, {"bytes": volume.size, "sha256": volume.hash.hexdigest()})
-    tar = source.tar
     found = {
+        "read": source.read,
         "bytes": source.total,
-        "members": tar.members,
-        "last_member": tar.last_member,
-        "whole": tar.whole,
         "stopped": source.stopped,
-        "tail": tar.tail.decode("utf-8", "replace"),
+        **source.tap.report(),
     }
     write_record(out, LAST, found)
 

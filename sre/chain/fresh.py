@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sre.backup.model import Declared
-from sre.backup.verify import LEVELS
+from sre.backup.verifying.verify import LEVELS
 from sre.chain.ages import LATE, rhythm, span
 from sre.chain.evidence import Known
 from sre.chain.model import Finding, World

@@ -24,7 +24,8 @@ __all__ = ["restore_command"]
 def restore_command(target: str, folder: Path, owner: str | None, dry_run: bool, run: Run) -> int:
     """Restore a database's newest backup, or one by its id, into a folder."""
     from sre.backup.render import restored_as_json, restored_as_text  # noqa: PLC0415
-    from sre.backup.restore import plan_restore, restore_to, uid_of  # noqa: PLC0415
+    from sre.backup.restoring.landing import uid_of  # noqa: PLC0415  only when it runs
+    from sre.backup.restoring.restore import plan_restore, restore_to  # noqa: PLC0415
 
     job, uid = job_of(run), uid_of(owner)
     if dry_run:
@@ -33,7 +34,7 @@ def restore_command(target: str, folder: Path, owner: str | None, dry_run: bool,
         return 0
     with bar(f"restoring {target}", run) as start:
         done = restore_to(
-            job, target, folder, owner=uid, progress=lambda manifest: start(manifest.source_bytes)
+            job, target, folder, owner=uid, progress=lambda chain: start(chain.read_bytes)
         )
     run.emit(restored_as_json(done) if run.format == "json" else restored_as_text(done))
     return 0

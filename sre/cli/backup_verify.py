@@ -28,12 +28,12 @@ def verify_command(target: str, level: str | None, metrics_file: Path | None, ru
     but the restored server does not start or an invariant fails.
     """
     from sre.backup.render import verification_as_json, verification_as_text  # noqa: PLC0415
-    from sre.backup.verify import default_level, verify  # noqa: PLC0415  only when it runs
+    from sre.backup.verifying.verify import default_level, verify  # noqa: PLC0415  only when it runs
 
     job = job_of(run)
     chosen = default_level(job, target) if level is None else int(level)
     with bar(f"verifying {target} at level {chosen}", run) as start:
-        found = verify(job, target, chosen, progress=lambda manifest: start(manifest.source_bytes))
+        found = verify(job, target, chosen, progress=lambda chain: start(chain.read_bytes))
     write_metrics_file(metrics_file, job)
     run.emit(verification_as_json(found) if run.format == "json" else verification_as_text(found))
     return found.exit_code

@@ -24,7 +24,7 @@ from sre.backup.pruning.marks import believed_rest, hold_of
 from sre.backup.records import Fault
 from sre.backup.retention.orphans import Around, backup_of, find_orphans, least_age
 from sre.backup.retention.records import Candidate, History, Orphan, Situation
-from sre.backup.verify import LEVELS
+from sre.backup.verifying.verify import LEVELS
 from sre.core.errors import Locked, Transient
 
 __all__ = ["Survey", "survey"]

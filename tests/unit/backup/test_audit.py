@@ -27,7 +27,7 @@ from sre.backup.model import Keys
 from sre.backup.objects import Storage
 from sre.backup.pruning.marks import hold, release
 from sre.backup.pruning.prune import prune
-from sre.backup.restore import restore_to
+from sre.backup.restoring.restore import restore_to
 from sre.backup.runner import run_backup
 from sre.backup.storage.memory import MemoryStorage
 from sre.core.clock import FakeClock

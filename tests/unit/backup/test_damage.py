@@ -16,10 +16,10 @@ from sre.backup.layout import REPO
 from sre.backup.listing import list_backups
 from sre.backup.manifest import Manifest
 from sre.backup.model import Keys
-from sre.backup.restore import restore_to
+from sre.backup.restoring.restore import restore_to
 from sre.backup.runner import run_backup
 from sre.backup.storage.memory import MemoryStorage
-from sre.backup.verify import verify
+from sre.backup.verifying.verify import verify
 from sre.core.errors import IntegrityError, UsageError
 from sre.core.secrets import Secret
 from tests.unit.backup.setting import TarDatabase, make_job, make_keys, make_tar, shop_files

@@ -14,7 +14,7 @@ from sre.backup.metrics import exposition, samples
 from sre.backup.model import Keys
 from sre.backup.runner import run_backup
 from sre.backup.storage.memory import MemoryStorage
-from sre.backup.verify import verify
+from sre.backup.verifying.verify import verify
 from sre.core.errors import CheckFailed, IntegrityError, Locked, SreError, Transient, UsageError
 from tests.unit.backup.setting import TarDatabase, make_job, make_keys, make_tar, shop_files
 

@@ -17,7 +17,7 @@ from sre.backup.pruning.prune import blocked, plan_prune, prune
 from sre.backup.runner import run_backup
 from sre.backup.tier import Keep, Lock, Tier
 from sre.backup.upkeep import Pending
-from sre.backup.verify import verify
+from sre.backup.verifying.verify import verify
 from sre.core.clock import FakeClock
 from sre.core.errors import Locked, Refused
 from tests.unit.backup.prunable import DAY, START, Shop, make_shop, only

@@ -17,7 +17,7 @@ from sre.backup.pruning.prune import prune
 from sre.backup.runner import run_backup
 from sre.backup.storage.s3 import S3Store
 from sre.backup.storage.s3_client import S3Storage
-from sre.backup.verify import verify
+from sre.backup.verifying.verify import verify
 from sre.core.secrets import Secret
 from tests.servers.s3 import S3Server
 from tests.unit.backup.setting import ROOT, TarDatabase, make_job, make_keys, make_tar, shop_files

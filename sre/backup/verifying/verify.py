@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +12,12 @@ from sre.backup.catalogue import Damaged
 from sre.backup.facts import publish_verification
 from sre.backup.job import Job, Target
 from sre.backup.manifest import Manifest
-from sre.backup.opening import Sealed, missing_objects, open_volumes, secret_of
+from sre.backup.opening import missing_objects, open_volumes
 from sre.backup.records import Fault, Verification
-from sre.backup.restore import extract
+from sre.backup.restoring.chain import Chain, chain_of, extract_chain, open_chain
+from sre.backup.verifying.scratch import scratch
 from sre.core.clock import Clock, Deadline
-from sre.core.errors import CheckFailed, Locked, MissingExtra
-from sre.core.lock import exclusive
+from sre.core.errors import CheckFailed, MissingExtra
 from sre.sql.invariants import evaluate
 from sre.sql.model import InvariantResult
 from sre.sql.session import Session
@@ -30,7 +26,6 @@ __all__ = ["LEVELS", "default_level", "verify"]
 
 LEVELS = (0, 1, 3)
 _SERVE_SECONDS = 3600.0
-_SCRATCH = "sre-verify-"
 
 Progress = Callable[[int], None]
 
@@ -64,7 +59,7 @@ def verify(
     target: str,
     level: int,
     *,
-    progress: Callable[[Manifest], Progress] = lambda _manifest: lambda _count: None,
+    progress: Callable[[Chain], Progress] = lambda _chain: lambda _count: None,
 ) -> Verification:
     """Verify a database's newest backup, or the one with that id.
 
@@ -80,9 +75,9 @@ def verify(
     with job.lock("verify", found.place.db):
         began, at = job.clock.now(), job.clock.wall()
         findings = _Findings(job.clock)
-        manifest = _look(job, found, findings)
+        manifest = _look(found, findings)
         if manifest is not None and findings.good and level > 0:
-            _read(job, found, manifest, level, findings, progress(manifest))
+            _read(job, found, level, findings, progress)
         seconds = round(job.clock.now() - began, 3)
         result = Verification(
             id=found.place.id,
@@ -116,47 +111,48 @@ def _record(job: Job, found: Target, result: Verification) -> Verification:
     return Verification(**{**result.__dict__, "notes": (*result.notes, note)})
 
 
-def _look(job: Job, found: Target, findings: _Findings) -> Manifest | None:
-    """Level 0: the signature, and every object there at its size."""
+def _look(found: Target, findings: _Findings) -> Manifest | None:
+    """Level 0: the signatures, and every object there at its size, of all that it builds on."""
     with findings.phase("catalogue"):
         try:
-            manifest = found.catalogue.manifest(found.place)
+            manifests = chain_of(found.catalogue, found.place)
         except Damaged as error:
             findings.faults.append(error.fault)
             return None
-        findings.faults += missing_objects(found.catalogue.storage, manifest)
-    return manifest
+        for manifest in manifests:
+            findings.faults += missing_objects(found.catalogue.storage, manifest)
+    return manifests[-1]
 
 
 def _read(
     job: Job,
     found: Target,
-    manifest: Manifest,
     level: int,
     findings: _Findings,
-    progress: Progress,
+    progress: Callable[[Chain], Progress],
 ) -> None:
     """Level 1 and above: every byte; from level 3 on into a scratch server."""
-    storage = found.catalogue.storage
     try:
-        sealed = Sealed(storage, manifest, secret_of(storage, manifest, job.backups.keys))
+        chain = open_chain(found.catalogue, found.place, job.backups.keys)
     except Damaged as error:
         findings.faults.append(error.fault)
         return
+    count = progress(chain)
     if level < 3:
         with findings.phase("download"):
-            findings.faults += open_volumes(sealed, progress=progress)
+            for sealed in chain.links:
+                findings.faults += open_volumes(sealed, progress=count)
         return
-    with _scratch() as work:
+    with scratch() as work:
         folder = work / "data"
         folder.mkdir(mode=0o700)
         with findings.phase("restore"):
-            findings.faults += extract(sealed, folder, None, progress)
+            findings.faults += extract_chain(chain, folder, None, count)
         if not findings.faults:
-            _run(found, manifest, folder, work, findings)
+            _run(found, folder, work, findings)
 
 
-def _run(found: Target, manifest: Manifest, folder: Path, work: Path, findings: _Findings) -> None:
+def _run(found: Target, folder: Path, work: Path, findings: _Findings) -> None:
     declared, deadline = found.declared, Deadline.after(_SERVE_SECONDS, findings.clock)
     try:
         with findings.phase("check_files"):
@@ -179,29 +175,3 @@ def _run(found: Target, manifest: Manifest, folder: Path, work: Path, findings: 
         for each in findings.invariants
         if not each.passed
     ]
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for a scratch server, enterable by its user; those of killed runs go first."""
-    base = _base()
-    for stale in base.glob(f"{_SCRATCH}*"):
-        with contextlib.suppress(Locked, OSError), exclusive(stale / "lock"):
-            shutil.rmtree(stale, ignore_errors=True)
-    work = base / f"{_SCRATCH}{secrets.token_hex(4)}"
-    work.mkdir(mode=0o711)
-    work.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    try:
-        with exclusive(work / "lock", "verification"):
-            yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _base() -> Path:
-    """The temporary folder; as root, one that the scratch server's user can enter too."""
-    chosen = Path(tempfile.gettempdir()).resolve()
-    for folder in (chosen, Path("/tmp"), Path("/var/tmp")) if os.geteuid() == 0 else ():  # noqa: S108
-        if all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents)):
-            return folder
-    return chosen

@@ -1,0 +1,1 @@
+"""How does a backup become a running copy again?"""

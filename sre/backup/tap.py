@@ -1,0 +1,74 @@
+"""What does a dump's tar pass through before it is cut into volumes?
+
+A tap sees every byte of the tar once, in order. What it hands on is what is stored: the same bytes
+for a full backup, fewer for one that builds on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from sre.backup.tartail import TarTail
+
+__all__ = ["Tap", "Whole"]
+
+
+class Tap(Protocol):
+    """One pass over one tar. Used by one thread, in the child process that seals."""
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """The next piece of the tar, of any size; what is stored of it, perhaps later."""
+        ...
+
+    def end(self) -> Iterator[bytes]:
+        """The tar has ended; what is still to be stored."""
+        ...
+
+    @property
+    def marked(self) -> bool:
+        """Whether the engine's log has begun to follow the data."""
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """After the end: `members`, `last_member`, `whole`, `tail`, and what it likes to add."""
+        ...
+
+    def sidecar(self) -> bytes:
+        """After the end: what the next backup compares with; empty when there is nothing."""
+        ...
+
+
+class Whole:
+    """Everything is stored as it came."""
+
+    def __init__(self, mark: str) -> None:
+        self._tar = TarTail(mark)
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """As Tap's."""
+        self._tar.feed(piece)
+        yield piece
+
+    def end(self) -> Iterator[bytes]:
+        """As Tap's: nothing was held back."""
+        return iter(())
+
+    @property
+    def marked(self) -> bool:
+        """As Tap's."""
+        return self._tar.marked
+
+    def report(self) -> dict[str, Any]:
+        """As Tap's."""
+        tar = self._tar
+        return {
+            "members": tar.members,
+            "last_member": tar.last_member,
+            "whole": tar.whole,
+            "tail": tar.tail.decode("utf-8", "replace"),
+        }
+
+    def sidecar(self) -> bytes:
+        """As Tap's: nothing builds on it by pages."""
+        return b""
