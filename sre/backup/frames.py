@@ -14,10 +14,11 @@ from typing import IO, Any, Literal
 
 from sre.core.errors import IntegrityError
 
-__all__ = ["DATA", "END", "LAST", "Frame", "read_frames", "write_frame", "write_record"]
+__all__ = ["DATA", "END", "LAST", "SIDE", "Frame", "read_frames", "write_frame", "write_record"]
 
-DATA, END, LAST = b"D", b"E", b"L"
-"""A piece of an object, its end with what was found (JSON), the end of all (JSON)."""
+DATA, END, SIDE, LAST = b"D", b"E", b"S", b"L"
+"""A piece of an object, its end with what was found (JSON), what follows is the sidecar (empty),
+the end of all (JSON)."""
 
 _HEAD = struct.Struct(">cI")
 _LIMIT = 16 * 2**20
@@ -25,9 +26,9 @@ _LIMIT = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame; `kind` is "D", "E" or "L"."""
+    """One frame; `kind` is "D", "E", "S" or "L"."""
 
-    kind: Literal["D", "E", "L"]
+    kind: Literal["D", "E", "S", "L"]
     data: bytes
 
     def record(self) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def read_frames(file: IO[bytes]) -> Iterator[Frame]:
         if len(head) < _HEAD.size:
             raise IntegrityError("the stream ended early")
         kind, length = _HEAD.unpack(head)
-        if kind not in (DATA, END, LAST) or length > _LIMIT:
+        if kind not in (DATA, END, SIDE, LAST) or length > _LIMIT:
             raise IntegrityError("the stream is damaged")
         data = file.read(length)
         if len(data) < length:

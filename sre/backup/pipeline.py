@@ -16,7 +16,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sre.backup.engine import Dump
@@ -25,6 +25,8 @@ from sre.backup.layout import Place
 from sre.backup.manifest import Volume
 from sre.backup.objects import Storage
 from sre.backup.programs import PYTHON_PATH, Tail, python_program
+from sre.backup.sealing import Sealing
+from sre.backup.tap import Tapping
 from sre.core.child import PIPE, Child
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, IntegrityError, SreError
@@ -32,6 +34,7 @@ from sre.core.errors import CheckFailed, IntegrityError, SreError
 __all__ = ["LEVEL", "Poured", "pour"]
 
 LEVEL = 3
+_WHOLE = Tapping()
 _UPLOADS = 2
 _QUEUED = 8
 _END_SECONDS = 30.0
@@ -49,6 +52,9 @@ class Poured:
     tail: str
     stopped: float | None
     """When the engine's log began to follow the data: what is in it goes to here."""
+    sidecar: Volume | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    """All that the seal found: `bytes` stored, `read` of the tar, and what the tap reported."""
 
 
 def pour(
@@ -58,9 +64,12 @@ def pour(
     storage: Storage,
     *,
     volume_bytes: int,
+    tapping: Tapping = _WHOLE,
     progress: Progress = lambda _count: None,
 ) -> Poured:
     """Run the dump into the store. `progress` is called with plaintext bytes just stored.
+
+    The tap's descriptors must be open until this returns.
 
     Raises:
         CheckFailed: the tool failed, was killed, or ended before its end.
@@ -68,23 +77,36 @@ def pour(
     """
     said = Tail()
     read, write = os.pipe()
-    seal = python_program(
-        "sre.backup.seal", recipient, str(volume_bytes), str(LEVEL), dump.log_folder
-    )
+    sealing = Sealing(recipient, volume_bytes, LEVEL, dump.log_folder, tapping)
     with contextlib.ExitStack() as stack:
         with _closing(read, write):
             dumper = stack.enter_context(
                 Child(dump.argv, env=dump.env, stdout=write, stderr=said, grace=1.0)
             )
-            sealer = stack.enter_context(
-                Child(seal, env=PYTHON_PATH, stdin=read, stdout=PIPE, stderr=said, grace=1.0)
-            )
+            sealer = stack.enter_context(_sealer(sealing, read, said))
         uploads = stack.enter_context(_Uploads(storage, progress))
         last = _receive(sealer, place, uploads, dumper, said)
         _must_have_ended(dumper, sealer, said)
         _must_be_whole(last, dump)
         volumes = uploads.finish()
-    return Poured(volumes, last["bytes"], last["members"], last["tail"], last["stopped"])
+    sidecar = volumes[-1] if volumes and volumes[-1].object == place.sidecar else None
+    return Poured(
+        volumes if sidecar is None else volumes[:-1],
+        last["bytes"],
+        last["members"],
+        last["tail"],
+        last["stopped"],
+        sidecar,
+        last,
+    )
+
+
+def _sealer(sealing: Sealing, stdin: int, said: Tail) -> Child:
+    argv = python_program("sre.backup.seal", sealing.encode())
+    given = tuple(sealing.tapping.descriptors.values())
+    return Child(
+        argv, env=PYTHON_PATH, stdin=stdin, stdout=PIPE, stderr=said, pass_fds=given, grace=1.0
+    )
 
 
 def _receive(
@@ -92,13 +114,16 @@ def _receive(
 ) -> dict[str, Any]:
     """Hand the frames out to uploads; the last one's record."""
     assert sealer.stdout is not None  # noqa: S101  made with PIPE
-    number, current = 0, None
+    number, current, aside = 0, None, False
     try:
         for frame in read_frames(sealer.stdout):
             if frame.kind == "L":
                 return frame.record()
+            if frame.kind == "S":
+                aside = True
+                continue
             if current is None:
-                current = uploads.begin(place.volume(number))
+                current = uploads.begin(place.sidecar if aside else place.volume(number))
                 number += 1
             current = current.take(frame)
     except IntegrityError:

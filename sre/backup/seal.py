@@ -1,11 +1,12 @@
 """How does a tar become encrypted volumes? (the program of a child process)
 
-    pg_basebackup ─► stdin │ volumes of N bytes ─► zstd ─► age │ stdout ─► frames
+    pg_basebackup ─► stdin │ tap ─► volumes of N bytes ─► zstd ─► age │ stdout ─► frames
 
 Its standard input is the dump's own output: no byte of plaintext passes through the parent. It
 does all the work that holds the interpreter (age never lets go of it), so that the parent's
 uploads do not stall. Each volume is a whole age file around a whole zstd frame: by hand, the
-volumes are decrypted one by one and what comes out is one tar.
+volumes are decrypted one by one and what comes out is one tar. What the tap keeps for the next
+backup follows as one more such object, the sidecar.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import pyrage
 import zstandard
 
-from sre.backup.frames import DATA, END, LAST, write_frame, write_record
-from sre.backup.tap import Tap, Whole
+from sre.backup.frames import DATA, END, LAST, SIDE, write_frame, write_record
+from sre.backup.sealing import Sealing
+from sre.backup.tap import Tap, tap_of
 from sre.core.clock import SystemClock
 
 __all__ = ["main"]
@@ -31,25 +33,36 @@ _PIECE = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which the standard library names from Python 3.10 on Linux
 
 
-class _Source:
-    """What the tap lets through of the tar on stdin: at most `limit` bytes for each volume."""
+class _Tar:
+    """The tar on a descriptor, passed through the tap."""
 
     def __init__(self, descriptor: int, tap: Tap) -> None:
         self._descriptor, self.tap = descriptor, tap
-        self._pieces = self._through()
-        self._ahead = b""
         self._clock = SystemClock()
-        self.read = 0
-        self.total = 0
-        self.stopped: float | None = None
+        self._read = 0
+        self._stopped: float | None = None
 
-    def _through(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """What the tap lets through."""
         while piece := os.read(self._descriptor, _PIECE):
-            self.read += len(piece)
+            self._read += len(piece)
             yield from self.tap.feed(piece)
-            if self.tap.marked and self.stopped is None:
-                self.stopped = self._clock.wall()
+            if self.tap.marked and self._stopped is None:
+                self._stopped = self._clock.wall()
         yield from self.tap.end()
+
+    def report(self) -> dict[str, Any]:
+        """After the end: what was found."""
+        return {"read": self._read, "stopped": self._stopped, **self.tap.report()}
+
+
+class _Source:
+    """Pieces of any size, handed out as they are asked for."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ahead = b""
+        self.total = 0
 
     def more(self) -> bool:
         """Whether there is another byte; waits for it."""
@@ -117,25 +130,29 @@ class _Frames:
             self._gathered.clear()
 
 
-def main(recipient: str, volume_bytes: int, level: int, mark: str) -> None:
+def _seal(source: _Source, out: IO[bytes], recipient: str, size: int, level: int) -> None:
+    """One object of at most `size` plaintext bytes."""
+    volume, frames = _Volume(source, size, level), _Frames(out)
+    pyrage.encrypt_io(volume, frames, [pyrage.x25519.Recipient.from_str(recipient)])
+    frames.flush()
+    write_record(out, END, {"bytes": volume.size, "sha256": volume.hash.hexdigest()})
+
+
+def main(sealing: Sealing) -> None:
     """Seal stdin to its end. Exits with an error on anything unusual; then nothing counts."""
-    to = [pyrage.x25519.Recipient.from_str(recipient)]
     with contextlib.suppress(OSError):  # larger pipes save context switches; the limit may forbid
         fcntl.fcntl(0, _SET_PIPE_SIZE, _PIECE)
-    source, out = _Source(0, Whole(mark)), sys.stdout.buffer
+    tar, out = _Tar(0, tap_of(sealing.tapping, sealing.mark)), sys.stdout.buffer
+    source = _Source(tar.pieces())
     while source.more():
-        volume, frames = _Volume(source, volume_bytes, level), _Frames(out)
-        pyrage.encrypt_io(volume, frames, to)
-        frames.flush()
-        write_record(out, END, {"bytes": volume.size, "sha256": volume.hash.hexdigest()})
-    found = {
-        "read": source.read,
-        "bytes": source.total,
-        "stopped": source.stopped,
-        **source.tap.report(),
-    }
-    write_record(out, LAST, found)
+        _seal(source, out, sealing.recipient, sealing.volume, sealing.level)
+    if sealing.tapping.sidecar:
+        aside = _Source(tar.tap.sidecar())
+        if aside.more():
+            write_record(out, SIDE, {})
+            _seal(aside, out, sealing.tapping.sidecar, sys.maxsize, sealing.level)
+    write_record(out, LAST, {"bytes": source.total, **tar.report()})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    main(Sealing.parse(sys.argv[1]))

@@ -6,12 +6,14 @@ for a full backup, fewer for one that builds on another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Protocol
 
 from sre.backup.tartail import TarTail
 
-__all__ = ["Tap", "Whole"]
+__all__ = ["TAPS", "Tap", "Tapping", "Whole", "make", "tap_of"]
 
 
 class Tap(Protocol):
@@ -34,9 +36,44 @@ class Tap(Protocol):
         """After the end: `members`, `last_member`, `whole`, `tail`, and what it likes to add."""
         ...
 
-    def sidecar(self) -> bytes:
-        """After the end: what the next backup compares with; empty when there is nothing."""
+    def sidecar(self) -> Iterator[bytes]:
+        """After the end: what the next backup compares with, piece by piece; maybe nothing."""
         ...
+
+
+@dataclass(frozen=True)
+class Tapping:
+    """Which tap a dump passes through, and what it is given.
+
+    Attributes:
+        kind: a key of `TAPS`.
+        options: its own settings; JSON.
+        descriptors: open files of ours by name; the tap gets them under the same numbers.
+        sidecar: the age recipient of its sidecar; "" when none is stored.
+    """
+
+    kind: str = "whole"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    descriptors: Mapping[str, int] = field(default_factory=dict)
+    sidecar: str = ""
+
+
+TAPS = {"whole": "sre.backup.tap", "pages": "sre.backup.pages.tap"}
+"""Kinds of taps, and the module whose `make` makes one."""
+
+
+def tap_of(tapping: Tapping, mark: str) -> Tap:
+    """A tap of that kind. `mark`: the engine's log begins with the member of that name."""
+    made: Tap = import_module(TAPS[tapping.kind]).make(
+        mark, dict(tapping.options), dict(tapping.descriptors)
+    )
+    return made
+
+
+def make(mark: str, options: dict[str, Any], descriptors: dict[str, int]) -> Tap:
+    """The tap of a full backup, which needs nothing."""
+    del options, descriptors
+    return Whole(mark)
 
 
 class Whole:
@@ -69,6 +106,6 @@ class Whole:
             "tail": tar.tail.decode("utf-8", "replace"),
         }
 
-    def sidecar(self) -> bytes:
+    def sidecar(self) -> Iterator[bytes]:
         """As Tap's: nothing builds on it by pages."""
-        return b""
+        return iter(())
