@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from sre.backup.lease import Lease, Terms, hold
 from sre.backup.model import Backups, Declared
 from sre.backup.objects import Storage
 from sre.core.clock import Clock, SystemClock
-from sre.core.errors import Locked, UsageError
+from sre.core.errors import Locked, Transient, UsageError
 from sre.core.facts import Facts
 from sre.core.files import replace_file, state_folder
 from sre.core.journal import Journal
@@ -65,6 +66,23 @@ class Job:
             raise UsageError(f"sre.yaml declares no database {name!r}; known: {known}")
         return found
 
+    def at(self, store: str | None) -> Job:
+        """The same surroundings with every database in another store of sre.yaml (`--from`).
+
+        None changes nothing. Raises UsageError when sre.yaml declares no such store.
+        """
+        if store is None:
+            return self
+        there = self.backups.stores.get(store)
+        if there is None:
+            known = ", ".join(sorted(self.backups.stores)) or "none"
+            raise UsageError(f"sre.yaml declares no store {store!r}; known: {known}")
+        moved = {
+            name: dataclasses.replace(each, store_name=store, store=there)
+            for name, each in self.backups.databases.items()
+        }
+        return dataclasses.replace(self, backups=dataclasses.replace(self.backups, databases=moved))
+
     def storage(self, declared: Declared) -> Storage:
         """The store of a database, opened once."""
         if declared.store_name not in self.storages:
@@ -82,11 +100,19 @@ class Job:
             declared = self.declared(target)
             catalogue = self.catalogue(declared)
             return Target(declared, catalogue.newest(target), catalogue)
+        silent: Transient | None = None
         for declared in self.backups.databases.values():
             catalogue = self.catalogue(declared)
-            for place in catalogue.places(declared.name):
+            try:
+                places = catalogue.places(declared.name)
+            except Transient as error:
+                silent = error  # it may stand in another store
+                continue
+            for place in places:
                 if place.id == target:
                     return Target(declared, place, catalogue)
+        if silent is not None:
+            raise silent
         raise UsageError(f"there is no backup {target!r}; see: sre backup list")
 
     @contextlib.contextmanager
