@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from sre.backup.databases.pgbin import programs
+from sre.backup.databases.pgdsn import environment, options, reveal
 from sre.backup.databases.pgscratch import scratch_server
 from sre.backup.engine import Dump, Source
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, MissingExtra, UsageError
 from sre.core.process import run
-from sre.core.secrets import Secret, redactor
+from sre.core.secrets import Secret
 from sre.sql.session import Session
 
 __all__ = ["PostgresDatabase"]
-
-_SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class PostgresDatabase:
     bin_dir: Path | None = None
 
     def identify(self, deadline: Deadline) -> Source:
-        with Session(self._revealed(), statement_seconds=max(1.0, deadline.left())) as session:
+        with Session(reveal(self.dsn), statement_seconds=max(1.0, deadline.left())) as session:
             version = str(session.value("show server_version")).split(" ", maxsplit=1)[0]
             system = session.value("select system_identifier::text from pg_control_system()")
             spaces = session.value("select count(*) from pg_tablespace where oid >= 16384")
@@ -56,7 +55,9 @@ class PostgresDatabase:
             str(found / "pg_basebackup"), "-D", "-", "-Ft", "-X", "fetch", "-c", "fast", "-w",
             "--manifest-checksums=SHA256", "-l", label,
         )  # fmt: skip
-        return Dump(argv, self._environment(), "backup_manifest", "pg_wal/0")
+        env = environment(reveal(self.dsn))
+        env.pop("PGDATABASE", None)
+        return Dump(argv, env, "backup_manifest", "pg_wal/0")
 
     def check_files(self, folder: Path, deadline: Deadline) -> tuple[str, ...]:
         found = programs(_major_of(folder), ("pg_verifybackup",), bin_dir=self.bin_dir)
@@ -72,7 +73,7 @@ class PostgresDatabase:
         return tuple(lines) or (f"pg_verifybackup ended with exit code {done.returncode}",)
 
     def serve(self, folder: Path, work: Path, deadline: Deadline) -> AbstractContextManager[str]:
-        words = _options(self._revealed())
+        words = options(reveal(self.dsn))
         return scratch_server(
             folder,
             work,
@@ -82,52 +83,6 @@ class PostgresDatabase:
             user=words.get("user") or "postgres",
             database=words.get("dbname") or words.get("user") or "postgres",
         )
-
-    def _revealed(self) -> str:
-        """The dsn; its password alone is masked from now on as well."""
-        dsn = self.dsn.reveal()
-        words = _options(dsn)
-        password = words.get("password") or ""
-        if len(password) >= _SHORTEST_SECRET and password not in (
-            words.get("user"),
-            words.get("dbname"),
-        ):
-            redactor.add(password)
-        return dsn
-
-    def _environment(self) -> dict[str, str]:
-        """The dsn as libpq's environment variables: nothing of it stands in an argument list."""
-        from psycopg.pq import Conninfo  # noqa: PLC0415  only who makes a backup needs the driver
-
-        names = {each.keyword.decode(): each.envvar for each in Conninfo.get_defaults()}
-        found = {"LC_ALL": "C"}
-        for keyword, value in _options(self._revealed()).items():
-            name = names.get(keyword)
-            if name is None:
-                raise UsageError(
-                    f"databases: the dsn's {keyword!r} cannot be handed to pg_basebackup in its "
-                    "environment; use a password file or a certificate"
-                )
-            found[name.decode()] = value
-        found.pop("PGDATABASE", None)
-        return found
-
-
-def _options(dsn: str) -> dict[str, str]:
-    try:
-        from psycopg import ProgrammingError  # noqa: PLC0415
-        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "backups of PostgreSQL need the package 'psycopg': pip install 'sre[backup]'"
-        ) from error
-    try:
-        found = conninfo_to_dict(dsn)
-    except ProgrammingError:
-        raise UsageError(
-            "the dsn of the database is not one; write postgresql://USER:PASSWORD@HOST:PORT/NAME"
-        ) from None
-    return {key: str(value) for key, value in found.items() if value is not None}
 
 
 def _major(version: str) -> str:
