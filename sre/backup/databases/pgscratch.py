@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sre.backup.databases.pgbin import programs, server_user
@@ -24,6 +24,7 @@ from sre.sql.session import Session
 __all__ = ["scratch_server"]
 
 _PORT = 5432
+_NO_MORE: Mapping[str, str] = {}
 _LAST_LINES = 6
 _SUPERUSER = "select rolname from pg_roles where rolsuper and rolcanlogin order by oid limit 1"
 _FROM_CONTROL = {
@@ -60,13 +61,16 @@ def scratch_server(
     bin_dir: Path | None,
     user: str,
     database: str,
+    more: Mapping[str, str] = _NO_MORE,
 ) -> Iterator[str]:
-    """Run `folder` until the context is left; the dsn of a superuser there.
+    """Run `folder` until the context is left; the dsn of a superuser there. `more` are settings.
 
     Raises:
         MissingExtra: no server of that version here.
         CheckFailed: it does not start, or not in time; the message ends with its last words.
     """
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  names with spaces and quotes
+
     owner = server_user()
     found = programs(
         major, ("postgres", "pg_controldata"), bin_dir=bin_dir, user=owner, copy_to=work / "bin"
@@ -76,28 +80,31 @@ def scratch_server(
     (folder / "postgresql.auto.conf").write_text("", encoding="ascii")
     sockets = work / "s"
     sockets.mkdir(mode=0o700)
-    config = _configure(folder, work, sockets, found)
+    config = _configure(folder, work, sockets, found, more)
     _give(owner, folder, sockets, config, work / "pg_hba.conf")
     log = work / "postgres.log"
     argv = [str(found / "postgres"), "-D", str(folder), "-c", f"config_file={config}"]
     with Child(argv, stdout=log, stderr=log, cwd=folder, user=owner, env={"LC_ALL": "C"}) as server:
         _wait_until_ready(server, folder, log, deadline)
-        dsn = f"host={sockets} port={_PORT} dbname={database} user="
-        with Session(dsn + user) as session:
+        dsn = make_conninfo(host=str(sockets), port=_PORT, dbname=database)
+        with Session(make_conninfo(dsn, user=user)) as session:
             superuser = session.value(_SUPERUSER)
         try:
-            yield f"{dsn}{superuser}"
+            yield make_conninfo(dsn, user=superuser)
         finally:
             server.signal(signal.SIGQUIT)  # at once: its folder goes away with it
             server.wait(Deadline.after(10))
 
 
-def _configure(folder: Path, work: Path, sockets: Path, found: Path) -> Path:
+def _configure(
+    folder: Path, work: Path, sockets: Path, found: Path, more: Mapping[str, str]
+) -> Path:
     hba = work / "pg_hba.conf"
     hba.write_text("local all all trust\n", encoding="ascii")
     settings = {
         **_SETTINGS,
         **_control(folder, found),
+        **more,
         "hba_file": str(hba),
         "ident_file": str(hba),
         "unix_socket_directories": str(sockets),
