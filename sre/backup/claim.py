@@ -6,11 +6,11 @@ Pure: a claim as it stands in a store, judged by the store's time alone.
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 
 from sre.backup.layout import stamp
 from sre.backup.manifest import canonical
+from sre.backup.strict import strict_json
 from sre.core.errors import IntegrityError
 
 __all__ = ["CONFLICTS", "SCHEMA", "Claim", "lease_key", "parse_claim"]
@@ -68,7 +68,7 @@ def parse_claim(data: bytes, key: str) -> Claim:
     """A claim as a store has it. Raises IntegrityError, which says what to do."""
     claim: Claim | None
     try:
-        found = json.loads(data)
+        found = strict_json(data)
         schema, claim = found.pop("schema"), Claim(**found)
         sound = min(claim.fence + 0, claim.since + 0, claim.until + 0) >= 0
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,12 +155,17 @@ def signed_by_trusted(data: bytes, signature: bytes, trusted: Iterable[str]) -> 
     """Whether one of the trusted keys made the signature."""
     for text in trusted:
         try:
-            raw = base64.b64decode(text.removeprefix(_PUBLIC), validate=True)
-            Ed25519PublicKey.from_public_bytes(raw).verify(signature, data)
+            _public_key(text).verify(signature, data)
         except (InvalidSignature, ValueError):
             continue
         return True
     return False
+
+
+@functools.lru_cache(maxsize=64)
+def _public_key(text: str) -> Ed25519PublicKey:
+    raw = base64.b64decode(text.removeprefix(_PUBLIC), validate=True)
+    return Ed25519PublicKey.from_public_bytes(raw)
 
 
 def _signing_key(signing: Secret | None) -> Ed25519PrivateKey:
