@@ -1,9 +1,9 @@
 """Where in a store does a database's log stand?
 
-    v1/<db>/<system>-<major>/log/<timeline>/<segment>.zst.age, .json            a whole segment
-                                            <segment>.partial-<bytes>.zst.age   the beginning of one
-                                            <timeline>.history.zst.age          where it branched off
-    v1/keys/log-<epoch>.age                                                     an epoch's own key
+    v1/<db>/<system>-<major>/log/<timeline>/<segment>.zst.age, .json      a whole segment
+                                            <segment>.partial-<bytes>…    the beginning of one
+                                            <timeline>.history…           where it branched off
+    v1/keys/log-<epoch>.age                                               an epoch's own key
 
 The signed `.json` is written last and only once: a segment is there when its record is. Timelines
 and bytes are eight hexadecimal digits, as PostgreSQL writes names.

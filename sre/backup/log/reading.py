@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -203,7 +203,7 @@ class LogReader:
                 progress(len(plain))
         return total, upto
 
-    def _ahead(self, items: Sequence[Item]) -> Iterator[tuple[Record, bytes]]:
+    def _ahead(self, items: Sequence[Item]) -> Generator[tuple[Record, bytes], None, None]:
         """Fetched a few at a time, in order: the store's answer is most of the time."""
         with ThreadPoolExecutor(_AHEAD, thread_name_prefix="log") as pool:
             coming = deque(pool.submit(self._fetched, each.name) for each in items[:_AHEAD])

@@ -21,7 +21,15 @@ from sre.backup.manifest import canonical
 from sre.core.errors import IntegrityError
 from sre.core.secrets import Secret
 
-__all__ = ["SCHEMA", "Record", "Sealed", "open_piece", "parse_record", "seal_piece"]
+__all__ = [
+    "SCHEMA",
+    "Record",
+    "Sealed",
+    "encode_record",
+    "open_piece",
+    "parse_record",
+    "seal_piece",
+]
 
 SCHEMA = "sre.segment/1"
 _LEVEL = 3
@@ -56,11 +64,12 @@ class Record:
     at: float
     upto: float | None = None
 
-    def encode(self, signing: Secret | None) -> bytes:
-        """As it stands in the store. Raises UsageError without a key to sign with."""
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        signature = sign(canonical(content), signing)
-        return canonical({**content, "signature": signature.hex()})
+
+def encode_record(record: Record, signing: Secret | None) -> bytes:
+    """As it stands in the store. Raises UsageError without a key to sign with."""
+    content = {"schema": SCHEMA, **dataclasses.asdict(record)}
+    signature = sign(canonical(content), signing)
+    return canonical({**content, "signature": signature.hex()})
 
 
 def parse_record(data: bytes, trusted: Iterable[str], name: str) -> Record:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sre.backup.log.lsn import number_at, parse_lsn
 from sre.core.errors import IntegrityError
@@ -40,9 +41,7 @@ def parse_history(text: str) -> tuple[Switch, ...]:
         if match is None:
             raise IntegrityError(f"not a line of a timeline's history: {line[:80]!r}")
         found.append(Switch(int(match[1]), parse_lsn(match[2])))
-    ordered = all(
-        a.timeline < b.timeline and a.lsn <= b.lsn for a, b in zip(found, found[1:], strict=False)
-    )
+    ordered = all(a.timeline < b.timeline and a.lsn <= b.lsn for a, b in pairwise(found))
     if not ordered:
         raise IntegrityError("a timeline's history that goes back")
     return tuple(found)
