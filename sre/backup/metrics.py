@@ -87,7 +87,22 @@ def _of_retention(value: Mapping[str, Any]) -> Iterator[Sample]:
     yield "orphan_bytes", {}, float(value["orphan_bytes"])
 
 
-_OF_FACT = {"run": _of_run, "verified": _of_verified, "retention": _of_retention}
+def _of_copies(value: Mapping[str, Any]) -> Iterator[Sample]:
+    for store, last in value["stores"].items():
+        label = {"store": str(store)}
+        yield "replica_lag_seconds", label, float(last["lag_seconds"])
+        if last["missing_objects"] is not None:
+            yield "replica_missing_objects", label, float(last["missing_objects"])
+        if last["success"] is not None:
+            yield "replica_last_success_timestamp_seconds", label, float(last["success"])
+
+
+_OF_FACT = {
+    "run": _of_run,
+    "verified": _of_verified,
+    "retention": _of_retention,
+    "copies": _of_copies,
+}
 
 
 def _escaped(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sre.cli.backup_copy import copy_command
 from sre.cli.backup_doctor import doctor_command
 from sre.cli.backup_keys import keys
 from sre.cli.backup_parts import elsewhere, from_option, job_of
@@ -61,6 +62,7 @@ def show_command(id: str, store: str | None, run: Run) -> int:  # noqa: A002  th
 backup.add_command(run_command)
 backup.add_command(verify_command)
 backup.add_command(restore_command)
+backup.add_command(copy_command)
 backup.add_command(doctor_command)
 backup.add_command(prune_command)
 backup.add_command(hold_command)

@@ -202,6 +202,26 @@ _BACKUP = (
         "sre_backup_orphan_bytes", "gauge",
         "Bytes in the store that belong to no backup, after the last retention.", ("db",),
     ),
+    MetricInfo(
+        "sre_backup_rpo_current_seconds", "gauge",
+        "How much would have been lost when this was measured.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_recoverability_first_timestamp_seconds", "gauge",
+        "The oldest moment to which a backup restores.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_replica_lag_seconds", "gauge",
+        "How old the oldest thing is that a second store does not have yet.", ("db", "store"),
+    ),
+    MetricInfo(
+        "sre_backup_replica_missing_objects", "gauge",
+        "Objects that a second store did not have after the last pass.", ("db", "store"),
+    ),
+    MetricInfo(
+        "sre_backup_replica_last_success_timestamp_seconds", "gauge",
+        "When a pass over a second store last ended with nothing wrong.", ("db", "store"),
+    ),
 )  # fmt: skip
 
 _OF_LOADTESTS: tuple[tuple[str, _Type, str, tuple[str, ...]], ...] = (
