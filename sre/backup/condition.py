@@ -64,9 +64,11 @@ def conditions(storage: Storage, trusted: Sequence[str]) -> dict[str, Condition]
     return found
 
 
-def condition_of(storage: Storage, trusted: Sequence[str], place: Place) -> Condition | None:
-    """Of one backup; None when nothing speaks against it."""
-    for name in ("shredded", "quarantine"):
+def condition_of(
+    storage: Storage, trusted: Sequence[str], place: Place, only: str = ""
+) -> Condition | None:
+    """Of one backup; None when nothing speaks against it. `only` asks for one of the two marks."""
+    for name in (only,) if only else ("shredded", "quarantine"):
         found = _read(storage, place.mark(name), place.id, name, trusted)
         if found is not None:
             return found

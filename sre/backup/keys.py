@@ -31,6 +31,7 @@ __all__ = [
     "keys_ready",
     "new_backup_key",
     "new_keys",
+    "opens_with",
     "public_of",
     "sign",
     "signed_by_trusted",
@@ -135,6 +136,20 @@ def unwrap(wrapped: bytes, identity: Secret | None) -> str:
         raise IntegrityError("keys.identity holds no line that begins with AGE-SECRET-KEY-")
     redactor.add(secret)
     return str(secret)
+
+
+def opens_with(identity: Secret | None) -> tuple[str, ...]:
+    """The public halves of the identities of this host; empty when there is none to be read."""
+    if identity is None:
+        return ()
+    lines = [line.strip() for line in identity.reveal().splitlines()]
+    found: list[str] = []
+    for line in lines:
+        if line.startswith(_IDENTITY):
+            redactor.add(line)
+            with contextlib.suppress(pyrage.IdentityError):
+                found.append(str(pyrage.x25519.Identity.from_str(line).to_public()))
+    return tuple(found)
 
 
 def sign(data: bytes, signing: Secret | None) -> bytes:

@@ -40,10 +40,15 @@ class Backup:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, and where: the key of an object, or what else it is about."""
+    """One thing that is wrong, and where: the key of an object, or what else it is about.
+
+    Attributes:
+        host: it is about the keys of this host, not about what is stored.
+    """
 
     object: str
     problem: str
+    host: bool = False
 
 
 @dataclass(frozen=True)
