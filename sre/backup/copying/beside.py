@@ -94,9 +94,10 @@ def _believed(source: Side, key: str, data: bytes, trusted: tuple[str, ...]) -> 
         record = parse_record(data, trusted, item.name)
     except IntegrityError as error:
         raise source.fault(key, str(error)) from error
-    folder = key.rpartition("/")[0] + "/"
-    if not record.object.startswith(folder) or not record.key.startswith("v1/keys/log-"):
-        raise source.fault(key, "it names objects of another log")
+    if not record.object.startswith(key.removesuffix(".json")) or not record.key.startswith(
+        "v1/keys/log-"
+    ):
+        raise source.fault(key, "it names objects of another piece")
     return record
 
 

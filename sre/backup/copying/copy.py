@@ -14,11 +14,20 @@ from dataclasses import dataclass, field
 
 from sre.backup.audit.doing import audited
 from sre.backup.catalogue import Catalogue, Damaged
+from sre.backup.condition import conditions
 from sre.backup.copying.beside import copy_attestations, copy_log, log_waiting
 from sre.backup.copying.facts import publish_copy, publish_copy_failure
-from sre.backup.copying.one import copy_backup, is_gone, signed_manifest
+from sre.backup.copying.one import copy_backup, copy_keys, is_gone, signed_manifest
 from sre.backup.copying.records import Copied, Passed
-from sre.backup.copying.standing import lacking, lag_of, objects_of, parents_first, spoiled
+from sre.backup.copying.standing import (
+    Wanted,
+    lacking,
+    lag_of,
+    later_keys,
+    objects_of,
+    parents_first,
+    spoiled,
+)
 from sre.backup.copying.transfer import Side, transfer_small
 from sre.backup.fence import guarding
 from sre.backup.job import Job
@@ -47,6 +56,8 @@ class _Pass:
     target: Side
     catalogue: Catalogue
     here: dict[str, ObjectInfo] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
+    shredded: frozenset[str] = frozenset()
     present: dict[str, int] = field(default_factory=dict)
     manifests: tuple[Manifest, ...] = ()
     faults: list[Fault] = field(default_factory=list)
@@ -57,6 +68,12 @@ class _Pass:
 
     def committed(self, manifest: Manifest) -> bool:
         return manifest.where.manifest in self.present
+
+    def missing(self, manifest: Manifest) -> tuple[Wanted, ...]:
+        return lacking(objects_of(manifest, self.keys), self.present)
+
+    def whole(self, manifest: Manifest) -> bool:
+        return self.committed(manifest) and not self.missing(manifest)
 
 
 def targets_of(job: Job, names: Sequence[str], to: str | None) -> list[tuple[str, str]]:
@@ -87,9 +104,9 @@ def plan_copy(job: Job, db: str, to: str) -> Passed:
     work = _look(job, db, to)
     waiting = []
     for manifest in work.manifests:
-        missing = lacking(manifest, work.present)
-        state = "there" if work.committed(manifest) and not missing else "waiting"
-        size = sum(each.bytes for each in missing)
+        state = "there" if work.whole(manifest) else "waiting"
+        state = "shredded" if manifest.id in work.shredded else state
+        size = sum(each.bytes for each in work.missing(manifest)) if state == "waiting" else 0
         waiting.append(Copied(manifest.id, manifest.kind, state, size))
     log = list(log_waiting(db, work.here, work.present))
     return dataclasses.replace(_result(work, waiting), log_objects=len(log), dry_run=True)
@@ -135,6 +152,9 @@ def _look(job: Job, db: str, to: str) -> _Pass:
     with source.named():
         work.here = {each.key: each for each in source.storage.list(database_of(db))}
         listed = list(work.catalogue.listed([db]))
+        work.keys = frozenset(each.key for each in source.storage.list("v1/keys/"))
+        marked = conditions(source.storage, work.trusted).items()
+        work.shredded = frozenset(id_ for id_, each in marked if each.kind == "shredded")
     with work.target.named():
         for prefix in (database_of(db), "v1/keys/"):
             work.present |= {each.key: each.size for each in storage.list(prefix)}
@@ -149,7 +169,7 @@ def _look(job: Job, db: str, to: str) -> _Pass:
 
 def _copy(work: _Pass, lease: Lease, progress: Callable[[int], Progress]) -> Passed:
     log = list(log_waiting(work.declared.name, work.here, work.present))
-    count = progress(sum(each.bytes for m in work.manifests for each in lacking(m, work.present)))
+    count = progress(sum(each.bytes for m in work.manifests for each in work.missing(m)))
 
     def ours(size: int) -> None:
         lease.check()
@@ -164,6 +184,10 @@ def _copy(work: _Pass, lease: Lease, progress: Callable[[int], Progress]) -> Pas
             new, problems = copy_attestations(work.source, work.target, each.id, work.trusted)
             beside, work.faults = beside + new, work.faults + problems
     copied = copy_log(work.source, work.target, log, work.trusted, ours)
+    epochs = [each for each in work.present if each.startswith("v1/keys/log-")]
+    for key in epochs:
+        stem = key.rpartition("/")[2].partition(".")[0]
+        copy_keys(work.source, work.target, later_keys(stem, work.keys, work.present))
     work.faults += copied.problems
     work.present |= {
         each.key: each.size for each in work.target.storage.list(database_of(work.declared.name))
@@ -176,13 +200,16 @@ def _copy(work: _Pass, lease: Lease, progress: Callable[[int], Progress]) -> Pas
 
 def _one(work: _Pass, manifest: Manifest, progress: Progress) -> Copied:
     """One backup; what is wrong with it does not hold up those that do not build on it."""
-    bad, missing = spoiled(manifest, work.present), lacking(manifest, work.present)
-    if bad:
+    if manifest.id in work.shredded:
+        return Copied(manifest.id, manifest.kind, "shredded")
+    objects = objects_of(manifest, work.keys)
+    if bad := spoiled(objects, work.present):
         fault = Fault(f"{work.target.name}: {bad[0].object}", bad[0].problem)
         return Copied(manifest.id, manifest.kind, "failed", problem=fault)
-    before = work.committed(manifest)
-    if before and not missing:
-        return Copied(manifest.id, manifest.kind, "there")
+    before, keys = work.committed(manifest), later_keys(manifest.id, work.keys, work.present)
+    if work.whole(manifest):
+        size = copy_keys(work.source, work.target, keys)
+        return Copied(manifest.id, manifest.kind, "healed" if keys else "there", size)
     parent = manifest.parent
     if parent is not None and not any(
         each.id == parent and work.committed(each) for each in work.manifests
@@ -191,13 +218,13 @@ def _one(work: _Pass, manifest: Manifest, progress: Progress) -> Copied:
         return Copied(manifest.id, manifest.kind, "failed", problem=fault)
     try:
         signed = signed_manifest(work.source, manifest.where, work.trusted)
-        objects = missing if before else objects_of(manifest)
-        count = copy_backup(work.source, work.target, signed, objects, progress)
+        wanted = work.missing(manifest) if before else objects
+        count = copy_backup(work.source, work.target, signed, wanted, keys, progress)
     except Damaged as error:
         if is_gone(work.source, manifest.where):
             return Copied(manifest.id, manifest.kind, "gone")
         return Copied(manifest.id, manifest.kind, "failed", problem=error.fault)
-    work.present |= {each.key: each.bytes for each in objects_of(manifest)}
+    work.present |= {each.key: each.bytes for each in objects}
     work.present[manifest.where.manifest] = len(signed.data)
     _lock_parents(work, manifest)
     work.job.note("backup copied", id=manifest.id, to=work.target.name, bytes=count)
@@ -238,10 +265,10 @@ def _ensure_repository(work: _Pass) -> None:
 
 def _result(work: _Pass, done: Sequence[Copied]) -> Passed:
     """Where the target stands now."""
-    gone = {each.id for each in done if each.state == "gone"}
+    gone = {each.id for each in done if each.state == "gone"} | work.shredded
     left = [each for each in work.manifests if each.id not in gone]
     absent = [each for each in left if not work.committed(each)]
-    held = [each for each in left if work.committed(each) and not lacking(each, work.present)]
+    held = [each for each in left if work.whole(each)]
     log = list(log_waiting(work.declared.name, work.here, work.present))
     late = [each.finished for each in absent]
     late += [each.modified for each in log if each.modified is not None]
@@ -255,7 +282,7 @@ def _result(work: _Pass, done: Sequence[Copied]) -> Passed:
         backups=tuple(done),
         problems=tuple(work.faults),
         lag_seconds=lag_of(late, now),
-        missing_objects=sum(len(lacking(each, work.present)) for each in left)
+        missing_objects=sum(len(work.missing(each)) for each in left)
         + 2 * len(absent)
         + 2 * len(log),
         newest="" if newest is None else newest.id,

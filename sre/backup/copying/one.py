@@ -18,7 +18,7 @@ from sre.backup.layout import Place
 from sre.backup.manifest import Manifest, parse_manifest
 from sre.core.errors import IntegrityError
 
-__all__ = ["Signed", "copy_backup", "copy_beside", "is_gone", "signed_manifest"]
+__all__ = ["Signed", "copy_backup", "copy_keys", "is_gone", "signed_manifest"]
 
 _AT_ONCE = 4
 
@@ -52,11 +52,17 @@ def signed_manifest(source: Side, place: Place, trusted: tuple[str, ...]) -> Sig
 
 
 def copy_backup(
-    source: Side, target: Side, signed: Signed, objects: Sequence[Wanted], progress: Progress
+    source: Side,
+    target: Side,
+    signed: Signed,
+    objects: Sequence[Wanted],
+    keys: Sequence[str],
+    progress: Progress,
 ) -> int:
     """Copy these objects of it, commit it there; how many bytes were new.
 
-    `objects` are all of the manifest, or what is missing of a copy that was committed before.
+    `objects` are all of the manifest, or what is missing of a copy that was committed before;
+    `keys` are the later wrapped forms of its key.
 
     Raises:
         Damaged: an object is missing or changed: nothing is committed.
@@ -64,32 +70,29 @@ def copy_backup(
     """
     place = signed.manifest.where
     count = _all(source, target, objects, progress)
-    count += copy_beside(source, target, place, progress)
+    count += copy_keys(source, target, keys)
     transfer_small(target, place.signature, signed.signature)
     transfer_small(target, place.manifest, signed.data)
     return count + len(signed.signature) + len(signed.data)
 
 
-def copy_beside(source: Side, target: Side, place: Place, progress: Progress) -> int:
-    """Keys that were wrapped again since; how many bytes were new."""
-    with target.named():
-        there = {each.key for each in target.storage.list(f"v1/keys/{place.id}")}
-    with source.named():
-        here = [each.key for each in source.storage.list(f"v1/keys/{place.id}")]
+def copy_keys(source: Side, target: Side, keys: Sequence[str]) -> int:
+    """Keys that were wrapped again, each before the record by which it counts; new bytes."""
     count = 0
-    for key in sorted(each for each in here if each not in there and each != place.key):
+    for key in sorted(keys):
         try:
             data = source.get(key)
         except KeyError:
             continue
         transfer_small(target, key, data)
-        progress(0)
         count += len(data)
     return count
 
 
 def _all(source: Side, target: Side, objects: Sequence[Wanted], progress: Progress) -> int:
     """Volumes several at a time; the key (the last one) once they are all there."""
+    if not objects:
+        return 0
     *volumes, last = objects
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         jobs = [

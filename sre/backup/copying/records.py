@@ -14,8 +14,9 @@ class Copied:
     """What became of one backup.
 
     Attributes:
-        state: copied, there (already), healed (objects that were missing were put back), gone
-            (retention took it meanwhile), waiting (a dry run), failed.
+        state: copied, there (already), healed (what was missing was put back), gone
+            (retention took it meanwhile), shredded (its keys were destroyed), waiting (a dry
+            run), failed.
         bytes: how many were new at the target, or would be.
     """
 

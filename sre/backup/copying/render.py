@@ -55,7 +55,7 @@ def _entry(each: Passed) -> dict[str, Any]:
 
 def _lines(each: Passed) -> list[str]:
     there = sum(one.state == "there" for one in each.backups)
-    moved = [one for one in each.backups if one.state not in {"there", "gone", "failed"}]
+    moved = [one for one in each.backups if one.state in {"copied", "healed", "waiting"}]
     word = "to copy" if each.dry_run else "copied"
     log = "" if each.dry_run else f" ({size_text(each.log_bytes)})"
     late = f"{format_duration(each.lag_seconds)} behind" if each.missing_objects else "complete"

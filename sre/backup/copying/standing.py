@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sre.backup.keyring.names import family, original
 from sre.backup.manifest import Manifest
 from sre.backup.records import Fault
 
-__all__ = ["Wanted", "lacking", "lag_of", "objects_of", "parents_first", "spoiled"]
+__all__ = [
+    "Wanted",
+    "lacking",
+    "lag_of",
+    "later_keys",
+    "objects_of",
+    "parents_first",
+    "spoiled",
+]
 
 
 @dataclass(frozen=True)
@@ -24,23 +33,37 @@ class Wanted:
     sha256: str
 
 
-def objects_of(manifest: Manifest) -> tuple[Wanted, ...]:
-    """What a manifest vouches for, in the order of copying: volumes, sidecar, then the key."""
+def objects_of(manifest: Manifest, source: Collection[str]) -> tuple[Wanted, ...]:
+    """What a manifest vouches for, in the order of copying: volumes, sidecar, then the key.
+
+    Without the key as it was first written, when `source` has later forms of it alone.
+    """
     volumes = (*manifest.volumes, *([manifest.sidecar] if manifest.sidecar else []))
     found = [Wanted(each.object, each.bytes, each.sha256) for each in volumes]
+    if manifest.key not in source and any(later_keys(manifest.id, source, ())):
+        return tuple(found)
     return (*found, Wanted(manifest.key, manifest.key_bytes, manifest.key_sha256))
 
 
-def lacking(manifest: Manifest, present: Mapping[str, int]) -> tuple[Wanted, ...]:
+def later_keys(stem: str, source: Collection[str], target: Collection[str]) -> tuple[str, ...]:
+    """Later forms of a key, and their records, that the target lacks."""
+    return tuple(
+        key
+        for key in sorted(source)
+        if key.startswith(family(stem)) and key != original(stem) and key not in target
+    )
+
+
+def lacking(objects: Iterable[Wanted], present: Mapping[str, int]) -> tuple[Wanted, ...]:
     """What is not there at all; `present`: key -> bytes."""
-    return tuple(each for each in objects_of(manifest) if each.key not in present)
+    return tuple(each for each in objects if each.key not in present)
 
 
-def spoiled(manifest: Manifest, present: Mapping[str, int]) -> tuple[Fault, ...]:
+def spoiled(objects: Iterable[Wanted], present: Mapping[str, int]) -> tuple[Fault, ...]:
     """What is there with another size: it cannot be overwritten, somebody must look."""
     return tuple(
         Fault(each.key, f"it has {present[each.key]} bytes, the manifest says {each.bytes}")
-        for each in objects_of(manifest)
+        for each in objects
         if present.get(each.key, each.bytes) != each.bytes
     )
 
