@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +41,15 @@ class Dump:
         env: where passwords travel; never in `argv`.
         last_member: the tar must end with this file, else the stream was cut.
         log_folder: files below it follow once the copy has stopped; empty when there is none.
+        position: asks where the log ends now (`16/B374D848`; empty when nobody can tell); called
+            in a thread while the tool runs. Raises SreError.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     last_member: str
     log_folder: str = ""
+    position: Callable[[Deadline], str] | None = None
 
 
 class Database(Protocol):

@@ -20,6 +20,7 @@ from sre.backup.audit.doing import audit_head, audited
 from sre.backup.engine import Dump, Source
 from sre.backup.facts import publish_attempt
 from sre.backup.fence import guarding
+from sre.backup.horizon import Horizon
 from sre.backup.job import Job
 from sre.backup.keys import keys_ready, new_backup_key, sign, wrap
 from sre.backup.layout import REPO, Place, new_id, stamp
@@ -122,12 +123,16 @@ def _make(job: Job, plan: Plan, lease: Lease, progress: Progress) -> Manifest:
         lease.check()
         progress(count)
 
-    poured = pour(plan.dump, recipient, place, storage, volume_bytes=volume, progress=ours)
+    with Horizon(plan.dump.position, job.clock) as horizon:
+        poured = pour(plan.dump, recipient, place, storage, volume_bytes=volume, progress=ours)
     wrapped = wrap(secret, keys.recipients)
     storage.put(place.key, wrapped)
     manifest = _describe(plan, poured, wrapped, keys.recipients, (began, job.clock.wall()))
+    consistent = horizon.before(str(manifest.dump.get("stop_lsn", ""))) or began
     head = audit_head(job, plan.declared.store_name)
-    manifest = dataclasses.replace(manifest, fence=lease.fence, audit_head=head)
+    manifest = dataclasses.replace(
+        manifest, consistent=consistent, fence=lease.fence, audit_head=head
+    )
     data = manifest.encode()
     signature = sign(data, keys.signing)
     lease.confirm()
@@ -156,7 +161,7 @@ def _describe(
         tier=plan.declared.tier_name,
         started=times[0],
         finished=times[1],
-        consistent=poured.stopped or times[0],
+        consistent=times[0],
         source_bytes=poured.bytes,
         stored_bytes=stored,
         key=plan.place.key,
