@@ -19,6 +19,10 @@ from sre.sql.session import Session
 
 __all__ = ["PostgresDatabase"]
 
+_POSITION = (
+    "select case when pg_is_in_recovery() then '' else pg_current_wal_insert_lsn()::text end"
+)
+
 
 @dataclass(frozen=True)
 class PostgresDatabase:
@@ -57,7 +61,12 @@ class PostgresDatabase:
         )  # fmt: skip
         env = environment(reveal(self.dsn))
         env.pop("PGDATABASE", None)
-        return Dump(argv, env, "backup_manifest", "pg_wal/0")
+        return Dump(argv, env, "backup_manifest", "pg_wal/0", self._position)
+
+    def _position(self, deadline: Deadline) -> str:
+        """Of the log; a standby's says nothing of what its primary has acknowledged."""
+        with Session(reveal(self.dsn), statement_seconds=max(1.0, deadline.left())) as session:
+            return str(session.value(_POSITION))
 
     def check_files(self, folder: Path, deadline: Deadline) -> tuple[str, ...]:
         found = programs(_major_of(folder), ("pg_verifybackup",), bin_dir=self.bin_dir)
