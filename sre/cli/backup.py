@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sre.cli.backup_archive import archive_command
 from sre.cli.backup_copy import copy_command
 from sre.cli.backup_doctor import doctor_command
 from sre.cli.backup_keys import keys
@@ -68,3 +69,4 @@ backup.add_command(prune_command)
 backup.add_command(hold_command)
 backup.add_command(release_command)
 backup.add_command(keys)
+backup.add_command(archive_command)
