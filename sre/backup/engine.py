@@ -20,12 +20,14 @@ class Source:
     Attributes:
         system_id: changes when it is made anew; backups of two never mix.
         bytes: about how much will be read, for progress.
+        timeline: of its log now, where an engine has such a thing.
     """
 
     engine: str
     version: str
     system_id: str
     bytes: int
+    timeline: int | None = None
 
     @property
     def place(self) -> str:
@@ -43,6 +45,8 @@ class Dump:
         log_folder: files below it follow once the copy has stopped; empty when there is none.
         position: asks where the log ends now (`16/B374D848`; empty when nobody can tell); called
             in a thread while the tool runs. Raises SreError.
+        pages: its files consist of pages, of which later backups may store the changed ones.
+        native: the tool itself leaves out what has not changed since the parent.
     """
 
     argv: tuple[str, ...]
@@ -50,6 +54,8 @@ class Dump:
     last_member: str
     log_folder: str = ""
     position: Callable[[Deadline], str] | None = None
+    pages: bool = False
+    native: bool = False
 
 
 class Database(Protocol):

@@ -35,6 +35,7 @@ __all__ = [
     "public_of",
     "sign",
     "signed_by_trusted",
+    "signing_seed",
     "unwrap",
     "wrap",
 ]
@@ -159,6 +160,11 @@ def sign(data: bytes, signing: Secret | None) -> bytes:
         UsageError: no key, or not one of ours.
     """
     return _signing_key(signing).sign(data)
+
+
+def signing_seed(signing: Secret | None) -> bytes:
+    """The 32 secret bytes, for what is derived from them. Raises as `sign` does."""
+    return _signing_key(signing).private_bytes_raw()
 
 
 def public_of(signing: Secret | None) -> str:

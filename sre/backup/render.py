@@ -63,6 +63,7 @@ def backup_as_text(manifest: Manifest, backup: Backup) -> str:
     log = manifest.dump
     lines = {
         "backup": manifest.id,
+        "kind": _kind(manifest),
         "database": f"{manifest.db} ({manifest.engine} {manifest.version})",
         "finished": f"{stamp(manifest.finished)}, after "
         + format_duration(manifest.finished - manifest.started),
@@ -76,7 +77,16 @@ def backup_as_text(manifest: Manifest, backup: Backup) -> str:
         "opened by": ", ".join(manifest.recipients),
         "verified": _verified(backup),
     }
+    if backup.shredded or backup.quarantined:
+        lines["beware"] = backup.shredded or backup.quarantined or ""
     return "\n".join(f"{name + ':':<13}{value}" for name, value in lines.items())
+
+
+def _kind(manifest: Manifest) -> str:
+    if manifest.parent is not None:
+        return f"{manifest.kind}, on {manifest.parent}"
+    because = manifest.dump.get("full_because")
+    return f"{manifest.kind}, because {because}" if because else manifest.kind
 
 
 def verification_as_json(found: Verification) -> str:
@@ -91,6 +101,8 @@ def verification_as_json(found: Verification) -> str:
         phases=dict(found.phases),
         rto_seconds=found.rto_seconds,
         rpo_seconds=found.rpo_seconds,
+        store=found.store,
+        replay=None if found.replay is None else asdict(found.replay),
         invariants=[asdict(each) for each in found.invariants],
         problems=[_fault(each) for each in (*found.faults, *found.failures)],
         notes=list(found.notes),
@@ -100,7 +112,7 @@ def verification_as_json(found: Verification) -> str:
 def verification_as_text(found: Verification) -> str:
     """The verdict, the times, and all that is wrong."""
     verdict = "passed" if found.passed else "FAILED"
-    lines = [f"{found.id}: level {found.level} {verdict}"]
+    lines = [f"{found.id} in {found.store}: level {found.level} {verdict}"]
     lines += [f"  {name:<12} {format_duration(took):>9}" for name, took in found.phases.items()]
     if found.rto_seconds is not None:
         lines.append(f"  {'RTO':<12} {format_duration(found.rto_seconds):>9}")
@@ -148,6 +160,8 @@ def _entry(backup: Backup) -> dict[str, Any]:
         "verified": None if verified is None else {**asdict(verified), "at": stamp(verified.at)},
         "held": backup.held,
         "locked_until": None if backup.locked_until is None else stamp(backup.locked_until),
+        "quarantined": backup.quarantined,
+        "shredded": backup.shredded,
     }
 
 
@@ -160,6 +174,10 @@ def _fault_lines(label: str, faults: Sequence[Fault]) -> list[str]:
 
 
 def _verified(backup: Backup) -> str:
+    if backup.shredded is not None:
+        return backup.shredded.partition(":")[0].upper()
+    if backup.quarantined is not None:
+        return backup.quarantined.partition(":")[0].upper()
     if backup.verified is None:
         return "never"
     return f"level {backup.verified.level}, {stamp(backup.verified.at)}"

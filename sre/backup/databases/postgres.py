@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import ClassVar
 
 from sre.backup.databases.pgbin import programs
 from sre.backup.databases.pgdsn import environment, options, reveal
-from sre.backup.databases.pgscratch import scratch_server
+from sre.backup.databases.pgmanifest import check_manifest
+from sre.backup.databases.pgrecover import Replayed, recovering
+from sre.backup.databases.pgscratch import make_bench, scratch_server
 from sre.backup.engine import Dump, Source
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, MissingExtra, UsageError
@@ -18,6 +21,13 @@ from sre.core.secrets import Secret
 from sre.sql.session import Session
 
 __all__ = ["PostgresDatabase"]
+
+_TIMELINE = (
+    "select case when pg_is_in_recovery() then greatest("
+    "(select timeline_id from pg_control_checkpoint()), "
+    "(select min_recovery_end_timeline from pg_control_recovery())) "
+    "else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end"
+)
 
 _POSITION = (
     "select case when pg_is_in_recovery() then '' else pg_current_wal_insert_lsn()::text end"
@@ -42,6 +52,7 @@ class PostgresDatabase:
             version = str(session.value("show server_version")).split(" ", maxsplit=1)[0]
             system = session.value("select system_identifier::text from pg_control_system()")
             spaces = session.value("select count(*) from pg_tablespace where oid >= 16384")
+            timeline = session.value(_TIMELINE)
             size = session.value(
                 "select coalesce(sum(pg_database_size(oid)), 0)::bigint from pg_database "
                 "where has_database_privilege(oid, 'connect')"
@@ -51,7 +62,7 @@ class PostgresDatabase:
                 f"the server has {spaces} tablespaces of its own, which cannot stream to one tar; "
                 "move their tables to pg_default"
             )
-        return Source("postgres", version, str(system), int(size))
+        return Source("postgres", version, str(system), int(size), int(timeline))
 
     def dump(self, source: Source, label: str) -> Dump:
         found = programs(_major(source.version), ("pg_basebackup",), bin_dir=self.bin_dir)
@@ -61,7 +72,7 @@ class PostgresDatabase:
         )  # fmt: skip
         env = environment(reveal(self.dsn))
         env.pop("PGDATABASE", None)
-        return Dump(argv, env, "backup_manifest", "pg_wal/0", self._position)
+        return Dump(argv, env, "backup_manifest", "pg_wal/0", self._position, pages=True)
 
     def _position(self, deadline: Deadline) -> str:
         """Of the log; a standby's says nothing of what its primary has acknowledged."""
@@ -69,13 +80,16 @@ class PostgresDatabase:
             return str(session.value(_POSITION))
 
     def check_files(self, folder: Path, deadline: Deadline) -> tuple[str, ...]:
-        found = programs(_major_of(folder), ("pg_verifybackup",), bin_dir=self.bin_dir)
+        try:
+            found = programs(_major_of(folder), ("pg_verifybackup",), bin_dir=self.bin_dir)
+        except MissingExtra:
+            return check_manifest(folder, deadline)
         program = str(found / "pg_verifybackup")
         done = run([program, "-q", str(folder)], deadline, env={"LC_ALL": "C"})
         if done.timed_out:
             raise CheckFailed("pg_verifybackup did not end in time")
         if done.returncode < 0:  # the one of some builds crashes whatever it is asked
-            raise MissingExtra(f"{program} crashes (signal {-done.returncode})")
+            return check_manifest(folder, deadline)
         if done.ok:
             return ()
         lines = [line.removeprefix("pg_verifybackup: error: ") for line in done.stderr.splitlines()]
@@ -92,6 +106,30 @@ class PostgresDatabase:
             user=words.get("user") or "postgres",
             database=words.get("dbname") or words.get("user") or "postgres",
         )
+
+    def replay(
+        self,
+        folder: Path,
+        work: Path,
+        deadline: Deadline,
+        settings: Mapping[str, str],
+        *,
+        paused: bool = False,
+        at: Callable[[int], None] = lambda _lsn: None,
+    ) -> AbstractContextManager[Replayed]:
+        words = options(reveal(self.dsn))
+        return recovering(
+            make_bench(folder, work, _major_of(folder), self.bin_dir),
+            deadline,
+            settings,
+            user=words.get("user") or "postgres",
+            database=words.get("dbname") or words.get("user") or "postgres",
+            paused=paused,
+            at=at,
+        )
+
+    def tools(self, major: str, needed: tuple[str, ...]) -> Path:
+        return programs(major, needed, bin_dir=self.bin_dir)
 
 
 def _major(version: str) -> str:

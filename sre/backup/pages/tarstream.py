@@ -109,7 +109,7 @@ def parse_header(block: bytes) -> Member:
         raise IntegrityError("a header of the tar is damaged")
     prefix, name = (_text(block[each]) for each in (_PREFIX, _NAME))
     return Member(
-        name=f"{prefix}/{name}" if prefix else name,
+        name=(f"{prefix}/{name}" if prefix else name).removeprefix("./"),
         kind="0" if block[156] == 0 else chr(block[156]),
         size=_octal(block[_SIZE]),
         mode=_octal(block[_MODE]),
