@@ -107,6 +107,7 @@ class DatabaseFields:
     volume: Size = _VOLUME
     smoke: tuple[str, ...] = ()
     archive: Archive = field(default_factory=Archive)
+    orders: Orders = field(default_factory=Orders)
 
     def __post_init__(self) -> None:
         if self.volume < _MIB:
