@@ -17,7 +17,13 @@ __all__ = ["CONFLICTS", "SCHEMA", "Claim", "lease_key", "parse_claim"]
 
 SCHEMA = "sre.lease/1"
 
-CONFLICTS = {"run": ("prune",), "prune": ("run", "copy"), "copy": ("prune",)}
+CONFLICTS = {
+    "run": ("prune", "shred"),
+    "prune": ("run", "copy", "keys", "shred"),
+    "copy": ("prune", "shred"),
+    "keys": ("prune", "shred"),
+    "shred": ("run", "prune", "copy", "keys"),
+}
 """An operation -> the others that may not be at the same database meanwhile."""
 
 

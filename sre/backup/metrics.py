@@ -31,7 +31,10 @@ def samples(facts: Facts) -> tuple[Sample, ...]:
         if fact is not None and name.endswith("/log"):
             db = {"db": str(fact.value.get("db", ""))}
             found += [(f"sre_backup_{n}", db, v) for n, _, v in _of_log(fact.value, fact.at)]
-    return tuple(found)
+    once: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+    for sample in found:  # what the log tells of the RPO is newer than a verification
+        once.setdefault((sample[0], tuple(sorted(sample[1].items()))), sample)
+    return tuple(once.values())
 
 
 def exposition(found: Iterable[Sample]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sre.backup.layout import stamp
 from sre.backup.manifest import Manifest
-from sre.backup.records import Backup, Fault, Restored, Verification
+from sre.backup.records import Backup, Fault, Verification
 from sre.core.console import table
 from sre.core.units import format_duration
 
@@ -18,8 +18,6 @@ __all__ = [
     "backup_as_text",
     "list_as_json",
     "list_as_text",
-    "restored_as_json",
-    "restored_as_text",
     "size_text",
     "verification_as_json",
     "verification_as_text",
@@ -124,20 +122,6 @@ def verification_as_text(found: Verification) -> str:
     ]
     lines += _fault_lines("problem", (*found.faults, *found.failures))
     return "\n".join([*lines, *(f"  note: {each}" for each in found.notes)])
-
-
-def restored_as_json(done: Restored) -> str:
-    """`sre.restored/1`."""
-    return _document("sre.restored/1", **{**asdict(done), "consistent": stamp(done.consistent)})
-
-
-def restored_as_text(done: Restored) -> str:
-    """What was restored, and what to mind before it is started."""
-    return (
-        f"{done.id} restored to {done.folder}: {size_text(done.bytes)} in "
-        f"{format_duration(done.seconds)}, as of {stamp(done.consistent)}\n"
-        "before you start it beside the original: another port, and archive_mode = off"
-    )
 
 
 def _document(schema: str, **content: Any) -> str:

@@ -241,14 +241,6 @@ _BACKUP = (
         "The latest moment to which a backup and the log restore.", ("db",),
     ),
     MetricInfo(
-        "sre_backup_rpo_current_seconds", "gauge",
-        "How much would have been lost when this was measured.", ("db",),
-    ),
-    MetricInfo(
-        "sre_backup_recoverability_first_timestamp_seconds", "gauge",
-        "The oldest moment to which a backup restores.", ("db",),
-    ),
-    MetricInfo(
         "sre_backup_replica_lag_seconds", "gauge",
         "How old the oldest thing is that a second store does not have yet.", ("db", "store"),
     ),
