@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sre.cli.backup_parts import bar, would
 from sre.cli.options import Run
@@ -16,24 +16,38 @@ if TYPE_CHECKING:
 
 __all__ = ["restored_elsewhere"]
 
+_PHYSICAL = (
+    "at", "lsn", "restore_point", "before_order", "latest", "inclusive", "timeline", "owner",
+    "port", "no_recover",
+)  # fmt: skip
+
 
 def restored_elsewhere(
-    job: Job, target: str, to: str, tables: Sequence[str], *, mask: bool, dry_run: bool, run: Run
+    job: Job, target: str, to: str, options: Mapping[str, Any], run: Run
 ) -> int | None:
     """Restore what is not a physical backup into a folder; None when it is just that."""
     from sre.backup.logical.address import secret_of  # noqa: PLC0415  only when it runs
     from sre.backup.logical.restore import Into, is_logical  # noqa: PLC0415
 
+    tables, mask, dry_run = options["tables"], options["mask"], options["dry_run"]
     dsn = secret_of(to, job.backups.databases)
-    if dsn is not None:
-        return _into(job, Into(target, dsn, tables, mask), dry_run=dry_run, run=run)
-    if tables or mask:
+    if dsn is None and (tables or mask):
         raise UsageError(
             "--table and --mask work while rows are loaded into a server: --to env:NAME, db:NAME "
             "or postgresql://USER@HOST/DATABASE"
         )
-    if not is_logical(job, target):
+    if dsn is None and not is_logical(job, target):
         return None
+    given = [name for name in _PHYSICAL if options.get(name) not in (None, False)]
+    if given:
+        raise UsageError(
+            f"--{given[0].replace('_', '-')} is for physical backups in a folder; "
+            "a logical dump is of one moment"
+        )
+    if dsn is not None:
+        return _into(job, Into(target, dsn, tables, mask), dry_run=dry_run, run=run)
+    if to == "-":
+        raise UsageError("a logical dump goes to a folder or a server: --to DIR or --to DSN")
     return _files(job, target, Path(to), dry_run=dry_run, run=run)
 
 
@@ -53,12 +67,11 @@ def _into(job: Job, wish: Into, *, dry_run: bool, run: Run) -> int:
 
 
 def _files(job: Job, target: str, folder: Path, *, dry_run: bool, run: Run) -> int:
-    from sre.backup.logical.unpacked import restore_files  # noqa: PLC0415
+    from sre.backup.logical.unpacked import plan_files, restore_files  # noqa: PLC0415
     from sre.backup.render_restored import restored_as_json, restored_as_text  # noqa: PLC0415
-    from sre.backup.restoring.restore import plan_restore  # noqa: PLC0415
 
     if dry_run:
-        manifest = plan_restore(job, target, folder).manifest
+        manifest = plan_files(job, target, folder).manifest
         would(run, f"restore {manifest.id}, {manifest.source_bytes} bytes, to {folder}")
         return 0
     with bar(f"restoring {target}", run) as start:

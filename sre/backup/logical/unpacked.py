@@ -15,11 +15,18 @@ from sre.backup.restoring.landing import beside, land, must_be_free
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed
 
-__all__ = ["extracted", "restore_files"]
+__all__ = ["extracted", "plan_files", "restore_files"]
 
 _CHECK_SECONDS = 6 * 3600.0
 
 Progress = Callable[[int], None]
+
+
+def plan_files(job: Job, target: str, folder: Path) -> Chain:
+    """What can be known before anything is written; raises as `restore_files` does."""
+    must_be_free(folder.absolute())
+    found = job.find(target)
+    return open_chain(found.catalogue, found.place, job.backups.keys)
 
 
 def restore_files(
@@ -34,16 +41,14 @@ def restore_files(
     Raises as `restore_to` does, and CheckFailed when pg_restore cannot read the dump.
     """
     folder, began = folder.absolute(), job.clock.now()
-    must_be_free(folder)
-    found = job.find(target)
-    chain = open_chain(found.catalogue, found.place, job.backups.keys)
-    manifest = chain.manifest
+    chain = plan_files(job, target, folder)
+    manifest, declared = chain.manifest, job.declared(chain.manifest.db)
     with (
-        audited(job, found.declared.store_name, "restore", manifest.id, str(folder)),
+        audited(job, declared.store_name, "restore", manifest.id, str(folder)),
         beside(folder, manifest.source_bytes) as draft,
     ):
         extracted(chain, draft, progress)
-        bin_dir = getattr(found.declared.database, "bin_dir", None)
+        bin_dir = getattr(declared.database, "bin_dir", None)
         for problem in check_dump(draft, bin_dir, Deadline.after(_CHECK_SECONDS, job.clock)):
             raise CheckFailed(f"{manifest.id}: {problem}")
         land(draft, folder)
