@@ -113,7 +113,7 @@ def _in_store(job: Job, name: str, ids: set[str], *, children: bool) -> Doomed:
         )
     _no_unreadable_child(wanted, faults)
     doomed = [manifests[id_] for id_ in wanted | below]
-    doomed.sort(key=lambda each: _depth(each, manifests), reverse=True)
+    doomed.sort(key=lambda each: (-_depth(each, manifests), each.id))
     return Doomed(job, declared, tuple(doomed))
 
 
