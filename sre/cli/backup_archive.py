@@ -40,6 +40,7 @@ def archive_command(
     another server writes the same timeline: nothing is overwritten, somebody has to look.
     """
     from sre.backup.log.service import archive, plan_archive  # noqa: PLC0415  only when it runs
+    from sre.core.secrets import redactor  # noqa: PLC0415
 
     if sum((once, show, push is not None)) > 1:
         raise UsageError("--once, --status and --push exclude each other")
@@ -56,10 +57,13 @@ def archive_command(
 
         _emit(run, db, "stored", push_segment(job, db, push))
         return 0
-    try:
-        reached = archive(job, db, once=once, say=lambda text: click.echo(text, err=True))
-    finally:
-        write_metrics_file(metrics_file, job)
+    reached = archive(
+        job,
+        db,
+        once=once,
+        say=lambda text: click.echo(redactor.mask(text), err=True),
+        told=lambda: write_metrics_file(metrics_file, job),
+    )
     _emit(run, db, "stored", reached)
     return 0
 

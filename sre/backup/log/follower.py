@@ -58,6 +58,7 @@ class Follower:
     receiver: Receiver
     shipping: Shipping
     say: Callable[[str], None]
+    told: Callable[[], None] = lambda: None
     held: Held | None = None
     from_slot: bool = False
     server_problem: str = ""
@@ -261,6 +262,8 @@ class Follower:
     def tell(self, word: str) -> None:
         """Publish how it stands."""
         publish_log(self.job, self.state(word))
+        with contextlib.suppress(SreError, OSError):
+            self.told()
 
     def note(self, event: str, **details: object) -> None:
         """Into the journal; a full disk does not stop us."""

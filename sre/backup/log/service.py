@@ -72,10 +72,17 @@ def plan_archive(job: Job, db: str) -> Archiving:
     return Archiving(declared, identity, slot_name(declared))
 
 
-def archive(job: Job, db: str, *, once: bool, say: Say = lambda _text: None) -> str:
+def archive(
+    job: Job,
+    db: str,
+    *,
+    once: bool,
+    say: Say = lambda _text: None,
+    told: Callable[[], None] = lambda: None,
+) -> str:
     """Follow the log until told to end, or (`once`) until what is written now is stored.
 
-    Returns the position that was reached, in text.
+    `told` is called whenever the fact of it is new. Returns the position that was reached, in text.
 
     Raises:
         Locked: an archiver of this database runs on this machine, or (`once`) on another.
@@ -88,6 +95,7 @@ def archive(job: Job, db: str, *, once: bool, say: Say = lambda _text: None) -> 
     with job.lock("archive", db):
         plan = _planned(job, declared, once=once, say=say)
         with _parts(job, plan, say) as follower:
+            follower.told = told
             try:
                 _hold_and_follow(job, follower, once=once)
             except IntegrityError as error:

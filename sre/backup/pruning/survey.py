@@ -230,6 +230,8 @@ def _unreadable(faults: Sequence[Fault]) -> str:
 def _busy(storage: Storage, db: str, objects: Sequence[ObjectInfo], now: float) -> str:
     """Who holds a lease of this database now; one that cannot be read counts as held."""
     for each in objects:
+        if each.key == f"{_LOCKS}{db}/archive.json":
+            continue  # it follows the log all day and makes no backup
         if each.key.startswith(f"{_LOCKS}{db}/") and each.key.endswith(".json"):
             try:
                 claim = parse_claim(storage.get(each.key), each.key)
