@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from sre.backup.databases.pgbin import programs
 from sre.backup.databases.pgdsn import environment, options, reveal
 from sre.backup.databases.pgmanifest import check_manifest
+from sre.backup.databases.pgnative import why_not
 from sre.backup.databases.pgrecover import Replayed, recovering
 from sre.backup.databases.pgscratch import make_bench, scratch_server
 from sre.backup.engine import Dump, Source
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, MissingExtra, UsageError
+from sre.core.errors import CheckFailed, MissingExtra, Refused, UsageError
 from sre.core.process import run
 from sre.core.secrets import Secret
 from sre.sql.session import Session
 
 __all__ = ["PostgresDatabase"]
 
+_ASK_SECONDS = 30.0
 _TIMELINE = (
     "select case when pg_is_in_recovery() then greatest("
     "(select timeline_id from pg_control_checkpoint()), "
@@ -41,11 +43,15 @@ class PostgresDatabase:
     Attributes:
         dsn: a user that may replicate and connect; `postgresql://…` or `host=… user=…`.
         bin_dir: where PostgreSQL's programs of the server's version are, if not found by version.
+        native_incremental: let a server of 17 or newer say itself what has changed since another
+            backup, where that is sound (a release with the corrections of 2026, summarize_wal and
+            data_checksums on); else pages are compared, as always before 17.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     dsn: Secret
     bin_dir: Path | None = None
+    native_incremental: bool = False
 
     def identify(self, deadline: Deadline) -> Source:
         with Session(reveal(self.dsn), statement_seconds=max(1.0, deadline.left())) as session:
@@ -72,7 +78,31 @@ class PostgresDatabase:
         )  # fmt: skip
         env = environment(reveal(self.dsn))
         env.pop("PGDATABASE", None)
-        return Dump(argv, env, "backup_manifest", "pg_wal/0", self._position, pages=True)
+        return Dump(
+            argv,
+            env,
+            "backup_manifest",
+            "pg_wal/0",
+            self._position,
+            pages=True,
+            server=self._native(source),
+        )
+
+    def increment(self, source: Source, label: str, parent: Path) -> Dump:
+        """As `dump`, but the server leaves out what has not changed since `parent`, its manifest.
+
+        Raises:
+            Refused: it must not be relied on there; the message says why.
+        """
+        problem = why_not(reveal(self.dsn), source.version, Deadline.after(_ASK_SECONDS))
+        if problem:
+            raise Refused(problem)
+        whole = self.dump(source, label)
+        argv = (*whole.argv, f"--incremental={parent}")
+        return replace(whole, argv=argv, native=True)
+
+    def _native(self, source: Source) -> bool:
+        return self.native_incremental and int(_major(source.version)) >= 17
 
     def _position(self, deadline: Deadline) -> str:
         """Of the log; a standby's says nothing of what its primary has acknowledged."""

@@ -44,6 +44,11 @@ class Target:
         return not (self.time is None and self.lsn is None and self.searched is None)
 
     @property
+    def replays(self) -> bool:
+        """Whether the archived log is replayed at all."""
+        return self.latest or self.exact
+
+    @property
     def searched(self) -> str | None:
         """What has to be looked for in the log before its position is known."""
         return self.restore_point if self.order is None else self.order
