@@ -165,11 +165,14 @@ class Catalogue:
             Index(self.index).forget([place.manifest])
 
     def newest(self, db: str) -> Place:
-        """The newest committed backup of a database. Raises UsageError when there is none."""
-        places = self.places(db)
-        if not places:
+        """The backup committed last, by the store's clock; ids are dated by their hosts' clocks.
+
+        Raises UsageError when there is none.
+        """
+        found = self._manifests(db)
+        if not found:
             raise UsageError(f"there is no backup of {db!r} yet; make one: sre backup run {db}")
-        return places[-1]
+        return max(found, key=lambda each: (each[1].modified or 0.0, each[0].id))[0]
 
     def standing(self, db: str) -> Standing:
         """What can be relied on, and what cannot, with the reason.
