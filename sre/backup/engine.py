@@ -47,6 +47,7 @@ class Dump:
             in a thread while the tool runs. Raises SreError.
         pages: its files consist of pages, of which later backups may store the changed ones.
         native: the tool itself leaves out what has not changed since the parent.
+        server: keep the tool's own manifest, on which it can build itself.
     """
 
     argv: tuple[str, ...]
@@ -56,6 +57,7 @@ class Dump:
     position: Callable[[Deadline], str] | None = None
     pages: bool = False
     native: bool = False
+    server: bool = False
 
 
 class Database(Protocol):

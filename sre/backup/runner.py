@@ -6,38 +6,32 @@ is free: that put is the commit. Whatever kills us before it leaves objects that
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from sre import __version__
 from sre.backup.audit.doing import audit_head, audited
-from sre.backup.engine import Dump, Source
+from sre.backup.engine import Source
 from sre.backup.facts import publish_attempt
 from sre.backup.fence import guarding
 from sre.backup.horizon import Horizon
 from sre.backup.job import Job
-from sre.backup.keys import keys_ready, new_backup_key, sign, wrap
-from sre.backup.layout import REPO, Place, new_id, stamp
+from sre.backup.keys import new_backup_key, sign, wrap
+from sre.backup.layout import REPO, stamp
 from sre.backup.lease import Fenced, Lease
+from sre.backup.logical.members import summary
 from sre.backup.manifest import Manifest, canonical
-from sre.backup.model import Declared
 from sre.backup.objects import Storage
-from sre.backup.pages.choose import KINDS, Choice
-from sre.backup.pages.choosing import choice_for, opened_base
-from sre.backup.pages.identity import recipient as sidecar_recipient
 from sre.backup.pipeline import Poured, pour
+from sre.backup.planning import Plan, comparing, plan_backup
 from sre.backup.pruning.locking import extend_parents, writing
 from sre.backup.tap import Tapping
-from sre.core.clock import Deadline
 from sre.core.errors import (
-    IntegrityError,
     Interrupted,
     Locked,
     SreError,
@@ -54,40 +48,6 @@ _RANGE = re.compile(
 _CHECKSUM = re.compile(r'"Manifest-Checksum": "([0-9a-f]{64})"')
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do, asked of the database but with nothing written.
-
-    Attributes:
-        asked: the kind that was asked for; `choice` says what it becomes.
-    """
-
-    declared: Declared
-    source: Source
-    dump: Dump
-    place: Place
-    asked: str = "full"
-    choice: Choice = dataclasses.field(default_factory=Choice)
-
-
-def plan_backup(job: Job, db: str, kind: str = "full", *, refuse: str = "") -> Plan:
-    """Check the keys and ask the database; `--dry-run` ends here.
-
-    `kind` is full, differential or incremental. With `refuse` it is a full one for that reason.
-
-    Raises UsageError (keys, programs), Transient (the database does not answer), Refused (the tier
-    locks what is written, and the store cannot).
-    """
-    declared = job.declared(db)
-    keys_ready(job.backups.keys)
-    writing(job.storage(declared), declared.tier.lock, job.clock.wall())
-    source = declared.database.identify(Deadline.after(_IDENTIFY_SECONDS, job.clock))
-    choice = Choice(reason=refuse) if refuse else choice_for(job, declared, source, kind)
-    label = new_id(job.clock.wall(), KINDS[choice.kind], secrets.token_bytes(8))
-    dump = declared.database.dump(source, label)
-    return Plan(declared, source, dump, Place(db, source.place, label), kind, choice)
 
 
 def run_backup(
@@ -115,7 +75,7 @@ def run_backup(
             store = plan.declared.store_name
             with (
                 job.lease(plan.declared, "run") as lease,
-                _comparing(job, plan) as (plan, tapping),
+                comparing(job, plan) as (plan, tapping),
                 audited(job, store, "run", db, plan.place.id, fence=lease.fence),
             ):
                 why = {"full_because": plan.choice.reason} if plan.choice.reason else {}
@@ -137,30 +97,6 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, SreError | Terminated):
         return error.exit_code
     return Interrupted.exit_code if isinstance(error, KeyboardInterrupt) else SreError.exit_code
-
-
-@contextlib.contextmanager
-def _comparing(job: Job, plan: Plan) -> Iterator[tuple[Plan, Tapping]]:
-    """Open what the backup is compared with; without it, it becomes a full one.
-
-    Under the lease, and chosen anew there: retention may have run until a moment ago.
-    """
-    keys, db = job.backups.keys, plan.declared.name
-    if not plan.dump.pages:
-        yield plan, Tapping()
-        return
-    aside, given = sidecar_recipient(keys.signing), dict[str, int]()
-    if plan.choice.chain:
-        plan = plan_backup(job, db, plan.asked)
-    with contextlib.ExitStack() as stack:
-        if plan.choice.chain:
-            storage = job.storage(plan.declared)
-            try:
-                base = stack.enter_context(opened_base(storage, plan.choice.chain, keys))
-                given["map"] = base.map.fileno()
-            except IntegrityError as error:
-                plan = plan_backup(job, db, plan.asked, refuse=str(error))
-        yield plan, Tapping("pages", {}, given, aside)
 
 
 def _make(job: Job, plan: Plan, lease: Lease, tapping: Tapping, progress: Progress) -> Manifest:
@@ -246,10 +182,12 @@ def _describe(
 
 def _said(plan: Plan, poured: Poured) -> dict[str, Any]:
     """Timeline, log range and checksum from the end of the engine's own manifest; pages; why."""
-    found: dict[str, Any] = {"files": poured.members}
+    found: dict[str, Any] = {"files": poured.members, **summary(poured.tail)}
     if plan.choice.chain:
         found |= {each: poured.report[each] for each in ("pages", "changed")}
         found["changes"] = "native" if plan.dump.native else "pages"
+    if plan.not_native:
+        found["not_native"] = plan.not_native
     if plan.choice.reason:
         found |= {"asked": plan.asked, "full_because": plan.choice.reason}
     if span := _RANGE.search(poured.tail):

@@ -17,6 +17,8 @@ from sre.core.errors import IntegrityError
 __all__ = ["Seen"]
 
 _PIECE = 2**20
+_LABEL = "backup_label"
+_INCREMENTAL = b"INCREMENTAL FROM "
 
 
 class _Sums:
@@ -63,6 +65,10 @@ class Seen:
             document, told = parse(file.read())
         entries = []
         for path, each in told.items():
+            if path == _LABEL:
+                _make_plain(folder, each)
+                entries.append(_entry(folder, path, each))
+                continue
             if path not in self.lists:
                 entries.append(dict(each.raw))
                 continue
@@ -73,6 +79,20 @@ class Seen:
         document["Files"] = entries
         with open(where, "wb") as file:  # noqa: PTH123
             file.write(_encoded(document))
+
+
+def _make_plain(folder: str, told: Told) -> None:
+    """The server does not start from a label that says that pages are missing."""
+    where = os.path.join(folder, _LABEL)  # noqa: PTH118
+    with open(where, "rb") as file:  # noqa: PTH123
+        label = file.read()
+    summed = summing(told.algorithm or "SHA256")
+    summed.update(label)
+    if len(label) != told.size or (told.algorithm and summed.hexdigest() != told.checksum):
+        raise IntegrityError(f"{_LABEL}: it is not what the server sent")
+    lines = label.splitlines(keepends=True)
+    with open(where, "wb") as file:  # noqa: PTH123
+        file.writelines(line for line in lines if not line.startswith(_INCREMENTAL))
 
 
 def _entry(folder: str, path: str, told: Told) -> dict[str, Any]:

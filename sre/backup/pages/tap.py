@@ -48,30 +48,39 @@ def is_paged(member: Member) -> bool:
 def make(mark: str, options: dict[str, Any], descriptors: dict[str, int]) -> PagesTap:
     """With a descriptor `map` (of a whole map), what has changed since; else a full one.
 
-    Option `server`: keep the server's own manifest in the sidecar.
+    Option `server`: keep the server's own manifest in the sidecar. Option `native`: the server has
+    left out what did not change since the parent; it passes, and the map tells of it.
     """
     parent = None
     if "map" in descriptors:
         held = mmap.mmap(descriptors["map"], 0, access=mmap.ACCESS_READ)
         parent = Sidecar.parse(memoryview(held))
-    return PagesTap(mark, parent, keep_server=bool(options.get("server")))
+    return PagesTap(
+        mark,
+        parent,
+        keep_server=bool(options.get("server")),
+        native=bool(options.get("native")),
+    )
 
 
 class PagesTap:
     """A tap as `tap.Tap` says. Raises IntegrityError where the tar is none."""
 
-    def __init__(self, mark: str, parent: Sidecar | None, *, keep_server: bool = False) -> None:
+    def __init__(
+        self, mark: str, parent: Sidecar | None, *, keep_server: bool = False, native: bool = False
+    ) -> None:
         self._tail = TarTail(mark)
         self._splitter = Splitter()
-        self._parent = parent
         self._key = secrets.token_bytes(32) if parent is None else parent.key
+        self._parent = None if native else parent
+        self._native = native
         self._keep_server = keep_server
         self._server = bytearray()
         self._map: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  as long as we are
         self._map.write(begin(self._key))
         self._out = bytearray()
         self._member: Member | None = None
-        self._file: _Hashing | _Comparing | None = None
+        self._file: _Hashing | _Comparing | _Listed | None = None
         self.pages = 0
         self.changed = 0
 
@@ -132,7 +141,9 @@ class PagesTap:
 
     def _begin(self, member: Member) -> None:
         self._member, self._file = member, None
-        if is_paged(member):
+        if self._native and delta.is_delta_name(member.name):
+            self._file = _Listed(self._key)
+        elif is_paged(member):
             before = self._parent.entries.get(member.name) if self._parent is not None else None
             if before is None or not before.blocks:
                 self._file = _Hashing(self._key)
@@ -167,7 +178,12 @@ class PagesTap:
             return
         if self._parent is not None:
             self._out += padding(member.size)
-        if file is not None:
+        if isinstance(file, _Listed):
+            path = delta.whole_name(member.name)
+            blocks, numbers = file.head.length // PAGE, array("I", file.head.numbers)
+            self._map.write(changes(path, blocks, numbers, file.hashes))
+            self.pages, self.changed = self.pages + blocks, self.changed + len(numbers)
+        elif file is not None:
             self._map.write(complete(member.name, file.hashes))
             self.pages, self.changed = self.pages + blocks, self.changed + blocks
 
@@ -214,6 +230,19 @@ class _Hashing(_Pages):
         hashes, key = self.hashes, self._key
         for at in range(0, len(pages), PAGE):
             hashes += blake3(pages[at : at + PAGE], key=key).digest(HASH)
+
+
+class _Listed(_Hashing):
+    """Changed pages that the server has listed itself."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(key)
+        self.head = delta.Head()
+
+    def feed(self, data: memoryview) -> None:
+        rest = data if self.head.complete else self.head.take(data)
+        if rest is not None:
+            super().feed(rest)
 
 
 class _Comparing(_Pages):
