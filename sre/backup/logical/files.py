@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from sre.backup.databases.pgbin import programs
 from sre.backup.logical.members import COMPLETE, DUMP, PIECES, SCHEMA, SOURCE, TABLES
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, MissingExtra
+from sre.core.errors import CheckFailed, MissingExtra, Transient
 from sre.core.process import run
 
 __all__ = ["check_dump", "join", "major_of", "read_complete", "read_source", "read_tables"]
 
-_COPY = 16 * 2**20
+_COPY = 2**20
 
 
 def read_source(folder: Path) -> dict[str, Any]:
@@ -53,18 +54,22 @@ def major_of(version: str) -> str:
 
 
 def join(folder: Path) -> Path:
-    """Make one file of the pieces, in place; the file. Needs room for one piece. Idempotent."""
+    """Make one file of the pieces, in place; the file. Needs room for one piece. Idempotent.
+
+    Raises:
+        Transient: the disk refuses.
+    """
     whole, pieces = folder / DUMP, sorted((folder / PIECES).glob("[0-9]*"))
     if pieces and not whole.exists():
         pieces.pop(0).rename(whole)
-    if pieces:
+    try:
         with whole.open("ab") as out:
             for piece in pieces:
                 with piece.open("rb") as source:
-                    left = piece.stat().st_size
-                    while left:
-                        left -= os.sendfile(out.fileno(), source.fileno(), None, min(left, _COPY))
+                    shutil.copyfileobj(source, out, _COPY)
                 piece.unlink()
+    except OSError as error:
+        raise Transient(f"cannot write {whole}: {error.strerror}") from error
     if (folder / PIECES).is_dir():
         (folder / PIECES).rmdir()
     return whole
@@ -77,8 +82,6 @@ def check_dump(folder: Path, bin_dir: Path | None, deadline: Deadline) -> tuple[
         MissingExtra: no pg_restore of that version here.
     """
     told, whole = read_complete(folder), join(folder)
-    if not whole.exists():
-        return (f"{DUMP} is missing",)
     size = whole.stat().st_size
     if size != told["bytes"]:
         return (f"{DUMP} has {size} bytes, {COMPLETE} says {told['bytes']}",)

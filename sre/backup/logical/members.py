@@ -13,7 +13,18 @@ import tarfile
 from collections.abc import Mapping
 from typing import IO, Any
 
-__all__ = ["COMPLETE", "DUMP", "PIECE", "PIECES", "ROLES", "SCHEMA", "SOURCE", "TABLES", "Members"]
+__all__ = [
+    "COMPLETE",
+    "DUMP",
+    "PIECE",
+    "PIECES",
+    "ROLES",
+    "SCHEMA",
+    "SOURCE",
+    "TABLES",
+    "Members",
+    "summary",
+]
 
 SCHEMA = "sre.logical/1"
 SOURCE, ROLES, TABLES, COMPLETE = "source.json", "roles.sql", "tables.json", "complete.json"
@@ -23,6 +34,17 @@ DUMP = "database.dump"
 """The file that they become in a restored folder."""
 PIECE = 16 * 2**20
 _BLOCK = 512
+
+
+def summary(tail: str) -> dict[str, Any]:
+    """What `complete.json` at a tar's end says; empty when the tar ends with something else."""
+    try:
+        found = json.loads(tail)
+    except ValueError:
+        return {}
+    if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
+        return {}
+    return found
 
 
 class Members:
