@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 from sre.backup.catalogue import Catalogue, index_folder
 from sre.backup.claim import CONFLICTS
+from sre.backup.heed import heed
 from sre.backup.layout import ID, Place
 from sre.backup.lease import Lease, Terms, hold
 from sre.backup.model import Backups, Declared
@@ -24,6 +26,9 @@ from sre.core.journal import Journal
 from sre.core.lock import boot_id, exclusive
 
 __all__ = ["Job", "Target"]
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,12 @@ class Job:
         that an earlier holder of this machine is dead, and need not wait for its lease to end.
 
         Raises:
+            Refused: the store was seen not to keep what this relies on (`heed`).
             Locked: somebody holds it, or what it excludes (`claim.CONFLICTS`).
             UsageError, Transient: the store keeps no conditions, or does not answer.
         """
+        for hint in heed(self.facts, declared, op, self.clock):
+            _log.warning("%s", hint)
         note, owner = self._owner_note(declared, op), secrets.token_hex(16)
         others = CONFLICTS.get(op, ())
         dead = {self._owner_in(note), *(self._dead_owner(declared, other) for other in others)}
