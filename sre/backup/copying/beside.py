@@ -6,6 +6,7 @@ last. Verifications are copied when a trusted key signed them; anything else is 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -103,14 +104,16 @@ def _believed(source: Side, key: str, data: bytes, trusted: tuple[str, ...]) -> 
 
 def _epoch_key(source: Side, target: Side, key: str) -> None:
     """Small, and wrapped for the recipients: who changes it makes the log unreadable, no more."""
+    family = f"{key.removesuffix('.age')}."
     with target.named():
-        if target.storage.head(key) is not None:
-            return
-    try:
-        data = source.get(key)
-    except KeyError:
-        raise source.fault(key, "the key of an epoch of the log is missing") from None
-    transfer_small(target, key, data)
+        there = {each.key for each in target.storage.list(family)}
+    with source.named():
+        here = {each.key for each in source.storage.list(family)}
+    if not here | there:
+        raise source.fault(key, "the key of an epoch of the log is missing")
+    for each in sorted(here - there):  # one that was wrapped again: its record after it
+        with contextlib.suppress(KeyError):
+            transfer_small(target, each, source.get(each))
 
 
 def _gone(source: Side, key: str) -> bool:

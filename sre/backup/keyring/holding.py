@@ -27,6 +27,7 @@ __all__ = [
     "Wrapped",
     "as_record",
     "held_key",
+    "log_secret",
     "of_log",
     "of_manifest",
     "open_held",
@@ -182,3 +183,9 @@ def _open(storage: Storage, form: Wrapped, keys: Keys) -> str | Fault:
                 "open it: name that identity, or let its holder run sre backup keys rewrap"
             )
         return Fault(form.key, text, host=form.sha256 is not None or keys.identity is None)
+
+
+def log_secret(storage: Storage, keys: Keys, stem: str) -> str | Fault:
+    """The secret of a part of the log (`log-<epoch>`), or why it does not open."""
+    found = open_held(storage, held_key(storage, keys.trusted, of_log(stem)), keys)
+    return found if isinstance(found, Fault) else found[0]

@@ -20,7 +20,7 @@ from sre.backup.condition import conditions
 from sre.backup.fence import guarding
 from sre.backup.job import Job
 from sre.backup.keyring.choice import Chosen, choose
-from sre.backup.keyring.holding import Held, Wrapped, as_record, held_key, of_log, open_held
+from sre.backup.keyring.holding import Held, Wrapped, as_record, held_key, open_held
 from sre.backup.keyring.names import record
 from sre.backup.keys import keys_ready, opens_with, wrap
 from sre.backup.lease import Lease
@@ -187,9 +187,3 @@ def _delete_older(storage: Storage, held: Held, newest: Wrapped) -> tuple[tuple[
             with contextlib.suppress(Guarded):
                 storage.delete(record(form.stem, form.number))
     return tuple(deleted), why
-
-
-def log_secret(storage: Storage, keys: Keys, stem: str) -> str | Fault:
-    """The secret of a part of the log (`log-<epoch>`), or why it does not open."""
-    found = open_held(storage, held_key(storage, keys.trusted, of_log(stem)), keys)
-    return found if isinstance(found, Fault) else found[0]

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sre.backup.catalogue import Damaged
-from sre.backup.keys import unwrap
+from sre.backup.keyring.holding import log_secret
 from sre.backup.log.coverage import Coverage, Held, cover
 from sre.backup.log.layout import Item, LogPlace, item_of
 from sre.backup.log.lsn import begin_of, format_lsn, number_of
@@ -229,13 +229,11 @@ class LogReader:
 
     def _opened(self, record: Record, data: bytes) -> bytes:
         if record.key not in self._secrets:
-            try:
-                wrapped = self.storage.get(record.key)
-                self._secrets[record.key] = unwrap(wrapped, self.keys.identity)
-            except KeyError:
-                raise Damaged(Fault(record.key, "the key of the log is missing")) from None
-            except IntegrityError as error:
-                raise Damaged(Fault(record.key, str(error))) from error
+            stem = record.key.removeprefix("v1/keys/").removesuffix(".age")
+            found = log_secret(self.storage, self.keys, stem)
+            if isinstance(found, Fault):
+                raise Damaged(found)
+            self._secrets[record.key] = found
         try:
             return open_piece(data, record, self._secrets[record.key])
         except IntegrityError as error:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sre.backup.catalogue import Damaged
 from sre.backup.job import Job
 from sre.backup.keyring.bundle import export
-from sre.backup.keyring.holding import as_record, held_key, of_log, of_manifest, recorded
+from sre.backup.keyring.holding import as_record, held_key, log_secret, of_log, of_manifest, recorded
 from sre.backup.keyring.names import original, parse_key, record, wrapped
-from sre.backup.keyring.rewrap import log_secret, rewrap
+from sre.backup.keyring.rewrap import rewrap
 from sre.backup.keyring.shred import plan_shred, shred
 from sre.backup.keyring.survey import openers, try_keys
 from sre.backup.keys import new_backup_key, new_keys, wrap
