@@ -25,6 +25,7 @@ from sre.backup.frames import Frame, read_frames
 __all__ = ["main"]
 
 _WINDOW = 2**27  # a frame that asks for more memory was not written by us
+_PIECE = 2**12  # of compressed data; it holds at most 128 MiB
 
 
 class _Volume:
@@ -63,14 +64,18 @@ class _Plain:
         self.size = 0
 
     def write(self, data: bytes) -> int:
-        plain = self._expand.decompress(data)
+        """In small pieces: what a few KiB may grow to fits into memory, whatever they claim."""
+        for at in range(0, len(data), _PIECE):
+            self._take(self._expand.decompress(data[at : at + _PIECE]))
+        return len(data)
+
+    def _take(self, plain: bytes) -> None:
         self.hash.update(plain)
         self.size += len(plain)
         if not self._check:
             view = memoryview(plain)
             while view:
                 view = view[os.write(1, view) :]
-        return len(data)
 
     def flush(self) -> None:
         """Nothing is held back."""
