@@ -154,8 +154,8 @@ class Storm:
         return self.chance.choice(
             [
                 ["run", "orders"],
-                ["run", "orders"],
-                ["run", "orders"],
+                ["run", "orders", "--kind", "differential"],
+                ["run", "orders", "--kind", "incremental"],
                 ["verify", "orders", "--level", level],
                 ["prune", "--yes", "--confirm-count", "1"],
                 ["restore", "orders", "--to", f"out-{self.chance.randrange(10**9)}"],
