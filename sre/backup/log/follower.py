@@ -88,7 +88,8 @@ class Follower:
         why = self.receiver.ended()
         now = self.job.clock.now()
         if why is None:
-            if self.watch.view is not None and self.watch.view.flushed is not None:
+            view = self.watch.view  # a new one: it may have been up for a moment alone
+            if view is not None and view.flushed is not None and view.at > self.receiver.began + 2:
                 self.server_problem = ""
                 self._receiving.went_well()
             return

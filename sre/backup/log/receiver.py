@@ -1,7 +1,7 @@
 """How does pg_receivewal run beside us, from the right segment on?
 
-It begins after the newest file of its folder. What is stored has left the folder, so an empty file
-with the name of the last stored segment tells it where to go on (`Spool.seed`).
+It goes on with the newest file of its folder. What is stored has left the folder, so an empty file
+with the name of the first segment that is missing tells it where to begin (`Spool.seed`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sre.backup.log.coverage import Held
 from sre.backup.log.lsn import format_lsn, name_of, number_at, number_of
 from sre.backup.log.server import Identity
-from sre.backup.log.spool import Spool
+from sre.backup.log.spool import Spool, Spooled, end_of_data
 from sre.backup.programs import Tail
 from sre.core.child import Child
 from sre.core.clock import Clock, Deadline
@@ -57,6 +57,7 @@ class Receiver:
     spool: Spool
     clock: Clock
     child: Child | None = None
+    began: float = 0.0
     said: Tail = field(default_factory=Tail)
 
     @property
@@ -67,22 +68,31 @@ class Receiver:
     def begin(self, identity: Identity, start: int) -> list[str]:
         """Start it at a segment; the names of files that were in its way and stand aside now."""
         size, aside = self.spool.size, list[str]()
-        for seed in self.spool.seeds():
-            self.spool.remove(seed)
         present = False
         for each in self.spool.files():
             if each.name.endswith(".history"):
                 continue
             number = number_of(each.name, size)
+            if self._never_filled(each):
+                continue
             if number > start or (number == start and not each.partial):
                 aside.append(self.spool.aside(each))
             present = present or number == start or (number == start - 1 and not each.partial)
         if not present:
-            before = name_of(identity.way.timeline_of(start, size), start - 1, size)
-            self.spool.seed(before)
-        self.said = Tail()
+            self.spool.seed(name_of(identity.way.timeline_of(start, size), start, size))
+        self.said, self.began = Tail(), self.clock.now()
         self.child = Child(self.argv, env=self.env, stderr=self.said, grace=_GRACE).start()
         return aside
+
+    def _never_filled(self, each: Spooled) -> bool:
+        """Whether a full disk cut a new file before anything stood in it; it is removed."""
+        if not each.partial or each.path.stat().st_size in (0, self.spool.size):
+            return False
+        if end_of_data(each.path) > 0:
+            self.spool.aside(each)
+        else:
+            self.spool.remove(each)
+        return True
 
     def ended(self) -> str | None:
         """Why it has ended; None while it runs. `removed`, `elsewhere`, or what it said."""

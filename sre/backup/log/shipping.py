@@ -57,6 +57,7 @@ class Shipping:
         `flushed` is how far pg_receivewal said it is on disk; `still`: it does not write now.
         """
         partial = [each for each in self.spool.files() if each.partial]
+        self.whole()  # what comes before them has its whole name by now, and goes first
         count = 0
         for each in partial:
             newest = each == partial[-1]

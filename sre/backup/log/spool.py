@@ -42,17 +42,13 @@ class Spool:
 
     def files(self) -> list[Spooled]:
         """Histories first, then segments by number; what is none of both is not looked at."""
-        found = [each for each in self._all() if not self.is_seed(each)]
-        return sorted(found, key=lambda each: (not each.name.endswith(".history"), each.name[8:]))
-
-    def seeds(self) -> list[Spooled]:
-        """Files that only say where to begin."""
-        return [each for each in self._all() if self.is_seed(each)]
+        return sorted(
+            self._all(), key=lambda each: (not each.name.endswith(".history"), each.name[8:])
+        )
 
     def seed(self, name: str) -> None:
-        """Make pg_receivewal begin after this segment: it looks for the newest whole file."""
-        with (self.folder / name).open("wb") as file:
-            file.truncate(self.size)
+        """Make pg_receivewal begin with this segment: it goes on with the newest file."""
+        (self.folder / f"{name}.partial").touch()
         sync_folder(self.folder)
 
     def remove(self, each: Spooled) -> None:
@@ -68,16 +64,6 @@ class Spool:
         each.path.replace(target)
         sync_folder(self.folder)
         return str(target)
-
-    def is_seed(self, each: Spooled) -> bool:
-        """A whole file without a header: no segment begins like that."""
-        if each.partial or each.name.endswith(".history"):
-            return False
-        try:
-            with each.path.open("rb") as file:
-                return not any(file.read(_HEADER.size))
-        except FileNotFoundError:
-            return False
 
     def _all(self) -> Iterator[Spooled]:
         for path in self.folder.iterdir():
