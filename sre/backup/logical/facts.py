@@ -73,11 +73,11 @@ _PARTS = {
     "foreign": """select conrelid::bigint as of, k.oid::bigint as oid, conname as name,
         n.nspname as schema, c.relname as table from pg_constraint k
         join pg_class c on c.oid = confrelid join pg_namespace n on n.oid = c.relnamespace
-        where contype = 'f'""",
+        where contype = 'f' and conparentid = 0""",
     "triggers": """select tgrelid::bigint as of, t.oid::bigint as oid, tgname as name,
         n.nspname as schema, p.proname as function from pg_trigger t
         join pg_proc p on p.oid = tgfoid join pg_namespace n on n.oid = p.pronamespace
-        where not tgisinternal""",
+        where not tgisinternal and coalesce(to_jsonb(t) ->> 'tgparentid', '0') = '0'""",
     "sequences": """select distinct d.refobjid::bigint as of, c.oid::bigint as oid,
         n.nspname as schema, c.relname as name, true as owned from pg_depend d
         join pg_class c on c.oid = d.objid and c.relkind = 'S'

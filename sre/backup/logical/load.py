@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sre.backup.programs import Tail
-from sre.core.child import Child
+from sre.core.child import PIPE, Child
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, Refused
 from sre.core.process import run
@@ -31,6 +32,14 @@ set statement_timeout = 0;
 set lock_timeout = 0;
 set idle_in_transaction_session_timeout = 0;
 """
+_BEGUN = "select set_config('sre.load', txid_current()::text, false);\n"
+_STILL = """do $sre$ begin
+  if current_setting('sre.load') <> txid_current()::text then
+    raise exception 'the dump ended the transaction that it was loaded in';
+  end if;
+end $sre$;
+"""
+_BLOBS = re.compile(r"\d+; \d+ \d+ BLOBS ")
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class Script:
         before: statements first of all, such as roles.
         between: statements between the data and what is built over it (indexes, keys, triggers).
         after: statements at the end.
-        listing: entries of the table of contents, for a part of the dump.
+        lines: entries of the table of contents, for a part of the dump; empty for all.
         options: more of pg_restore's.
         analyze: gather statistics once it is committed.
     """
@@ -53,7 +62,7 @@ class Script:
     before: Sequence[str] = ()
     between: Sequence[str] = ()
     after: Sequence[str] = ()
-    listing: Path | None = None
+    lines: Sequence[str] = ()
     options: Sequence[str] = ()
     analyze: bool = False
 
@@ -88,7 +97,7 @@ def load(script: Script, env: Mapping[str, str]) -> None:
         try:
             for part in _parts(script):
                 if isinstance(part, str):
-                    _write(pipe.fileno(), part)
+                    _write(pipe.fileno(), part.encode())
                 else:
                     _restore(part, pipe.fileno(), said)
         except (BrokenPipeError, CheckFailed) as error:
@@ -100,35 +109,63 @@ def load(script: Script, env: Mapping[str, str]) -> None:
             raise _failed(code, said, "")
 
 
-def _parts(script: Script) -> Iterator[str | list[str]]:
-    """Text for psql, or the argument list of a program whose output is text for psql."""
-    base = [str(script.programs / "pg_restore"), "-f", "-", "--exit-on-error", *script.options]
-    base += ["-L", str(script.listing)] if script.listing else []
-    yield "\\set VERBOSITY terse\nbegin;\n" + _block(script.before) + "\\set VERBOSITY default\n"
+@dataclass(frozen=True)
+class _Program:
+    """One whose output is text for psql. `bare`: without its own BEGIN and COMMIT."""
+
+    argv: tuple[str, ...]
+    bare: bool = False
+
+
+def _parts(script: Script) -> Iterator[str | _Program]:
+    """What psql is given, in order.
+
+    pg_restore puts transactions of its own around large objects, which would commit ours early: so
+    they come apart from the rest.
+    """
+    lines = script.lines or contents(script.dump, script.programs)
+    blobs = [line for line in lines if _BLOBS.match(line)]
+    rest = _listed(script, "rest", [line for line in lines if not _BLOBS.match(line)])
+    yield f"\\set VERBOSITY terse\nbegin;\n{_block(script.before)}{_BEGUN}\\set VERBOSITY default\n"
     if script.between:
-        yield [*base, "--section=pre-data", "--section=data", str(script.dump)]
+        yield _Program((*rest, "--section=pre-data", "--section=data", str(script.dump)))
         yield _block(script.between)
-        yield [*base, "--section=post-data", str(script.dump)]
+        yield _Program((*rest, "--section=post-data", str(script.dump)))
     else:
-        yield [*base, str(script.dump)]
-    yield _block(script.after) + "commit;\n"
+        yield _Program((*rest, str(script.dump)))
+    if blobs:
+        yield _Program((*_listed(script, "blobs", blobs), str(script.dump)), bare=True)
+    yield f"{_block(script.after)}{_STILL}commit;\n"
     if script.analyze:
         yield "\\set ON_ERROR_STOP off\nset statement_timeout = 0;\nanalyze;\n"
+
+
+def _listed(script: Script, name: str, lines: Sequence[str]) -> tuple[str, ...]:
+    """pg_restore for these entries alone."""
+    listing = script.dump.with_name(f"{name}.list")
+    text = "".join(f"{line}\n" for line in lines)
+    listing.write_text(text, encoding="utf-8", errors="surrogateescape")
+    program = str(script.programs / "pg_restore")
+    return (program, "-f", "-", "--exit-on-error", *script.options, "-L", str(listing))
 
 
 def _block(statements: Sequence[str]) -> str:
     return _OURS + "".join(f"{each}\n" for each in statements)
 
 
-def _write(descriptor: int, text: str) -> None:
-    data = memoryview(text.encode())
-    while data:
-        data = data[os.write(descriptor, data) :]
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
-def _restore(argv: list[str], write: int, said: Tail) -> None:
-    with Child(argv, env={"LC_ALL": "C"}, stdout=write, stderr=said, grace=1.0) as program:
-        code = program.wait(Deadline.after(_FOREVER))
+def _restore(program: _Program, write: int, said: Tail) -> None:
+    stdout = PIPE if program.bare else write
+    with Child(program.argv, env={"LC_ALL": "C"}, stdout=stdout, stderr=said, grace=1.0) as child:
+        for line in child.stdout or ():
+            if line not in (b"BEGIN;\n", b"COMMIT;\n"):
+                _write(write, line)
+        code = child.wait(Deadline.after(_FOREVER))
     if code != 0:
         raise CheckFailed(f"pg_restore ended with exit code {code}")
 

@@ -197,7 +197,7 @@ class _Restoring:
             known = target.roles | set(plan.made)
             script = replace(script, after=database_sql(facts, target.database, known))
         else:
-            script, left_out = _part_of(script, parts, facts, target, folder)
+            script, left_out = _part_of(script, parts, facts, target)
         load(script, environment(self.dsn))
         left_out += tuple(f"role {name}: only a superuser can make it" for name in plan.left_out)
         done = self.result(chain, wanted)
@@ -216,7 +216,7 @@ class _Restoring:
 
 
 def _part_of(
-    script: Script, parts: Sequence[Table], facts: dict[str, Any], target: Target, folder: Path
+    script: Script, parts: Sequence[Table], facts: dict[str, Any], target: Target
 ) -> tuple[Script, tuple[str, ...]]:
     """Of the whole script what restores these tables; what does not come along."""
     chosen = choose(
@@ -226,10 +226,7 @@ def _part_of(
         target.relations,
         target.functions,
     )
-    listing = folder / "chosen.list"
-    text = "".join(f"{line}\n" for line in chosen.lines)
-    listing.write_text(text, encoding="utf-8", errors="surrogateescape")
-    return replace(script, listing=listing), chosen.left_out
+    return replace(script, lines=chosen.lines), chosen.left_out
 
 
 def _plan(target: Target, facts: dict[str, Any], parts: Sequence[Table] | None) -> RolePlan:
