@@ -10,6 +10,7 @@ from sre.cli.backup_copy import copy_command
 from sre.cli.backup_doctor import doctor_command
 from sre.cli.backup_keys import keys
 from sre.cli.backup_parts import elsewhere, from_option, job_of
+from sre.cli.backup_plan import plan_command
 from sre.cli.backup_prune import hold_command, prune_command, release_command
 from sre.cli.backup_restore import restore_command
 from sre.cli.backup_run import run_command
@@ -67,6 +68,7 @@ backup.add_command(verify_command)
 backup.add_command(restore_command)
 backup.add_command(copy_command)
 backup.add_command(schedule_command)
+backup.add_command(plan_command)
 backup.add_command(doctor_command)
 backup.add_command(prune_command)
 backup.add_command(hold_command)
