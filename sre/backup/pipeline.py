@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import queue
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -134,13 +135,18 @@ def _receive(
 
 def _must_have_ended(dumper: Child, sealer: Child, said: Tail) -> None:
     """Both with 0. A dumper that was killed leaves a valid shorter stream: its exit decides."""
-    for child, what in ((dumper, "the dump"), (sealer, "the encryption")):
-        code = child.wait(Deadline.after(_END_SECONDS))
-        if code is None:
-            code = child.stop()
+    codes = {"the dump": _code_of(dumper), "the encryption": _code_of(sealer)}
+    if codes["the dump"] == -signal.SIGPIPE and codes["the encryption"] != 0:
+        del codes["the dump"]  # it only noticed that nobody read it any more
+    for what, code in codes.items():
         if code != 0:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise CheckFailed(f"{what} {how}, nothing was committed: {said.text()}")
+
+
+def _code_of(child: Child) -> int:
+    code = child.wait(Deadline.after(_END_SECONDS))
+    return child.stop() if code is None else code
 
 
 def _must_be_whole(last: dict[str, Any], dump: Dump) -> None:
