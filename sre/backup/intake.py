@@ -33,8 +33,14 @@ class Tar:
         self._stopped: float | None = None
 
     def read(self, view: memoryview) -> int:
-        """Some bytes into `view`; 0 at the end."""
-        return os.readv(self._descriptor, [view])
+        """As many bytes as fit into `view`; fewer at the end, then 0.
+
+        A pipe gives what one write of the dump put there, 32 KiB or so: too little to look at.
+        """
+        at = 0
+        while at < len(view) and (count := os.readv(self._descriptor, [view[at:]])):
+            at += count
+        return at
 
     def seen(self, count: int) -> None:
         """The tap has looked at so many more bytes."""
@@ -44,9 +50,10 @@ class Tar:
 
     def tapped(self) -> Iterator[bytes]:
         """What the tap lets through."""
-        while piece := os.read(self._descriptor, _PIECE):
-            yield from self._tap.feed(piece)
-            self.seen(len(piece))
+        view = memoryview(bytearray(_PIECE))
+        while count := self.read(view):
+            yield from self._tap.feed(bytes(view[:count]))
+            self.seen(count)
         yield from self._tap.end()
 
     def report(self) -> dict[str, Any]:
@@ -62,12 +69,11 @@ class Straight:
 
     def fill(self, view: memoryview) -> int:
         """As many bytes as fit; fewer at the end, then 0."""
-        at = 0
-        while at < len(view) and (count := self._tar.read(view[at:])):
-            self._tap.look(view[at : at + count])
+        count = self._tar.read(view)
+        if count:
+            self._tap.look(view[:count])
             self._tar.seen(count)
-            at += count
-        return at
+        return count
 
 
 class Pieces:

@@ -27,6 +27,7 @@ from sre.backup.expand import Expander, Verdict
 from sre.backup.frames import Frame, read_frames
 from sre.backup.intake import wide
 from sre.backup.threads import start
+from sre.core.errors import IntegrityError
 
 __all__ = ["main"]
 
@@ -106,13 +107,23 @@ def main(*, check: bool) -> None:
         start(expander.run, "zstd"),
         start(_Writer(expander, needed["hashes"], check=check).run, "write"),
     ]
-    for frame in frames:
-        if frame.kind == "L":
-            break
-        _open(frames, frame, Opener(identity), expander)
-    expander.last()
+    whole = _open_all(frames, identity, expander)
     for thread in threads:
         thread.join()
+    sys.exit(0 if whole else 1)
+
+
+def _open_all(frames: Iterator[Frame], identity: X25519PrivateKey, out: Expander) -> bool:
+    """Whether the stream had its last frame: who sends stops early after a bad volume."""
+    try:
+        for frame in frames:
+            if frame.kind != "L":
+                _open(frames, frame, Opener(identity), out)
+    except IntegrityError:
+        return False
+    finally:
+        out.last()  # what came is told in any case
+    return True
 
 
 if __name__ == "__main__":
