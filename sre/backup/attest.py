@@ -6,17 +6,17 @@ anybody who may write to the bucket could claim one.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 from sre.backup.catalogue import Catalogue
-from sre.backup.keys import sign, signed_by_trusted
+from sre.backup.keys import sign
 from sre.backup.layout import attestation
 from sre.backup.manifest import canonical
 from sre.backup.model import Keys
 from sre.backup.objects import Storage
 from sre.backup.records import Verification, Verified
+from sre.backup.strict import strict_json
 
 __all__ = ["SCHEMA", "all_of", "attest", "best", "best_of", "failed_at"]
 
@@ -48,8 +48,8 @@ def all_of(catalogue: Catalogue, backup: str = "") -> dict[str, list[dict[str, A
     """Every verification that is believed, by backup (or of that one)."""
     records: dict[str, list[dict[str, Any]]] = {}
     about = f"v1/attest/{backup}/" if backup else "v1/attest/"
-    for each in catalogue.storage.list(about):
-        record = _believed(catalogue, each.key) if each.key.endswith(".json") else None
+    for key, data in catalogue.signed_objects(about):
+        record = _read(key, data)
         if record is not None:
             records.setdefault(str(record["id"]), []).append(record)
     return records
@@ -78,14 +78,12 @@ def best(records: list[dict[str, Any]]) -> Verified | None:
     return Verified(int(top["level"]), float(top["at"]), top["rto_seconds"])
 
 
-def _believed(catalogue: Catalogue, key: str) -> dict[str, Any] | None:
+def _read(key: str, data: bytes) -> dict[str, Any] | None:
+    """Of what a trusted key signed; None when it is about another backup, put here."""
     try:
-        data, signature = catalogue.storage.get(key), catalogue.storage.get(f"{key}.sig")
-    except KeyError:
+        record = strict_json(data)
+    except ValueError:
         return None
-    if not signed_by_trusted(data, signature, catalogue.trusted):
-        return None
-    record: dict[str, Any] = json.loads(data)
     expected = {"id", "level", "at", "passed", "rto_seconds"}
     about = f"v1/attest/{record.get('id')}/"
     if record.get("schema") != SCHEMA or not expected <= record.keys() or not key.startswith(about):

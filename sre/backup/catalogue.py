@@ -1,24 +1,25 @@
 """Which backups are there, and are they whose they claim to be?
 
 The store is the truth: a backup exists when its manifest does, and counts when a trusted key signed
-it. Manifests that were read once are kept in a local index, which may be removed at any time.
+it. What was read and believed once is kept in a local index, which may be removed at any time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sre.backup.condition import conditions
+from sre.backup.index import Entry, Index
 from sre.backup.keys import signed_by_trusted
 from sre.backup.layout import Place, database_of, place_of
-from sre.backup.manifest import Manifest, parse_manifest
-from sre.backup.objects import Storage
+from sre.backup.manifest import LARGEST, Manifest, parse_manifest
+from sre.backup.objects import ObjectInfo, Storage
 from sre.backup.records import Fault
+from sre.backup.standing import Chosen, Standing, choose, stand
 from sre.core.errors import IntegrityError, UsageError
-from sre.core.files import replace_file
 
 __all__ = ["Catalogue", "Damaged", "index_folder"]
 
@@ -41,8 +42,15 @@ class Catalogue:
 
     def places(self, db: str) -> list[Place]:
         """Where the backups of a database stand, oldest first by the time in their id."""
-        found = (place_of(each.key) for each in self.storage.list(database_of(db)))
-        return sorted((place for place in found if place is not None), key=lambda p: p.id)
+        return [place for place, _info, _stamp in self._manifests(db)]
+
+    def _manifests(self, db: str) -> list[tuple[Place, ObjectInfo, str]]:
+        objects = {each.key: each for each in self.storage.list(database_of(db))}
+        places = [place for key in objects if (place := place_of(key)) is not None]
+        return [
+            (place, objects[place.manifest], _stamp(objects, place.manifest))
+            for place in sorted(places, key=lambda place: place.id)
+        ]
 
     def manifest(self, place: Place) -> Manifest:
         """The manifest, read from the store and believed.
@@ -51,6 +59,20 @@ class Catalogue:
             Damaged: it or its signature is missing, changed, or not by a trusted key.
             UsageError: nobody is trusted.
         """
+        manifest, entry = self._read(place)
+        if self.index is not None:
+            Index(self.index).remember([(place.manifest, entry)])
+        return manifest
+
+    def signed_bytes(self, place: Place) -> tuple[bytes, bytes]:
+        """The manifest as it was signed, and its signature; raises as `manifest`.
+
+        Not `Manifest.encode()`: an older version of this program wrote fewer fields.
+        """
+        entry = self._read(place)[1]
+        return entry.data, entry.signature
+
+    def _read(self, place: Place) -> tuple[Manifest, Entry]:
         data = self._part(place.manifest, "the manifest is missing")
         signature = self._part(place.signature, "the signature of the manifest is missing")
         self._must_trust()
@@ -61,38 +83,120 @@ class Catalogue:
             )
             raise Damaged(Fault(place.manifest, problem))
         try:
-            manifest = parse_manifest(data, place)
+            return parse_manifest(data, place), Entry(data, signature)
         except IntegrityError as error:
             raise Damaged(Fault(place.manifest, str(error))) from error
-        self._remember(place, data, signature)
-        return manifest
 
     def known(self, place: Place) -> Manifest:
         """As `manifest`, from the index where it has it: for lists, not for verification."""
-        held = self._recalled(place)
+        held = None
+        if self.index is not None:
+            entries = Index(self.index).recall(place.manifest)
+            held = self._recalled(place, entries.get(place.manifest))
         return self.manifest(place) if held is None else held
 
-    def listed(self, databases: Sequence[str]) -> Iterator[Manifest | Fault]:
-        """Every backup of these databases, or why one does not count."""
+    def listed(
+        self, databases: Sequence[str], progress: Callable[[int], None] = lambda _count: None
+    ) -> Iterator[Manifest | Fault]:
+        """Every backup of these databases, or why one does not count; `progress` counts them."""
         for db in databases:
-            for place in self.places(db):
+            for found, _info in self._listed(db):
+                progress(1)
+                yield found
+
+    def _listed(self, db: str) -> Iterator[tuple[Manifest | Fault, ObjectInfo]]:
+        index = None if self.index is None else Index(self.index)
+        entries = {} if index is None else index.recall(database_of(db))
+        fresh: list[tuple[str, Entry]] = []
+        try:
+            for place, info, stamp in self._manifests(db):
+                entry = entries.get(place.manifest)
+                held = self._recalled(place, entry) if entry and entry.stamp == stamp else None
                 try:
-                    yield self.known(place)
+                    if held is None:
+                        held, entry = self._read_listed(place, info)
+                        fresh.append((place.manifest, entry._replace(stamp=stamp)))
+                    yield held, info
                 except Damaged as error:
-                    yield error.fault
+                    yield error.fault, info
+        finally:
+            if index is not None:
+                index.remember(fresh)
+
+    def _read_listed(self, place: Place, info: ObjectInfo) -> tuple[Manifest, Entry]:
+        if info.size > LARGEST:
+            raise Damaged(Fault(place.manifest, f"{info.size} bytes are no manifest of ours"))
+        return self._read(place)
+
+    def signed_objects(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Every `….json` below a prefix over which a trusted key made the `….json.sig` beside it.
+
+        What a list shows unchanged comes from the index.
+        """
+        index = None if self.index is None else Index(self.index)
+        entries = {} if index is None else index.recall(prefix)
+        objects = {each.key: each for each in self.storage.list(prefix)}
+        fresh: list[tuple[str, Entry]] = []
+        for key in objects:
+            if key.endswith(".json") and f"{key}.sig" in objects:
+                entry, stamp = entries.get(key), _stamp(objects, key)
+                if entry is None or entry.stamp != stamp or not self._believed(entry):
+                    entry = self._fetched(key, stamp)
+                    if entry is None:
+                        continue
+                    fresh.append((key, entry))
+                yield key, entry.data
+        if index is not None:
+            index.remember(fresh)
+
+    def _fetched(self, key: str, stamp: str) -> Entry | None:
+        try:
+            entry = Entry(self.storage.get(key), self.storage.get(f"{key}.sig"), stamp)
+        except KeyError:
+            return None
+        return entry if self._believed(entry) else None
+
+    def _believed(self, entry: Entry) -> bool:
+        return signed_by_trusted(entry.data, entry.signature, self.trusted)
 
     def forget(self, place: Place) -> None:
         """Take it out of the index, once it is gone from the store."""
-        entry = self._entry(place)
-        if entry is not None:
-            entry.unlink(missing_ok=True)
+        if self.index is not None:
+            Index(self.index).forget([place.manifest])
 
     def newest(self, db: str) -> Place:
-        """The newest committed backup of a database. Raises UsageError when there is none."""
-        places = self.places(db)
-        if not places:
+        """The backup committed last, by the store's clock; ids are dated by their hosts' clocks.
+
+        Raises UsageError when there is none.
+        """
+        found = self._manifests(db)
+        if not found:
             raise UsageError(f"there is no backup of {db!r} yet; make one: sre backup run {db}")
-        return places[-1]
+        return max(found, key=lambda each: (each[1].modified or 0.0, each[0].id))[0]
+
+    def standing(self, db: str) -> Standing:
+        """What can be relied on, and what cannot, with the reason.
+
+        Not usable: quarantined, shredded, a manifest that does not count, and all that builds on
+        such a one. Raises UsageError, Transient.
+        """
+        found = list(self._listed(db))
+        good = [(each, info) for each, info in found if isinstance(each, Manifest)]
+        bad = [(each, info) for each, info in found if isinstance(each, Fault)]
+        return stand(good, bad, conditions(self.storage, self.trusted))
+
+    def usable(self, db: str) -> tuple[Manifest, ...]:
+        """The backups to restore from or to build on, oldest first by their commit."""
+        return self.standing(db).usable
+
+    def newest_good(self, db: str) -> Chosen:
+        """The newest usable backup, and which newer ones were passed over, with the reason.
+
+        Raises:
+            UsageError: there is no backup.
+            IntegrityError: there are some, and none of them can be relied on.
+        """
+        return choose(self.standing(db), db)
 
     def _must_trust(self) -> None:
         if not self.trusted:
@@ -107,28 +211,20 @@ class Catalogue:
         except KeyError:
             raise Damaged(Fault(key, problem)) from None
 
-    def _entry(self, place: Place) -> Path | None:
-        return None if self.index is None else self.index / f"{place.db}-{place.id}.json"
-
-    def _remember(self, place: Place, data: bytes, signature: bytes) -> None:
-        entry = self._entry(place)
-        if entry is not None and not entry.exists():
-            content = {"manifest": data.decode(), "signature": signature.hex()}
-            replace_file(entry, json.dumps(content).encode())
-
-    def _recalled(self, place: Place) -> Manifest | None:
+    def _recalled(self, place: Place, entry: Entry | None) -> Manifest | None:
         """From the index; anything odd there means asking the store."""
-        entry = self._entry(place)
-        if entry is None or not entry.exists():
+        if entry is None or not self._believed(entry):
             return None
         try:
-            found = json.loads(entry.read_bytes())
-            data, signature = found["manifest"].encode(), bytes.fromhex(found["signature"])
-            if not signed_by_trusted(data, signature, self.trusted):
-                return None
-            return parse_manifest(data, place)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IntegrityError):
+            return parse_manifest(entry.data, place)
+        except IntegrityError:
             return None
+
+
+def _stamp(objects: Mapping[str, ObjectInfo], key: str) -> str:
+    """How an object and its signature stand in a list: another one put there differs."""
+    both = (objects.get(key), objects.get(f"{key}.sig"))
+    return " ".join("-" if each is None else f"{each.size}@{each.modified}" for each in both)
 
 
 def index_folder(state: Path, store_name: str, store: object) -> Path:

@@ -6,18 +6,24 @@ Pure: a claim as it stands in a store, judged by the store's time alone.
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 
 from sre.backup.layout import stamp
 from sre.backup.manifest import canonical
+from sre.backup.strict import strict_json
 from sre.core.errors import IntegrityError
 
 __all__ = ["CONFLICTS", "SCHEMA", "Claim", "lease_key", "parse_claim"]
 
 SCHEMA = "sre.lease/1"
 
-CONFLICTS = {"run": ("prune",), "prune": ("run", "copy"), "copy": ("prune",)}
+CONFLICTS = {
+    "run": ("prune", "shred"),
+    "prune": ("run", "copy", "keys", "shred"),
+    "copy": ("prune", "shred"),
+    "keys": ("prune", "shred"),
+    "shred": ("run", "prune", "copy", "keys"),
+}
 """An operation -> the others that may not be at the same database meanwhile."""
 
 
@@ -68,7 +74,7 @@ def parse_claim(data: bytes, key: str) -> Claim:
     """A claim as a store has it. Raises IntegrityError, which says what to do."""
     claim: Claim | None
     try:
-        found = json.loads(data)
+        found = strict_json(data)
         schema, claim = found.pop("schema"), Claim(**found)
         sound = min(claim.fence + 0, claim.since + 0, claim.until + 0) >= 0
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -96,6 +96,7 @@ def _databases(
                 problems.add(at, f"{where}.{what}", _unknown(what, wanted, known))
         if common.store not in stores:
             continue
+        _of_the_tier(common, tiers.get(common.tier or ""), item, where, problems)
         yield (
             name,
             Declared(
@@ -108,8 +109,26 @@ def _databases(
                 tier=tiers.get(common.tier or "") or Tier(),
                 invariants=common.invariants,
                 volume=int(common.volume),
+                orders=common.orders,
+                smoke=common.smoke,
+                archive=common.archive,
             ),
         )
+
+
+def _of_the_tier(
+    common: DatabaseFields, tier: Tier | None, item: Node, where: str, problems: Problems
+) -> None:
+    """What a database and its tier say together."""
+    if tier is None:
+        return
+    if common.store in tier.copies:
+        at = item.get("store") or item
+        message = f"{common.store!r} is also in copies of tier {common.tier!r}: name another store"
+        problems.add(at, f"{where}.store", message)
+    if tier.verify.level == 4 and not common.smoke:
+        message = f"verify level 4 of tier {common.tier!r} needs smoke: [PROGRAM, …] here"
+        problems.add(item, f"{where}.smoke", message)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,14 @@ class Source:
     Attributes:
         system_id: changes when it is made anew; backups of two never mix.
         bytes: about how much will be read, for progress.
+        timeline: of its log now, where an engine has such a thing.
     """
 
     engine: str
     version: str
     system_id: str
     bytes: int
+    timeline: int | None = None
 
     @property
     def place(self) -> str:
@@ -41,12 +43,21 @@ class Dump:
         env: where passwords travel; never in `argv`.
         last_member: the tar must end with this file, else the stream was cut.
         log_folder: files below it follow once the copy has stopped; empty when there is none.
+        position: asks where the log ends now (`16/B374D848`; empty when nobody can tell); called
+            in a thread while the tool runs. Raises SreError.
+        pages: its files consist of pages, of which later backups may store the changed ones.
+        native: the tool itself leaves out what has not changed since the parent.
+        server: keep the tool's own manifest, on which it can build itself.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     last_member: str
     log_folder: str = ""
+    position: Callable[[Deadline], str] | None = None
+    pages: bool = False
+    native: bool = False
+    server: bool = False
 
 
 class Database(Protocol):

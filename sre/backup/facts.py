@@ -1,7 +1,7 @@
 """What do the other wings (status page, checks) learn of backups?
 
 backup/<db>/run       the last attempt, and the last one that was committed
-backup/<db>/verified  the last verification, and the last that passed at each level
+backup/<db>/verified  the last verification, the last that passed at each level, and the last turns
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from sre.backup.model import Declared
 from sre.backup.records import Verification
 
 __all__ = ["last_run", "last_verified", "publish_attempt", "publish_verification"]
+
+_TURNS = 30
+"""So many of the last verifications are remembered, for the rhythm and its turns."""
 
 
 def last_run(job: Job, db: str) -> dict[str, Any]:
@@ -60,13 +63,23 @@ def publish_verification(job: Job, declared: Declared, found: Verification) -> N
         "passed": found.passed,
         "rto_seconds": found.rto_seconds,
         "rpo_seconds": found.rpo_seconds,
+        "store": found.store,
+        "upto": None if found.rpo_seconds is None else found.at - found.rpo_seconds,
         "phases": dict(found.phases),
         "invariants": {each.name: each.passed for each in found.invariants},
     }
     passed: dict[str, Any] = dict(before.get("passed") or {})
     if found.passed:
         passed[str(found.level)] = record
-    value = {"db": declared.name, **_targets(declared), "last": record, "passed": passed}
+    turn = {name: record[name] for name in ("store", "level", "at", "passed", "id")}
+    turns = [*(before.get("turns") or []), turn][-_TURNS:]
+    value = {
+        "db": declared.name,
+        **_targets(declared),
+        "last": record,
+        "passed": passed,
+        "turns": turns,
+    }
     job.facts.publish(f"backup/{declared.name}/verified", value)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,18 +13,22 @@ from typing import Any
 
 from sre.backup.catalogue import Catalogue, index_folder
 from sre.backup.claim import CONFLICTS
+from sre.backup.heed import heed
 from sre.backup.layout import ID, Place
 from sre.backup.lease import Lease, Terms, hold
 from sre.backup.model import Backups, Declared
 from sre.backup.objects import Storage
 from sre.core.clock import Clock, SystemClock
-from sre.core.errors import Locked, UsageError
+from sre.core.errors import Locked, Transient, UsageError
 from sre.core.facts import Facts
 from sre.core.files import replace_file, state_folder
 from sre.core.journal import Journal
 from sre.core.lock import boot_id, exclusive
 
 __all__ = ["Job", "Target"]
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,23 @@ class Job:
             raise UsageError(f"sre.yaml declares no database {name!r}; known: {known}")
         return found
 
+    def at(self, store: str | None) -> Job:
+        """The same surroundings with every database in another store of sre.yaml (`--from`).
+
+        None changes nothing. Raises UsageError when sre.yaml declares no such store.
+        """
+        if store is None:
+            return self
+        there = self.backups.stores.get(store)
+        if there is None:
+            known = ", ".join(sorted(self.backups.stores)) or "none"
+            raise UsageError(f"sre.yaml declares no store {store!r}; known: {known}")
+        moved = {
+            name: dataclasses.replace(each, store_name=store, store=there)
+            for name, each in self.backups.databases.items()
+        }
+        return dataclasses.replace(self, backups=dataclasses.replace(self.backups, databases=moved))
+
     def storage(self, declared: Declared) -> Storage:
         """The store of a database, opened once."""
         if declared.store_name not in self.storages:
@@ -82,11 +105,19 @@ class Job:
             declared = self.declared(target)
             catalogue = self.catalogue(declared)
             return Target(declared, catalogue.newest(target), catalogue)
+        silent: Transient | None = None
         for declared in self.backups.databases.values():
             catalogue = self.catalogue(declared)
-            for place in catalogue.places(declared.name):
+            try:
+                places = catalogue.places(declared.name)
+            except Transient as error:
+                silent = error  # it may stand in another store
+                continue
+            for place in places:
                 if place.id == target:
                     return Target(declared, place, catalogue)
+        if silent is not None:
+            raise silent
         raise UsageError(f"there is no backup {target!r}; see: sre backup list")
 
     @contextlib.contextmanager
@@ -103,9 +134,12 @@ class Job:
         that an earlier holder of this machine is dead, and need not wait for its lease to end.
 
         Raises:
+            Refused: the store was seen not to keep what this relies on (`heed`).
             Locked: somebody holds it, or what it excludes (`claim.CONFLICTS`).
             UsageError, Transient: the store keeps no conditions, or does not answer.
         """
+        for hint in heed(self.facts, declared, op, self.clock):
+            _log.warning("%s", hint)
         note, owner = self._owner_note(declared, op), secrets.token_hex(16)
         others = CONFLICTS.get(op, ())
         dead = {self._owner_in(note), *(self._dead_owner(declared, other) for other in others)}

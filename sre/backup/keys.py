@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +31,11 @@ __all__ = [
     "keys_ready",
     "new_backup_key",
     "new_keys",
+    "opens_with",
     "public_of",
     "sign",
     "signed_by_trusted",
+    "signing_seed",
     "unwrap",
     "wrap",
 ]
@@ -136,6 +139,20 @@ def unwrap(wrapped: bytes, identity: Secret | None) -> str:
     return str(secret)
 
 
+def opens_with(identity: Secret | None) -> tuple[str, ...]:
+    """The public halves of the identities of this host; empty when there is none to be read."""
+    if identity is None:
+        return ()
+    lines = [line.strip() for line in identity.reveal().splitlines()]
+    found: list[str] = []
+    for line in lines:
+        if line.startswith(_IDENTITY):
+            redactor.add(line)
+            with contextlib.suppress(pyrage.IdentityError):
+                found.append(str(pyrage.x25519.Identity.from_str(line).to_public()))
+    return tuple(found)
+
+
 def sign(data: bytes, signing: Secret | None) -> bytes:
     """64 bytes that `openssl pkeyutl -verify -rawin` understands.
 
@@ -143,6 +160,11 @@ def sign(data: bytes, signing: Secret | None) -> bytes:
         UsageError: no key, or not one of ours.
     """
     return _signing_key(signing).sign(data)
+
+
+def signing_seed(signing: Secret | None) -> bytes:
+    """The 32 secret bytes, for what is derived from them. Raises as `sign` does."""
+    return _signing_key(signing).private_bytes_raw()
 
 
 def public_of(signing: Secret | None) -> str:
@@ -154,12 +176,17 @@ def signed_by_trusted(data: bytes, signature: bytes, trusted: Iterable[str]) -> 
     """Whether one of the trusted keys made the signature."""
     for text in trusted:
         try:
-            raw = base64.b64decode(text.removeprefix(_PUBLIC), validate=True)
-            Ed25519PublicKey.from_public_bytes(raw).verify(signature, data)
+            _public_key(text).verify(signature, data)
         except (InvalidSignature, ValueError):
             continue
         return True
     return False
+
+
+@functools.lru_cache(maxsize=64)
+def _public_key(text: str) -> Ed25519PublicKey:
+    raw = base64.b64decode(text.removeprefix(_PUBLIC), validate=True)
+    return Ed25519PublicKey.from_public_bytes(raw)
 
 
 def _signing_key(signing: Secret | None) -> Ed25519PrivateKey:

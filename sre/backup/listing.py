@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sre.backup.attest import best_of
 from sre.backup.catalogue import Catalogue
+from sre.backup.condition import Condition, condition_of, conditions
 from sre.backup.job import Job
 from sre.backup.manifest import Manifest
 from sre.backup.model import Declared
@@ -30,13 +31,15 @@ def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fa
         if verified is None:
             verified = best[declared.store_name] = best_of(catalogue)
         held = _held(catalogue)
+        found_bad = conditions(catalogue.storage, catalogue.trusted)
         for found in catalogue.listed([name]):
             if isinstance(found, Fault):
                 faults.append(found)
             else:
                 backup = _backup(found, verified.get(found.id))
                 until = _locked_until(catalogue, declared, found)
-                backups.append(replace(backup, held=found.id in held, locked_until=until))
+                backup = replace(backup, held=found.id in held, locked_until=until)
+                backups.append(_judged(backup, found_bad.get(found.id)))
     return sorted(backups, key=lambda each: (each.finished, each.id)), faults
 
 
@@ -47,7 +50,18 @@ def show_backup(job: Job, target: str) -> tuple[Manifest, Backup]:
     backup = _backup(manifest, _verified(found.catalogue, manifest.id))
     held = found.catalogue.storage.head(found.place.mark("hold")) is not None
     until = _locked_until(found.catalogue, found.declared, manifest)
-    return manifest, replace(backup, held=held, locked_until=until)
+    backup = replace(backup, held=held, locked_until=until)
+    storage, trusted = found.catalogue.storage, found.catalogue.trusted
+    return manifest, _judged(backup, condition_of(storage, trusted, found.place))
+
+
+def _judged(backup: Backup, condition: Condition | None) -> Backup:
+    """A shredded backup is verified no more, whatever it once passed."""
+    if condition is None:
+        return backup
+    if condition.kind == "shredded":
+        return replace(backup, shredded=str(condition), verified=None)
+    return replace(backup, quarantined=str(condition))
 
 
 def _held(catalogue: Catalogue) -> set[str]:

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sre.backup.layout import Place
+from sre.backup.strict import strict_json
 from sre.core.errors import IntegrityError
 
-__all__ = ["SCHEMA", "Manifest", "Volume", "canonical", "parse_manifest"]
+__all__ = ["LARGEST", "SCHEMA", "Manifest", "Volume", "canonical", "parse_manifest"]
 
 SCHEMA = "sre.manifest/1"
+LARGEST = 2**28
+"""Bytes; a manifest of a million volumes is smaller."""
+
+_OURS = re.compile(r"sre\.manifest/[0-9]{1,6}")
 
 
 @dataclass(frozen=True)
@@ -103,15 +110,15 @@ def parse_manifest(data: bytes, expected: Place) -> Manifest:
         IntegrityError: it is not one, or it is another backup's (copied from elsewhere).
     """
     try:
-        found = json.loads(data)
-        if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
-            raise IntegrityError("it is not a manifest of this version of sre")
+        found = strict_json(data)
+        _must_be_known(found)
+        found.pop("schema")
         found["volumes"] = tuple(Volume(**each) for each in found["volumes"])
         if found.get("sidecar"):
             found["sidecar"] = Volume(**found["sidecar"])
         found["recipients"], found["argv"] = tuple(found["recipients"]), tuple(found["argv"])
         manifest = Manifest(**found)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"it is not a manifest: {error}") from error
     if manifest.where != expected:
         raise IntegrityError(f"it is the manifest of {manifest.where.manifest}, put here")
@@ -125,3 +132,30 @@ def parse_manifest(data: bytes, expected: Place) -> Manifest:
     if strays or manifest.key != expected.key or not manifest.volumes:
         raise IntegrityError("it names objects of another backup")
     return manifest
+
+
+def _must_be_known(found: dict[str, Any]) -> None:
+    """A newer version of sre may mean more than this one understands: then nothing is guessed."""
+    schema, tool = found.get("schema"), str(found.get("tool", "a newer sre"))[:40]
+    if schema == SCHEMA:
+        extra = sorted(set(found) - _NAMES) + sorted(_fields_of_volumes(found) - _VOLUME_NAMES)
+        if not extra:
+            return
+        what = f"it says {extra[0][:40]!r}"
+    elif isinstance(schema, str) and _OURS.fullmatch(schema):
+        what = f"it is a {schema}"
+    else:
+        raise IntegrityError("it is not a manifest of sre")
+    raise IntegrityError(
+        f"{what}, which this version of sre does not know; it was written by {tool}: upgrade sre "
+        "on this host"
+    )
+
+
+def _fields_of_volumes(found: dict[str, Any]) -> set[str]:
+    volumes: Iterable[Any] = (*found.get("volumes", ()), found.get("sidecar") or {})
+    return {name for each in volumes if isinstance(each, dict) for name in each}
+
+
+_NAMES = {each.name for each in dataclasses.fields(Manifest)} | {"schema"}
+_VOLUME_NAMES = {each.name for each in dataclasses.fields(Volume)}

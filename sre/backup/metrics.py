@@ -28,7 +28,13 @@ def samples(facts: Facts) -> tuple[Sample, ...]:
         if fact is not None and make is not None:
             db = {"db": str(fact.value.get("db", ""))}
             found += [(f"sre_backup_{n}", {**db, **more}, v) for n, more, v in make(fact.value)]
-    return tuple(found)
+        if fact is not None and name.endswith("/log"):
+            db = {"db": str(fact.value.get("db", ""))}
+            found += [(f"sre_backup_{n}", db, v) for n, _, v in _of_log(fact.value, fact.at)]
+    once: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+    for sample in found:  # what the log tells of the RPO is newer than a verification
+        once.setdefault((sample[0], tuple(sorted(sample[1].items()))), sample)
+    return tuple(once.values())
 
 
 def exposition(found: Iterable[Sample]) -> str:
@@ -74,8 +80,11 @@ def _of_verified(value: Mapping[str, Any]) -> Iterator[Sample]:
     for number, record in value["passed"].items():
         labels = {"level": str(number)}
         yield "verified_last_success_timestamp_seconds", labels, float(record["at"])
-    deepest = value["passed"].get("3")
-    if deepest:
+    if last.get("upto") is not None:
+        yield "rpo_current_seconds", {}, max(0.0, float(last["at"]) - float(last["upto"]))
+    restored = [each for level in ("3", "4") if (each := value["passed"].get(level))]
+    if restored:
+        deepest = max(restored, key=lambda each: float(each["at"]))
         yield "rto_measured_seconds", {}, float(deepest["rto_seconds"])
         for phase, seconds in deepest["phases"].items():
             yield "restore_phase_seconds", {"phase": str(phase)}, float(seconds)
@@ -87,7 +96,43 @@ def _of_retention(value: Mapping[str, Any]) -> Iterator[Sample]:
     yield "orphan_bytes", {}, float(value["orphan_bytes"])
 
 
-_OF_FACT = {"run": _of_run, "verified": _of_verified, "retention": _of_retention}
+def _of_copies(value: Mapping[str, Any]) -> Iterator[Sample]:
+    for store, last in value["stores"].items():
+        label = {"store": str(store)}
+        yield "replica_lag_seconds", label, float(last["lag_seconds"])
+        if last["missing_objects"] is not None:
+            yield "replica_missing_objects", label, float(last["missing_objects"])
+        if last["success"] is not None:
+            yield "replica_last_success_timestamp_seconds", label, float(last["success"])
+
+
+def _of_keys(value: Mapping[str, Any]) -> Iterator[Sample]:
+    if value["keys"]:
+        yield "key_recipients", {}, float(value["recipients"])
+
+
+def _of_log(value: Mapping[str, Any], at: float) -> Iterator[Sample]:
+    yield "log_told_timestamp_seconds", {}, at
+    yield "log_stopped", {}, float(value["state"] in {"stopped", "waiting"})
+    yield "log_lag_seconds", {}, float(value["lag_seconds"])
+    yield "log_gap_segments", {}, float(value["gap_segments"])
+    for name, key in (
+        ("log_lag_bytes", "lag_bytes"),
+        ("rpo_current_seconds", "rpo_seconds"),
+        ("log_recoverability_first_timestamp_seconds", "first"),
+        ("log_recoverability_last_timestamp_seconds", "last"),
+    ):
+        if value.get(key) is not None:
+            yield name, {}, float(value[key])
+
+
+_OF_FACT = {
+    "run": _of_run,
+    "verified": _of_verified,
+    "retention": _of_retention,
+    "copies": _of_copies,
+    "keys": _of_keys,
+}
 
 
 def _escaped(text: str) -> str:

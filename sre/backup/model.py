@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sre.backup.engine import Database
+from sre.backup.log.config import Archive
 from sre.backup.objects import Store
 from sre.backup.tier import Keep, Lock, Tier, Verify
 from sre.core.secrets import Secret
@@ -21,6 +22,7 @@ __all__ = [
     "Keep",
     "Keys",
     "Lock",
+    "Orders",
     "Tier",
     "Verify",
     "check_database_name",
@@ -67,11 +69,35 @@ class Keys:
 
 
 @dataclass(frozen=True)
+class Orders:
+    """Where orders are, for `sre backup restore --before-order`: `{table: orders, id: id}`.
+
+    Attributes:
+        table: its name, as it is, without quotes.
+        id: the column by which people name an order.
+        schema: the table's schema; without it the one that is found by the search path.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    table: str = "orders"
+    id: str = "id"
+    schema: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.table or not self.id:
+            raise ValueError("table and id must not be empty")
+
+
+@dataclass(frozen=True)
 class DatabaseFields:
     """What every entry of `databases:` may say beside the fields of its kind.
 
     Attributes:
         volume: bytes of the tar in one object, before compression; at least 1MiB.
+        orders: where orders are, for restores to the moment before one.
+        smoke: a command that tries the restored copy at level 4 of verification; it gets the
+            scratch server as SRE_DSN, PGHOST, PGPORT, PGUSER, PGDATABASE, and ends with 0.
+        archive: how `sre backup archive` follows its log.
     """
 
     __pydantic_config__: ClassVar = _STRICT
@@ -79,10 +105,15 @@ class DatabaseFields:
     tier: str | None = None
     invariants: tuple[Invariant, ...] = ()
     volume: Size = _VOLUME
+    smoke: tuple[str, ...] = ()
+    archive: Archive = field(default_factory=Archive)
+    orders: Orders = field(default_factory=Orders)
 
     def __post_init__(self) -> None:
         if self.volume < _MIB:
             raise ValueError("volume must be at least 1MiB")
+        if self.smoke and not self.smoke[0].strip():
+            raise ValueError("smoke begins with the name of a program: [./smoke.sh, --quick]")
 
 
 @dataclass(frozen=True)
@@ -98,6 +129,9 @@ class Declared:
     tier: Tier = field(default_factory=Tier)
     invariants: tuple[Invariant, ...] = ()
     volume: int = _VOLUME
+    smoke: tuple[str, ...] = ()
+    archive: Archive = field(default_factory=Archive)
+    orders: Orders = field(default_factory=Orders)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from typing import IO, Any
 
 from sre.backup.ahead import Ahead, ahead
 from sre.backup.catalogue import Damaged
+from sre.backup.condition import condition_of
 from sre.backup.frames import DATA, END, LAST, write_frame, write_record
 from sre.backup.intake import wide
-from sre.backup.keys import unwrap
+from sre.backup.keyring.holding import held_key, of_manifest, open_held
+from sre.backup.keyring.names import family, parse_key
 from sre.backup.manifest import Manifest, Volume
 from sre.backup.model import Keys
 from sre.backup.objects import Storage
@@ -26,7 +28,7 @@ from sre.backup.programs import PYTHON_PATH, Tail, python_program
 from sre.backup.records import Fault
 from sre.core.child import PIPE, Child
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, IntegrityError
+from sre.core.errors import CheckFailed
 
 __all__ = ["Sealed", "missing_objects", "open_volumes", "secret_of"]
 
@@ -53,8 +55,19 @@ def missing_objects(storage: Storage, manifest: Manifest) -> tuple[Fault, ...]:
         found[key.key] = key.size
     wanted = {manifest.key: manifest.key_bytes}
     wanted |= {volume.object: volume.bytes for volume in manifest.volumes}
-    faults = (_size_fault(name, size, found.get(name)) for name, size in wanted.items())
+    if found.get(manifest.key) != manifest.key_bytes and _has_successors(storage, manifest.id):
+        del wanted[manifest.key]
+    faults = [_size_fault(name, size, found.get(name)) for name, size in wanted.items()]
+    mark = manifest.where.mark("shredded")
+    if key is None and manifest.key in wanted and storage.head(mark) is not None:
+        faults[0] = Fault(manifest.key, f"the backup was shredded on purpose: {mark} says why")
     return tuple(fault for fault in faults if fault is not None)
+
+
+def _has_successors(storage: Storage, backup: str) -> bool:
+    """Whether the key was wrapped again; which of those counts is asked when it is opened."""
+    names = (parse_key(each.key) for each in storage.list(family(backup)))
+    return any(name is not None and name.number and name.what == "age" for name in names)
 
 
 def _size_fault(key: str, wanted: int, found: int | None) -> Fault | None:
@@ -67,16 +80,13 @@ def _size_fault(key: str, wanted: int, found: int | None) -> Fault | None:
 
 def secret_of(storage: Storage, manifest: Manifest, keys: Keys) -> str:
     """The backup's own secret. Raises Damaged, which names the key's object."""
-    try:
-        wrapped = storage.get(manifest.key)
-    except KeyError:
-        raise Damaged(Fault(manifest.key, "the object is missing")) from None
-    if hashlib.sha256(wrapped).hexdigest() != manifest.key_sha256:
-        raise Damaged(Fault(manifest.key, _CHANGED))
-    try:
-        return unwrap(wrapped, keys.identity)
-    except IntegrityError as error:
-        raise Damaged(Fault(manifest.key, str(error))) from error
+    gone = condition_of(storage, keys.trusted, manifest.where, "shredded")
+    if gone is not None:
+        raise Damaged(Fault(manifest.key, f"{gone}; nothing opens this backup any more"))
+    found = open_held(storage, held_key(storage, keys.trusted, of_manifest(manifest)), keys)
+    if isinstance(found, Fault):
+        raise Damaged(found)
+    return found[0]
 
 
 _CHANGED = "its SHA-256 is not the one in the manifest: changed, or another backup's"

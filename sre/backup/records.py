@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sre.sql.model import InvariantResult
 
-__all__ = ["Backup", "Fault", "Restored", "Verification", "Verified"]
+__all__ = ["Backup", "Fault", "Replay", "Restored", "Verification", "Verified"]
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,37 @@ class Backup:
     verified: Verified | None = None
     held: bool = False
     locked_until: float | None = None
+    quarantined: str | None = None
+    shredded: str | None = None
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, and where: the key of an object, or what else it is about."""
+    """One thing that is wrong, and where: the key of an object, or what else it is about.
+
+    Attributes:
+        host: it is about the keys of this host, not about what is stored.
+    """
 
     object: str
     problem: str
+    host: bool = False
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How far the archived log led a restored copy.
+
+    Attributes:
+        end: the position, as the engine writes it.
+        bytes: of log that was replayed.
+        upto: everything committed until then (Unix seconds) is in it; None: nobody measured.
+    """
+
+    end: str
+    timeline: int
+    bytes: int
+    upto: float | None
 
 
 @dataclass(frozen=True)
@@ -51,13 +74,16 @@ class Verification:
     """What one verification found.
 
     Attributes:
-        level: 0 signature and sizes; 1 every byte; 3 a restored server that answers.
+        level: 0 signature and sizes; 1 every byte; 2 unpacked, the engine's check of the files;
+            3 a restored server that answers; 4 the application accepts it.
         faults: damage, forgery and missing keys.
         failures: what is bad though every byte is genuine: it does not start, an invariant fails.
         phases: seconds by phase.
         rto_seconds: from the start of the restore until the invariants hold; level 3.
         rpo_seconds: how much would be lost if the source died when this began.
-        notes: what could not be checked here.
+        notes: what could not be checked here, or says less than it seems.
+        store: from which one it was read.
+        replay: the archived log that was replayed; level 3, where the tier archives.
     """
 
     id: str
@@ -71,6 +97,8 @@ class Verification:
     faults: tuple[Fault, ...] = ()
     failures: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
+    store: str = ""
+    replay: Replay | None = None
 
     @property
     def passed(self) -> bool:
@@ -87,7 +115,21 @@ class Verification:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore to a folder did."""
+    """What a restore to a folder did.
+
+    Attributes:
+        seconds: from the start until it had its name.
+        consistent: the moment (Unix seconds) of the backup's end.
+        target: what was asked for, in words.
+        recovered: the log was replayed to the target here; it is a cleanly stopped database.
+        lsn: the position after the last record that was replayed; "" when nothing was.
+        newest: when the newest transaction in it committed, as the server says it (UTC); "".
+        stopped: before or after which transaction it stopped, `before 740`; "" at no transaction.
+        port: what its configuration says; None when it has none.
+        phases: seconds by phase.
+        order: what is known of the order before which it stopped.
+        short: something archived is missing in it: the log has a hole.
+    """
 
     id: str
     db: str
@@ -95,3 +137,18 @@ class Restored:
     bytes: int
     seconds: float
     consistent: float
+    target: str = ""
+    recovered: bool = False
+    lsn: str = ""
+    newest: str = ""
+    stopped: str = ""
+    port: int | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
+    order: Mapping[str, str] = field(default_factory=dict)
+    short: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """3 when a hole in the log ended it, else 0."""
+        return 3 if self.short else 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from sre.backup.layout import stamp
 from sre.backup.manifest import Manifest
-from sre.backup.records import Backup, Fault, Restored, Verification
+from sre.backup.records import Backup, Fault, Verification
 from sre.core.console import table
 from sre.core.units import format_duration
 
@@ -18,8 +18,6 @@ __all__ = [
     "backup_as_text",
     "list_as_json",
     "list_as_text",
-    "restored_as_json",
-    "restored_as_text",
     "size_text",
     "verification_as_json",
     "verification_as_text",
@@ -63,6 +61,7 @@ def backup_as_text(manifest: Manifest, backup: Backup) -> str:
     log = manifest.dump
     lines = {
         "backup": manifest.id,
+        "kind": _kind(manifest),
         "database": f"{manifest.db} ({manifest.engine} {manifest.version})",
         "finished": f"{stamp(manifest.finished)}, after "
         + format_duration(manifest.finished - manifest.started),
@@ -76,7 +75,16 @@ def backup_as_text(manifest: Manifest, backup: Backup) -> str:
         "opened by": ", ".join(manifest.recipients),
         "verified": _verified(backup),
     }
+    if backup.shredded or backup.quarantined:
+        lines["beware"] = backup.shredded or backup.quarantined or ""
     return "\n".join(f"{name + ':':<13}{value}" for name, value in lines.items())
+
+
+def _kind(manifest: Manifest) -> str:
+    if manifest.parent is not None:
+        return f"{manifest.kind}, on {manifest.parent}"
+    because = manifest.dump.get("full_because")
+    return f"{manifest.kind}, because {because}" if because else manifest.kind
 
 
 def verification_as_json(found: Verification) -> str:
@@ -91,6 +99,8 @@ def verification_as_json(found: Verification) -> str:
         phases=dict(found.phases),
         rto_seconds=found.rto_seconds,
         rpo_seconds=found.rpo_seconds,
+        store=found.store,
+        replay=None if found.replay is None else asdict(found.replay),
         invariants=[asdict(each) for each in found.invariants],
         problems=[_fault(each) for each in (*found.faults, *found.failures)],
         notes=list(found.notes),
@@ -100,7 +110,7 @@ def verification_as_json(found: Verification) -> str:
 def verification_as_text(found: Verification) -> str:
     """The verdict, the times, and all that is wrong."""
     verdict = "passed" if found.passed else "FAILED"
-    lines = [f"{found.id}: level {found.level} {verdict}"]
+    lines = [f"{found.id} in {found.store}: level {found.level} {verdict}"]
     lines += [f"  {name:<12} {format_duration(took):>9}" for name, took in found.phases.items()]
     if found.rto_seconds is not None:
         lines.append(f"  {'RTO':<12} {format_duration(found.rto_seconds):>9}")
@@ -112,20 +122,6 @@ def verification_as_text(found: Verification) -> str:
     ]
     lines += _fault_lines("problem", (*found.faults, *found.failures))
     return "\n".join([*lines, *(f"  note: {each}" for each in found.notes)])
-
-
-def restored_as_json(done: Restored) -> str:
-    """`sre.restored/1`."""
-    return _document("sre.restored/1", **{**asdict(done), "consistent": stamp(done.consistent)})
-
-
-def restored_as_text(done: Restored) -> str:
-    """What was restored, and what to mind before it is started."""
-    return (
-        f"{done.id} restored to {done.folder}: {size_text(done.bytes)} in "
-        f"{format_duration(done.seconds)}, as of {stamp(done.consistent)}\n"
-        "before you start it beside the original: another port, and archive_mode = off"
-    )
 
 
 def _document(schema: str, **content: Any) -> str:
@@ -148,6 +144,8 @@ def _entry(backup: Backup) -> dict[str, Any]:
         "verified": None if verified is None else {**asdict(verified), "at": stamp(verified.at)},
         "held": backup.held,
         "locked_until": None if backup.locked_until is None else stamp(backup.locked_until),
+        "quarantined": backup.quarantined,
+        "shredded": backup.shredded,
     }
 
 
@@ -160,6 +158,10 @@ def _fault_lines(label: str, faults: Sequence[Fault]) -> list[str]:
 
 
 def _verified(backup: Backup) -> str:
+    if backup.shredded is not None:
+        return backup.shredded.partition(":")[0].upper()
+    if backup.quarantined is not None:
+        return backup.quarantined.partition(":")[0].upper()
     if backup.verified is None:
         return "never"
     return f"level {backup.verified.level}, {stamp(backup.verified.at)}"

@@ -12,25 +12,32 @@ import json
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from sre import __version__
 from sre.backup.audit.doing import audit_head, audited
-from sre.backup.engine import Dump, Source
+from sre.backup.engine import Source
 from sre.backup.facts import publish_attempt
 from sre.backup.fence import guarding
+from sre.backup.horizon import Horizon
 from sre.backup.job import Job
-from sre.backup.keys import keys_ready, new_backup_key, sign, wrap
-from sre.backup.layout import REPO, Place, new_id, stamp
+from sre.backup.keys import new_backup_key, sign, wrap
+from sre.backup.layout import REPO, stamp
 from sre.backup.lease import Fenced, Lease
+from sre.backup.logical.members import summary
 from sre.backup.manifest import Manifest, canonical
-from sre.backup.model import Declared
 from sre.backup.objects import Storage
 from sre.backup.pipeline import Poured, pour
-from sre.backup.pruning.locking import writing
-from sre.core.clock import Deadline
-from sre.core.errors import Interrupted, Locked, SreError, Terminated, UsageError
+from sre.backup.planning import Plan, comparing, plan_backup
+from sre.backup.pruning.locking import extend_parents, writing
+from sre.backup.tap import Tapping
+from sre.core.errors import (
+    Interrupted,
+    Locked,
+    SreError,
+    Terminated,
+    UsageError,
+)
 
 __all__ = ["Plan", "plan_backup", "run_backup"]
 
@@ -43,39 +50,17 @@ _CHECKSUM = re.compile(r'"Manifest-Checksum": "([0-9a-f]{64})"')
 Progress = Callable[[int], None]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do, asked of the database but with nothing written."""
-
-    declared: Declared
-    source: Source
-    dump: Dump
-    place: Place
-
-
-def plan_backup(job: Job, db: str) -> Plan:
-    """Check the keys and ask the database; `--dry-run` ends here.
-
-    Raises UsageError (keys, programs), Transient (the database does not answer), Refused (the tier
-    locks what is written, and the store cannot).
-    """
-    declared = job.declared(db)
-    keys_ready(job.backups.keys)
-    writing(job.storage(declared), declared.tier.lock, job.clock.wall())
-    source = declared.database.identify(Deadline.after(_IDENTIFY_SECONDS, job.clock))
-    label = new_id(job.clock.wall(), "full", secrets.token_bytes(8))
-    return Plan(
-        declared, source, declared.database.dump(source, label), Place(db, source.place, label)
-    )
-
-
 def run_backup(
     job: Job,
     db: str,
+    kind: str = "full",
     *,
     progress: Callable[[Source], Progress] = lambda _source: lambda _count: None,
 ) -> Manifest:
-    """Make one full backup and commit it. `progress` is told the source, then bytes as they go.
+    """Make a backup and commit it. `progress` is told the source, then bytes as they go.
+
+    `kind` is full, differential (on the newest full one) or incremental (on the newest one). Where
+    there is nothing sound to build on it becomes a full one; its manifest says why.
 
     Raises:
         Locked: another run for this database, here or elsewhere, or its retention.
@@ -85,15 +70,17 @@ def run_backup(
     with job.lock("run", job.declared(db).name):
         began = job.clock.wall()
         try:
-            plan = plan_backup(job, db)
+            plan = plan_backup(job, db, kind)
             _ensure_repository(job.storage(plan.declared), began)
             store = plan.declared.store_name
             with (
                 job.lease(plan.declared, "run") as lease,
+                comparing(job, plan) as (plan, tapping),
                 audited(job, store, "run", db, plan.place.id, fence=lease.fence),
             ):
-                job.note("backup started", db=db, id=plan.place.id, fence=lease.fence)
-                manifest = _make(job, plan, lease, progress(plan.source))
+                why = {"full_because": plan.choice.reason} if plan.choice.reason else {}
+                job.note("backup started", db=db, id=plan.place.id, fence=lease.fence, **why)
+                manifest = _make(job, plan, lease, tapping, progress(plan.source))
         except BaseException as error:
             if isinstance(error, Locked) and not isinstance(error, Fenced):
                 raise  # another run's business
@@ -112,29 +99,50 @@ def _exit_code(error: BaseException) -> int:
     return Interrupted.exit_code if isinstance(error, KeyboardInterrupt) else SreError.exit_code
 
 
-def _make(job: Job, plan: Plan, lease: Lease, progress: Progress) -> Manifest:
+def _make(job: Job, plan: Plan, lease: Lease, tapping: Tapping, progress: Progress) -> Manifest:
     keys, place, began = job.backups.keys, plan.place, job.clock.wall()
     storage = writing(job.storage(plan.declared), plan.declared.tier.lock, began)
     secret, recipient = new_backup_key()
-    volume = plan.declared.volume
 
     def ours(count: int) -> None:
         lease.check()
         progress(count)
 
-    poured = pour(plan.dump, recipient, place, storage, volume_bytes=volume, progress=ours)
+    with Horizon(plan.dump.position, job.clock) as horizon:
+        poured = pour(
+            plan.dump,
+            recipient,
+            place,
+            storage,
+            volume_bytes=plan.declared.volume,
+            tapping=tapping,
+            progress=ours,
+        )
     wrapped = wrap(secret, keys.recipients)
     storage.put(place.key, wrapped)
     manifest = _describe(plan, poured, wrapped, keys.recipients, (began, job.clock.wall()))
+    consistent = horizon.before(str(manifest.dump.get("stop_lsn", ""))) or began
     head = audit_head(job, plan.declared.store_name)
-    manifest = dataclasses.replace(manifest, fence=lease.fence, audit_head=head)
+    manifest = dataclasses.replace(
+        manifest, consistent=consistent, fence=lease.fence, audit_head=head
+    )
     data = manifest.encode()
     signature = sign(data, keys.signing)
     lease.confirm()
     with guarding(lease.check):
         storage.put(place.signature, signature)
+        _extend_locks(job, plan, manifest, storage)
         storage.put(place.manifest, data)
     return manifest
+
+
+def _extend_locks(job: Job, plan: Plan, manifest: Manifest, storage: Storage) -> None:
+    """What it builds on stays as long as it does; before it can be seen."""
+    if not plan.choice.chain or plan.declared.tier.lock is None:
+        return
+    until = storage.lock_of(plan.place.signature).until
+    for each in extend_parents(storage, manifest, plan.choice.chain, until):
+        job.note("lock extended", id=each, for_the_sake_of=manifest.id)
 
 
 def _describe(
@@ -145,34 +153,43 @@ def _describe(
     times: tuple[float, float],
 ) -> Manifest:
     stored = sum(volume.bytes for volume in poured.volumes) + len(wrapped)
+    stored += poured.sidecar.bytes if poured.sidecar else 0
     return Manifest(
         id=plan.place.id,
         db=plan.place.db,
         engine=plan.source.engine,
         version=plan.source.version,
         place=plan.place.system,
-        kind="full",
-        parent=None,
+        kind=plan.choice.kind,
+        parent=plan.choice.parent.id if plan.choice.parent else None,
         tier=plan.declared.tier_name,
         started=times[0],
         finished=times[1],
-        consistent=poured.stopped or times[0],
-        source_bytes=poured.bytes,
+        consistent=times[0],
+        source_bytes=poured.report.get("read", poured.bytes),
         stored_bytes=stored,
         key=plan.place.key,
         key_bytes=len(wrapped),
         key_sha256=hashlib.sha256(wrapped).hexdigest(),
         recipients=recipients,
         volumes=poured.volumes,
-        dump=_said(poured),
+        dump=_said(plan, poured),
         argv=plan.dump.argv,
         tool=f"sre {__version__}",
+        sidecar=poured.sidecar,
     )
 
 
-def _said(poured: Poured) -> dict[str, Any]:
-    """Timeline, log range and checksum from the end of the engine's own manifest."""
-    found: dict[str, Any] = {"files": poured.members}
+def _said(plan: Plan, poured: Poured) -> dict[str, Any]:
+    """Timeline, log range and checksum from the end of the engine's own manifest; pages; why."""
+    found: dict[str, Any] = {"files": poured.members, **summary(poured.tail)}
+    if plan.choice.chain:
+        found |= {each: poured.report[each] for each in ("pages", "changed")}
+        found["changes"] = "native" if plan.dump.native else "pages"
+    if plan.not_native:
+        found["not_native"] = plan.not_native
+    if plan.choice.reason:
+        found |= {"asked": plan.asked, "full_because": plan.choice.reason}
     if span := _RANGE.search(poured.tail):
         found |= {"timeline": int(span[1]), "start_lsn": span[2], "stop_lsn": span[3]}
     if checksum := _CHECKSUM.search(poured.tail):

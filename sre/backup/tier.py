@@ -65,11 +65,13 @@ class Lock:
     Attributes:
         mode: COMPLIANCE (not even the owner can undo it) or GOVERNANCE (special rights can).
         days: from the moment of the backup; a full's lock is extended for what builds on it.
+        waive: why a store without object lock will do after all; said again with each backup.
     """
 
     __pydantic_config__: ClassVar = _STRICT
     mode: Literal["COMPLIANCE", "GOVERNANCE"] = "GOVERNANCE"
     days: int = 35
+    waive: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.days <= 36_500:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,19 @@ import click
 from sre.cli.options import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sre.backup.job import Job
 
-__all__ = ["bar", "job_of", "metrics_file_option", "would", "write_metrics_file"]
+__all__ = [
+    "bar",
+    "elsewhere",
+    "from_option",
+    "job_of",
+    "metrics_file_option",
+    "would",
+    "write_metrics_file",
+]
 
 metrics_file_option = click.option(
     "--metrics-file",
@@ -25,13 +34,38 @@ metrics_file_option = click.option(
 )
 
 
-def job_of(run: Run) -> Job:
-    """What the declaration means to backups."""
+from_option = click.option(
+    "--from", "store", metavar="STORE",
+    help="Use this store of sre.yaml, such as one of tier.copies, instead of the database's own.",
+)  # fmt: skip
+
+
+def job_of(run: Run, store: str | None = None) -> Job:
+    """What the declaration means to backups; with `store`, every database is looked for there."""
     from sre.backup.job import Job  # noqa: PLC0415  only when it runs
     from sre.backup.model import Backups  # noqa: PLC0415
 
     settings: Any = run.settings()
-    return Job(Backups(settings.stores, settings.tiers, settings.keys, settings.databases))
+    job = Job(Backups(settings.stores, settings.tiers, settings.keys, settings.databases))
+    return job.at(store)
+
+
+@contextlib.contextmanager
+def elsewhere(job: Job, store: str | None) -> Iterator[None]:
+    """Around work with `job` in `store` (None: the databases' own): where copies may be found.
+
+    A store that does not answer is no end while a tier names copies: the error says where.
+    """
+    from sre.core.errors import Transient  # noqa: PLC0415
+
+    try:
+        yield
+    except Transient as error:
+        copies = {c for each in job.backups.databases.values() for c in each.tier.copies}
+        if store is not None or not copies or "store" not in str(error):
+            raise
+        named = " or ".join(f"--from {each}" for each in sorted(copies))
+        raise Transient(f"{error}; its copies are elsewhere: add {named}") from error
 
 
 def would(run: Run, what: str, **more: str) -> None:

@@ -90,9 +90,15 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise Terminated("terminated by SIGTERM; cleaned up")
 
 
+def _hang_up(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated("the terminal went away (SIGHUP); cleaned up")
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: it is meant to go on
+        signal.signal(signal.SIGHUP, _hang_up)
     # A script's background job starts with SIGINT ignored; whoever sends one to us means it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with _somewhere_to_write():

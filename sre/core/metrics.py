@@ -199,8 +199,58 @@ _BACKUP = (
         "Bytes of backups that retention would delete and an object lock keeps.", ("db",),
     ),
     MetricInfo(
+        "sre_backup_key_recipients", "gauge",
+        "How many recipients open every backup there; 1 means that a single loss closes them all.",
+        ("db",),
+    ),
+    MetricInfo(
         "sre_backup_orphan_bytes", "gauge",
         "Bytes in the store that belong to no backup, after the last retention.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_log_lag_seconds", "gauge",
+        "How long the oldest whole segment has waited on the archiving host for the store.",
+        ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_log_lag_bytes", "gauge",
+        "Log that the server has written and the store does not have.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_log_gap_segments", "gauge",
+        "Segments of the log that are missing since the newest full backup.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_log_stopped", "gauge",
+        "1 while no archiver of this host follows the log, or another server writes it.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_rpo_current_seconds", "gauge",
+        "How old the newest moment was that the stored log covers.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_log_told_timestamp_seconds", "gauge",
+        "When the archiver last said how it stands.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_log_recoverability_first_timestamp_seconds", "gauge",
+        "The earliest moment to which a backup and the log restore.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_log_recoverability_last_timestamp_seconds", "gauge",
+        "The latest moment to which a backup and the log restore.", ("db",),
+    ),
+    MetricInfo(
+        "sre_backup_replica_lag_seconds", "gauge",
+        "How old the oldest thing is that a second store does not have yet.", ("db", "store"),
+    ),
+    MetricInfo(
+        "sre_backup_replica_missing_objects", "gauge",
+        "Objects that a second store did not have after the last pass.", ("db", "store"),
+    ),
+    MetricInfo(
+        "sre_backup_replica_last_success_timestamp_seconds", "gauge",
+        "When a pass over a second store last ended with nothing wrong.", ("db", "store"),
     ),
 )  # fmt: skip
 

@@ -9,7 +9,10 @@ __all__ = ["DATABASES"]
 
 DATABASES: Kinds[Database] = Kinds(
     "database",
-    {"postgres": "sre.backup.databases.postgres:PostgresDatabase"},
-    {"postgres": "backup"},
+    {
+        "postgres": "sre.backup.databases.postgres:PostgresDatabase",
+        "postgres-logical": "sre.backup.databases.pglogical:PostgresLogicalDatabase",
+    },
+    {"postgres": "backup", "postgres-logical": "backup"},
 )
 """A kind's name in `sre.yaml` -> where its class is."""

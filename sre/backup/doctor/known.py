@@ -170,8 +170,8 @@ def many_writers_or_refuse(found: Capabilities, name: str) -> None:
         else "was never examined from here"
     )
     raise Refused(
-        f"the store {name!r} {why}; let one host alone write to it (--single-writer), or run: "
-        f"sre backup doctor {name}"
+        f"the store {name!r} {why}; let one host alone write there (single_writer: true at the "
+        f"store), or run: sre backup doctor {name}"
     )
 
 
@@ -186,6 +186,6 @@ def lock_or_refuse(found: Capabilities, name: str, tier: str, *, waived: bool = 
     why = "keeps no object lock" if found.known else "was never examined from here"
     raise Refused(
         f"the tier {tier!r} wants a lock, and the store {name!r} {why}: what is written there can "
-        f"be deleted; use a bucket with object lock, or remove lock: from the tier. See: "
-        f"sre backup doctor {name}"
+        f"be deleted; use a bucket with object lock, or say why not, as "
+        f"waive: REASON in lock:. See: sre backup doctor {name}"
     )

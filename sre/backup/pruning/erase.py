@@ -26,7 +26,7 @@ def erase(catalogue: Catalogue, manifest: Manifest, others: Iterable[str], lease
     """
     storage, place = catalogue.storage, manifest.where
     lease.confirm()
-    data, signature = catalogue.manifest(place).encode(), storage.get(place.signature)
+    data, signature = catalogue.signed_bytes(place)
     if hold_of(storage, place) is not None:
         return "held meanwhile"
     storage.put(place.mark("expiring"), expiring(data, signature))

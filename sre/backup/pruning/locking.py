@@ -9,6 +9,7 @@ from sre.backup.manifest import Manifest
 from sre.backup.objects import Storage
 from sre.backup.tier import Lock
 from sre.backup.upkeep import LockState, ObjectLock
+from sre.core.errors import Refused
 
 __all__ = ["describe", "extend_parents", "locked", "objects_of", "writing"]
 
@@ -18,12 +19,18 @@ _DAY = 86400.0
 def writing(storage: Storage, lock: Lock | None, now: float) -> Storage:
     """Where a backup is written: with the tier's lock on everything, if it asks for one.
 
-    Raises Refused when the store has no object lock.
+    Raises Refused when the store has no object lock, unless the tier waives it.
     """
     if lock is None:
         return storage
     at = storage.time()
-    return storage.locking(ObjectLock(lock.mode, (now if at is None else at) + lock.days * _DAY))
+    wanted = ObjectLock(lock.mode, (now if at is None else at) + lock.days * _DAY)
+    try:
+        return storage.locking(wanted)
+    except Refused:
+        if lock.waive.strip():
+            return storage
+        raise
 
 
 def objects_of(manifest: Manifest) -> tuple[str, ...]:

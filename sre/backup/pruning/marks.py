@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import getpass
-import json
 from dataclasses import dataclass
 
 from sre.backup.audit.doing import audited
@@ -19,6 +18,7 @@ from sre.backup.keys import signed_by_trusted
 from sre.backup.layout import Place, stamp
 from sre.backup.manifest import Manifest, canonical, parse_manifest
 from sre.backup.objects import Storage
+from sre.backup.strict import strict_json
 from sre.core.errors import IntegrityError, UsageError
 
 __all__ = ["Hold", "believed_rest", "expiring", "hold", "hold_of", "release"]
@@ -74,7 +74,7 @@ def hold_of(storage: Storage, place: Place) -> Hold | None:
     except KeyError:
         return None
     try:
-        found = json.loads(data)
+        found = strict_json(data)
         return Hold(place.id, str(found["reason"]), str(found["at"]), str(found["by"]), new=False)
     except (ValueError, KeyError, TypeError):
         return Hold(place.id, "the mark cannot be read", "?", "?", new=False)
@@ -93,14 +93,14 @@ def expiring(data: bytes, signature: bytes) -> bytes:
 def believed_rest(catalogue: Catalogue, backup: str) -> Manifest | None:
     """The manifest in the mark of a deletion; None when it proves nothing."""
     try:
-        found = json.loads(catalogue.storage.get(f"v1/marks/{backup}/expiring.json"))
+        found = strict_json(catalogue.storage.get(f"v1/marks/{backup}/expiring.json"))
         data = base64.b64decode(found["manifest"], validate=True)
         signature = bytes.fromhex(found["signature"])
         if found["schema"] != _EXPIRING or not signed_by_trusted(
             data, signature, catalogue.trusted
         ):
             return None
-        said = json.loads(data)
+        said = strict_json(data)
         return parse_manifest(data, Place(said["db"], said["place"], backup))
     except (KeyError, ValueError, TypeError, AttributeError, IntegrityError):
         return None

@@ -19,6 +19,7 @@ from sre.backup.manifest import Manifest
 from sre.backup.pruning.erase import erase, finish
 from sre.backup.pruning.facts import publish_retention
 from sre.backup.pruning.locking import describe, extend_parents, locked
+from sre.backup.pruning.logs import LogPlan, apply_logs, plan_logs
 from sre.backup.pruning.survey import Survey, survey
 from sre.backup.retention.records import Candidate, History, Plan, Reason
 from sre.backup.retention.rules import decide
@@ -49,6 +50,7 @@ class Planned:
     found: Survey
     plan: Plan
     done: Done | None = field(default=None)
+    logs: tuple[LogPlan, ...] = ()
 
     @property
     def name(self) -> str:
@@ -89,9 +91,22 @@ def prune(job: Job, names: Sequence[str] = (), *, confirmed: int | None = None) 
         plans = plan_prune(job, [each.name for each in chosen], alone=True)
         _must_be_confirmed(plans, confirmed)
         done = [_recorded(job, each, leases[each.name]) for each in plans]
+        done = [_logs(job, each, leases[each.name]) for each in done]
         for planned in done:
             publish_retention(job, planned.found, planned.plan, deleted=_deleted(planned))
         return done
+
+
+def _logs(job: Job, planned: Planned, lease: Lease) -> Planned:
+    """Log that no kept backup needs; judged again by what was deleted in the end."""
+    if planned.plan.blocked or not planned.logs:
+        return planned
+    lease.confirm()
+    plans = plan_logs(job, planned.found, _deleted(planned))
+    with guarding(lease.check):
+        return dataclasses.replace(
+            planned, logs=tuple(apply_logs(planned.found.catalogue.storage, plans))
+        )
 
 
 def _deleted(planned: Planned) -> frozenset[str]:
@@ -114,7 +129,8 @@ def _planned(job: Job, found: Survey) -> Planned:
         ]
         found = dataclasses.replace(found, history=History.of(backups))
         plan = decide(found.history, keep, found.situation)
-    return Planned(found, plan)
+    gone = () if plan.blocked else [each.id for each in plan.those("delete")]
+    return Planned(found, plan, logs=tuple(plan_logs(job, found, gone)))
 
 
 def _must_be_confirmed(plans: Sequence[Planned], confirmed: int | None) -> None:

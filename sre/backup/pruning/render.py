@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sre.backup.layout import stamp
+from sre.backup.pruning.logs import LogPlan
 from sre.backup.pruning.marks import Hold
 from sre.backup.pruning.prune import Planned
 from sre.backup.render import size_text
@@ -66,6 +67,7 @@ def _of(planned: Planned) -> dict[str, Any]:
         ],
         "interrupted": [each.id for each in planned.found.rests],
         "problems": [asdict(each) for each in planned.found.faults],
+        "logs": [asdict(each) for each in planned.logs],
         "done": None if done is None else asdict(done),
     }
 
@@ -94,9 +96,26 @@ def _lines(planned: Planned, *, dry_run: bool) -> Iterator[str]:
         yield f"  interrupted deletion of {rest.id}: to be finished"
     for fault in planned.found.faults:
         yield f"  left alone: {fault.object}: {fault.problem}"
+    for log in planned.logs:
+        yield from _log_lines(log)
     for reason in plan.blocked:
         yield f"  NOTHING IS DELETED: {reason.text}"
     yield from _ending(planned, dry_run=dry_run)
+
+
+def _log_lines(log: LogPlan) -> Iterator[str]:
+    size = size_text(sum(each.bytes for each in log.spent))
+    yield f"  log of {log.place}: {log.kept} pieces kept, {len(log.spent)} to go ({size})" + (
+        f", {log.spared} too young" if log.spared else ""
+    )
+    if log.blocked:
+        yield f"    nothing of it goes: {log.blocked}"
+    for why in dict.fromkeys(each.reason for each in log.spent):
+        those = [each.name for each in log.spent if each.reason == why]
+        names = those[0] if len(those) == 1 else f"{those[0]} … {those[-1]}"
+        yield f"    {names} ({len(those)}): {why}"
+    if log.deleted or log.locked:
+        yield f"    deleted {log.deleted}; {log.locked} kept by locks"
 
 
 def _ending(planned: Planned, *, dry_run: bool) -> Iterator[str]:

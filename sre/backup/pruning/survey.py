@@ -6,6 +6,7 @@ that is missing makes a backup look like garbage, or a full one like nobody's pa
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from sre.backup.attest import all_of, best, failed_at
 from sre.backup.catalogue import Catalogue, Damaged
 from sre.backup.claim import parse_claim
+from sre.backup.condition import conditions
 from sre.backup.facts import last_run
 from sre.backup.job import Job
 from sre.backup.layout import MANIFEST, place_of, stamp
@@ -32,7 +34,7 @@ __all__ = ["Survey", "survey"]
 _ROUNDED = 2.0
 _LOCKS = "v1/locks/"
 _MARK = re.compile(r"v1/marks/(?P<id>[^/]+)/expiring\.json")
-_BESIDE = re.compile(r"v1/(?:attest|marks)/(?P<id>[^/]+)/[^/]+")
+_BESIDE = re.compile(r"v1/(?:(?:attest|marks)/(?P<id>[^/]+)/|keys/(?P<key>[^/.]+)\.)[^/]+")
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,15 @@ def survey(job: Job, declared: Declared, *, alone: bool) -> Survey:
     level = _level(declared)
     marked = {each.key.split("/")[2] for each in objects if each.key.startswith("v1/marks/")}
     stored = {each.key: each.modified for each in objects}
+    lost = conditions(storage, job.backups.keys.trusted)
     history = History.of(
-        [_candidate(storage, m, stored, attested.get(m.id, []), level, marked) for m in manifests]
+        [
+            dataclasses.replace(
+                _candidate(storage, m, stored, attested.get(m.id, []), level, marked),
+                lost=str(lost.get(m.id, "")),
+            )
+            for m in manifests
+        ]
     )
     rests = tuple(_rests(catalogue, declared.name, objects, {m.id for m in manifests}))
     busy = "" if alone else _busy(storage, declared.name, objects, now)
@@ -192,7 +201,7 @@ def _others(objects: Sequence[ObjectInfo]) -> dict[str, tuple[str, ...]]:
         if place is not None:
             found.setdefault(place[1], []).append(each.key)
         elif beside is not None and not each.key.endswith("/hold.json"):
-            found.setdefault(beside["id"], []).append(each.key)
+            found.setdefault(beside["id"] or beside["key"], []).append(each.key)
     return {id_: tuple(keys) for id_, keys in found.items()}
 
 
@@ -221,6 +230,8 @@ def _unreadable(faults: Sequence[Fault]) -> str:
 def _busy(storage: Storage, db: str, objects: Sequence[ObjectInfo], now: float) -> str:
     """Who holds a lease of this database now; one that cannot be read counts as held."""
     for each in objects:
+        if each.key == f"{_LOCKS}{db}/archive.json":
+            continue  # it follows the log all day and makes no backup
         if each.key.startswith(f"{_LOCKS}{db}/") and each.key.endswith(".json"):
             try:
                 claim = parse_claim(storage.get(each.key), each.key)

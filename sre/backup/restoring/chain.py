@@ -11,8 +11,12 @@ from sre.backup.layout import Place
 from sre.backup.manifest import Manifest
 from sre.backup.model import Keys
 from sre.backup.opening import Sealed, missing_objects, secret_of
+from sre.backup.pages.servers import check_folder
 from sre.backup.records import Fault
+from sre.backup.restoring.landing import give
+from sre.backup.restoring.patching import change
 from sre.backup.restoring.unpack import extract
+from sre.core.errors import IntegrityError
 
 __all__ = ["Chain", "chain_of", "extract_chain", "open_chain"]
 
@@ -72,6 +76,21 @@ def open_chain(catalogue: Catalogue, place: Place, keys: Keys) -> Chain:
 def extract_chain(
     chain: Chain, folder: Path, owner: int | None, progress: Progress
 ) -> tuple[Fault, ...]:
-    """Unpack a whole chain into an empty folder; what is wrong with it. Raises as `extract`."""
-    (full,) = chain.links
-    return extract(full, folder, owner, progress)
+    """Unpack a whole chain into an empty folder; what is wrong with it. Raises as `extract`.
+
+    The full one, then each further one applied in place. What comes of it is compared, file by
+    file, with the checksums that the server gave at the last one.
+    """
+    full, *others = chain.links
+    faults = extract(full, folder, None if others else owner, progress)
+    for link in others:
+        faults = faults or change(link, folder, progress)
+    if faults or not others:
+        return faults
+    try:
+        problems = check_folder(str(folder))
+    except IntegrityError as error:
+        problems = (str(error),)
+    if not problems and owner is not None:
+        give(folder, owner)
+    return tuple(Fault(f"{chain.manifest.id}, restored", problem) for problem in problems)

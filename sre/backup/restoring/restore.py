@@ -1,20 +1,48 @@
-"""How does a backup become a folder again: all of it, checked, or nothing?"""
+"""How does a backup become a folder again: all of it, checked, at the wanted moment, or nothing?"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sre.backup.audit.doing import audited
 from sre.backup.catalogue import Damaged
+from sre.backup.databases.pgrecover import TooEarly
 from sre.backup.job import Job
 from sre.backup.records import Restored
+from sre.backup.recovery.aim import NotHere
+from sre.backup.recovery.routes import Route, Routes, routes_to
+from sre.backup.recovery.run import choose_port, quiet
+from sre.backup.recovery.target import OWN_END, Target
 from sre.backup.restoring.chain import Chain, extract_chain, open_chain
-from sre.backup.restoring.landing import beside, land, must_be_free
+from sre.backup.restoring.landing import beside, give, land, must_be_free
+from sre.backup.restoring.phases import Phases
+from sre.backup.restoring.replaying import Way, get_log, restored_to, said
+from sre.core.errors import Refused
 
-__all__ = ["plan_restore", "restore_to"]
+__all__ = ["Wish", "open_route", "plan_restore", "plan_route", "restore_to"]
 
 Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the restored database shall be.
+
+    Attributes:
+        aim: to which moment; the end of the backup, or everything archived, when it says nothing.
+        owner: uid that gets the files.
+        port: for its configuration; None: a free one.
+        recover: replay the log here; else the user's server does so when it is started.
+    """
+
+    aim: Target = OWN_END
+    owner: int | None = None
+    port: int | None = None
+    recover: bool = True
 
 
 def restore_to(
@@ -23,41 +51,117 @@ def restore_to(
     folder: Path,
     *,
     owner: int | None = None,
+    wish: Wish | None = None,
     progress: Callable[[Chain], Progress] = lambda _chain: lambda _count: None,
 ) -> Restored:
     """Restore a database's newest backup, or the one with that id, into a folder.
 
     The folder must be absent or empty. Everything is written beside it, checked while it streams,
-    made durable, and only then given its name; until then the target is untouched.
+    replayed to the wanted moment, made durable, and only then given its name; until then the
+    target is untouched.
 
     Raises:
-        Refused: something is there, or there is too little space.
+        Refused: something is there, there is too little space, or the moment cannot be reached.
         Damaged: the manifest, the key or a volume is not what it should be, or cannot be opened.
-        Transient: the store does not answer.
+        Transient: the store does not answer, or the disk is full.
+        MissingExtra: the engine's programs are not here.
     """
-    folder = folder.absolute()
+    folder, wish = folder.absolute(), wish or Wish(owner=owner)
     began = job.clock.now()
-    chain = plan_restore(job, target, folder)
-    manifest = chain.manifest
-    job.note("restore started", id=manifest.id, db=manifest.db, to=str(folder))
-    with (
-        audited(job, job.declared(manifest.db).store_name, "restore", manifest.id, str(folder)),
-        beside(folder, manifest.source_bytes) as draft,
-    ):
-        faults = extract_chain(chain, draft, owner, progress(chain))
-        if faults:
-            job.note("restore failed", id=manifest.id, object=faults[0].object)
-            raise Damaged(faults[0])
-        land(draft, folder)
-    job.note("restored", id=manifest.id, db=manifest.db, to=str(folder))
-    seconds = job.clock.now() - began
-    return Restored(
-        manifest.id, manifest.db, str(folder), manifest.source_bytes, seconds, manifest.consistent
-    )
+    must_be_free(folder)
+    routes, port = routes_to(job, target, wish.aim), choose_port(wish.port)
+    store = routes.declared.store_name
+    tried = list(routes.fitting)
+    while True:
+        route = tried.pop(0)
+        job.note("restore started", id=route.manifest.id, db=route.manifest.db, to=str(folder))
+        try:
+            with audited(job, store, "restore", route.manifest.id, str(folder)):
+                done = _Restore(job, routes, route, folder, wish, port).run(progress)
+        except (Damaged, TooEarly, NotHere) as error:
+            job.note("restore failed", id=route.manifest.id, error=str(error))
+            if not tried or routes.aim == OWN_END:
+                raise
+            routes.notes.append(f"{route.manifest.id} was passed over: {error}")
+            continue
+        job.note("restored", id=done.id, db=done.db, to=str(folder), reached=done.lsn)
+        return dataclasses.replace(done, seconds=round(job.clock.now() - began, 3))
 
 
-def plan_restore(job: Job, target: str, folder: Path) -> Chain:
+def plan_restore(job: Job, target: str, folder: Path, wish: Wish | None = None) -> Chain:
     """Everything that can be known before anything is written; raises as `restore_to` does."""
-    must_be_free(folder.absolute())
-    found = job.find(target)
-    return open_chain(found.catalogue, found.place, job.backups.keys)
+    return plan_route(job, target, folder, wish or Wish())[2]
+
+
+def plan_route(
+    job: Job, target: str, folder: Path | None, wish: Wish
+) -> tuple[Routes, Route, Chain]:
+    """As `plan_restore`, with the backup and the log that would be taken."""
+    if folder is not None:
+        must_be_free(folder.absolute())
+    choose_port(wish.port)
+    routes = routes_to(job, target, wish.aim)
+    for index, route in enumerate(routes.fitting):
+        try:
+            chain = open_route(job, route)
+        except Damaged as error:
+            if routes.aim == OWN_END or index + 1 == len(routes.fitting):
+                raise
+            routes.notes.append(f"{route.manifest.id} was passed over: {error}")
+            continue
+        return routes, route, chain
+    raise Refused("no backup leads there")
+
+
+def open_route(job: Job, route: Route) -> Chain:
+    """The chain of a route's backup, opened. Raises Damaged."""
+    return open_chain(route.found.catalogue, route.found.place, job.backups.keys)
+
+
+@dataclass(frozen=True)
+class _Restore:
+    """One try, over one route."""
+
+    job: Job
+    routes: Routes
+    route: Route
+    folder: Path
+    wish: Wish
+    port: int
+
+    def run(self, progress: Callable[[Chain], Progress]) -> Restored:
+        """Everything beside the folder, then its name."""
+        phases, aim = Phases(self.job.clock), self.routes.aim
+        chain = open_route(self.job, self.route)
+        if aim != OWN_END:
+            Way.possible(self.route, recover=self.wish.recover)
+        with beside(self.folder, _needed(self.route, chain, aim)) as box:
+            draft = box / "data"
+            draft.mkdir(mode=0o700)
+            log = None
+            if aim != OWN_END:
+                log = get_log(self.job, self.routes, self.route, chain, box, phases)
+            with phases.phase("unpack"):
+                faults = extract_chain(chain, draft, None, progress(chain))
+            if faults:
+                raise Damaged(faults[0])
+            done = restored_to(self.routes, self.route, draft, self.folder, self.port)
+            if log is not None:
+                way = Way(self.route, *log, phases)
+                done = way.go(draft, done, self.port, recover=self.wish.recover)
+            elif (draft / "global" / "pg_control").exists():
+                quiet(draft, said(draft), self.port)
+            if self.wish.owner is not None or os.geteuid() == 0:
+                give(draft, os.geteuid() if self.wish.owner is None else self.wish.owner)
+            with phases.phase("sync"):
+                land(draft, self.folder)
+        notes = (*self.routes.notes, *done.notes)
+        return dataclasses.replace(done, phases=phases.seconds, notes=notes)
+
+
+def _needed(route: Route, chain: Chain, aim: Target) -> int:
+    """Bytes that a restore takes at most: the log stands there twice for a moment."""
+    data = max(each.manifest.source_bytes for each in chain.links)
+    if aim == OWN_END or route.cover is None or route.reader is None:
+        return data
+    return data + 2 * len(route.cover.items) * (route.reader.size if route.cover.items else 0)

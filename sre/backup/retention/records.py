@@ -30,6 +30,7 @@ class Candidate:
         failed: when it last failed a verification that no later one took back.
         hold: why somebody holds it.
         locked: the object lock or legal hold on it, in words; empty when there is none.
+        lost: why it must not be relied on (quarantined, shredded), in words; empty for most.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Candidate:
     failed: float | None = None
     hold: str | None = None
     locked: str = ""
+    lost: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ class History:
         chain = self.chain(backup)
         if chain is None or backup.verified is None:
             return False
-        return not any(each.failed is not None and each.failed > backup.verified for each in chain)
+        return not any(
+            each.lost or (each.failed is not None and each.failed > backup.verified)
+            for each in chain
+        )
 
     @cached_property
     def verified(self) -> tuple[Candidate, ...]:

@@ -120,6 +120,8 @@ def _why_not(backup: Candidate, history: History, keep: Keep | None) -> Reason:
     span = "" if keep is None or keep.within is None else " and is older than keep.within"
     if history.chain(backup) is None:
         return Reason("broken", "what it builds on is gone: it cannot be restored")
+    if backup.lost:
+        return Reason("lost", f"{backup.lost}{span}: it fills no slot")
     if backup.failed is not None and backup.verified is None:
         return Reason("failed", f"failed its verification{span}: it fills no slot")
     if not history.restorable(backup):

@@ -192,11 +192,15 @@ class S3Storage(S3Upkeep):
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         token: dict[str, str] = {}
+        before: set[str] = set()
         while True:
-            page = self._page(prefix, token)
+            page, seen = self._page(prefix, token), set[str]()
             for each in page.get("Contents", []):
                 key, stored = each["Key"][len(self.prefix) :], seconds_of(each.get("LastModified"))
-                yield ObjectInfo(key, int(each["Size"]), stored)
+                if key not in before and key not in seen:  # named twice, it counts once
+                    yield ObjectInfo(key, int(each["Size"]), stored)
+                seen.add(key)
+            before = seen or before
             if not page.get("IsTruncated"):
                 return
             after = page.get("NextContinuationToken")

@@ -237,11 +237,17 @@ def test_a_bad_download_is_tried_once_more(job: Job) -> None:
 
 def test_the_index_is_a_cache_and_no_more(job: Job, tmp_path: Path) -> None:
     assert len(list_backups(job)[0]) == 1
-    entries = list((tmp_path / "backup-index").rglob("*.json"))
+    entries = list((tmp_path / "backup-index").rglob("*.sqlite"))
     assert len(entries) == 1
-    for content in (b"garbage", b"{}", b'{"manifest":"{}","signature":"00"}', None):
+    for content in (
+        b"garbage" * 1000,
+        b"",
+        b"SQLite format 3\0",
+        entries[0].read_bytes()[:-1],
+        None,
+    ):
         if content is None:
-            entries[0].unlink()
+            entries[0].unlink(missing_ok=True)
         else:
             entries[0].write_bytes(content)
         assert len(list_backups(job)[0]) == 1
@@ -254,7 +260,7 @@ def test_a_verification_is_believed_only_when_signed(job: Job) -> None:
     assert list_backups(job)[0][0].verified is not None
     for key in [key for key in objects(job) if key.startswith("v1/attest/")]:
         if key.endswith(".sig"):
-            objects(job)[key] = bytes(64)
+            job.storages["main"].swap(key, bytes(64), job.storages["main"].cell(key).version)
     assert list_backups(job)[0][0].verified is None
 
 

@@ -40,6 +40,14 @@ def test_an_empty_page_is_not_the_end() -> None:
     assert [each.key for each in found.list("v1/")] == ["v1/a"]
 
 
+def test_what_is_named_twice_counts_once() -> None:
+    """In one page, or at the end of one and the beginning of the next."""
+    first = {"Contents": [OBJECT, OBJECT], "IsTruncated": True, "NextContinuationToken": "t"}
+    empty = {"IsTruncated": True, "NextContinuationToken": "u"}
+    found = storage([first, empty, {"Contents": [OBJECT], "IsTruncated": False}]).list("v1/")
+    assert [each.key for each in found] == ["v1/a"]
+
+
 @pytest.mark.parametrize(
     "second",
     [

@@ -144,6 +144,7 @@ def test_a_dead_network_of_ours_is_no_event_and_visible() -> None:
         assert found.up is None, "nothing is known of the target"
         assert series(record, "b").up[0], "what could be reached was"
         # before the end: who still waits for the gate then is told that nothing is known
+        wait_until(lambda: any(r.probe == "a" for r in heard), 10, "the listener is told")
         assert {r.reading.reason for r in heard if r.probe == "a"} == {Reason.PROBER}
 
 

@@ -1,0 +1,1 @@
+"""What of a database has changed since a backup, page by page?"""

@@ -1,0 +1,137 @@
+"""How is a folder changed by names that somebody else wrote, without ever leaving it?"""
+
+from __future__ import annotations
+
+import os
+import stat
+from types import TracebackType
+from typing import Self
+
+from sre.core.errors import IntegrityError
+
+__all__ = ["Tree"]
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Tree:
+    """A folder and what was named in it; a context manager.
+
+    Raises:
+        IntegrityError: a name that leads out of it, through a link, or to no file.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._root = os.open(folder, _FOLDER)
+        self._last: tuple[str, int] | None = None
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._forget()
+        os.close(self._root)
+
+    def folder(self, path: str, mode: int) -> None:
+        """Make a folder unless it is there."""
+        if path in ("", "."):
+            return
+        parent, name = self._parent(path)
+        self._folders.add(path)
+        try:
+            os.mkdir(name, mode & 0o777, dir_fd=parent)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                raise IntegrityError(f"{path!r} is not a folder") from None
+
+    def create(self, path: str, mode: int) -> int:
+        """A new file in place of what has its name; a descriptor to write to."""
+        parent, name = self._parent(path)
+        self._files.add(path)
+        try:
+            os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            pass
+        except IsADirectoryError:
+            raise IntegrityError(f"{path!r} is a folder, and shall be a file") from None
+        return os.open(name, _NEW, mode & 0o777, dir_fd=parent)
+
+    def change(self, path: str) -> int:
+        """A file that is there; a descriptor to change it."""
+        parent, name = self._parent(path)
+        self._files.add(path)
+        try:
+            descriptor = os.open(name, _OLD, dir_fd=parent)
+        except OSError as error:
+            raise IntegrityError(
+                f"changed pages of {path!r}, but the file is not there: {error.strerror}"
+            ) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise IntegrityError(f"{path!r} is not a file")
+        return descriptor
+
+    def remove_others(self) -> None:
+        """Everything that was not named goes, links themselves and not what they lead to."""
+        self._forget()
+        for path in (*self._files, *self._folders):
+            parts = path.split("/")[:-1]
+            self._folders.update("/".join(parts[: end + 1]) for end in range(len(parts)))
+        for here, folders, files, descriptor in os.fwalk(
+            ".", topdown=False, follow_symlinks=False, dir_fd=self._root
+        ):
+            base = "" if here == "." else here.removeprefix("./") + "/"
+            for name in files:
+                if base + name not in self._files:
+                    os.unlink(name, dir_fd=descriptor)
+            for name in folders:
+                if base + name not in self._folders:
+                    self._remove_folder(name, descriptor)
+
+    @staticmethod
+    def _remove_folder(name: str, descriptor: int) -> None:
+        found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            os.rmdir(name, dir_fd=descriptor)
+        else:  # a link to a folder
+            os.unlink(name, dir_fd=descriptor)
+
+    def _parent(self, path: str) -> tuple[int, str]:
+        """The folder of a name, opened step by step, and the last part of the name."""
+        parts = path.split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\0" in path:
+            raise IntegrityError(f"the name {path!r} leads elsewhere")
+        above = "/".join(parts[:-1])
+        if not above:
+            return self._root, parts[-1]
+        if self._last is None or self._last[0] != above:
+            self._forget()
+            self._last = (above, self._open(parts[:-1]))
+        return self._last[1], parts[-1]
+
+    def _open(self, parts: list[str]) -> int:
+        descriptor = os.dup(self._root)
+        for number, part in enumerate(parts):
+            try:
+                below = os.open(part, _FOLDER, dir_fd=descriptor)
+            except OSError as error:
+                name = "/".join(parts[: number + 1])
+                raise IntegrityError(f"{name!r} is no folder: {error.strerror}") from error
+            finally:
+                os.close(descriptor)
+            descriptor = below
+        return descriptor
+
+    def _forget(self) -> None:
+        if self._last is not None:
+            os.close(self._last[1])
+            self._last = None

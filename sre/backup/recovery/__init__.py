@@ -1,0 +1,1 @@
+"""How does a restored database get to a moment: a time, a position, a restore point, an order?"""

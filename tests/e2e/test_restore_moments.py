@@ -1,0 +1,174 @@
+"""Does a real PostgreSQL come back to exactly the moment that was asked for, order by order?"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sre.backup.model import Tier
+from sre.core.errors import Refused, UsageError
+from sre.demo.postgres import EmbeddedPostgres
+from tests.unit.backup.archived import SETTINGS, Archived
+from tests.unit.backup.setting import make_job, make_keys, postgres
+
+pytestmark = pytest.mark.postgres
+
+
+def committed(shop: Archived, *orders: int) -> str:
+    """Insert orders in one transaction; where its commit's record begins is at or after this."""
+    values = ", ".join(f"({each})" for each in orders)
+    shop.sql(f"insert into orders (id) values {values}")
+    return shop.lsn()
+
+
+def several_at_once(shop: Archived) -> None:
+    """Orders 101 to 140 by four connections."""
+
+    def insert(first: int) -> None:
+        with psycopg.connect(shop.server.dsn, autocommit=True) as connection:
+            for order in range(first, first + 10):
+                connection.execute("insert into orders (id) values (%s)", [order])
+
+    threads = [threading.Thread(target=insert, args=(first,)) for first in (101, 111, 121, 131)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+
+def story(shop: Archived) -> None:
+    """What happens after the first backup; the moments are kept by name."""
+    moments = shop.moments
+    moments["early"] = committed(shop, 1)
+    when = "select pg_xact_commit_timestamp(xmin)::text from orders where id = 1"
+    moments["t1"] = str(shop.sql(when)[0][0])
+    committed(shop, 2, 3)
+    shop.sql("begin", "insert into orders (id) values (900)", "rollback")
+    shop.sql("select pg_create_restore_point('it''s \"é\" 1')")
+    several_at_once(shop)
+    shop.sql("select pg_switch_wal()")
+    shop.sql("begin", "insert into orders (id) values (4)", "savepoint a",
+             "insert into orders (id) values (5)", "release a", "commit")  # fmt: skip
+    shop.sql("update orders set state = 'paid' where id in (2, 4)")
+    shop.sql("update orders set state = 'sent' where id = 2", "vacuum freeze orders")
+    committed(shop, 6)
+    shop.sql("insert into orders (id) values (7) on conflict do nothing")
+    shop.sql("update orders set state = 'x' where id = 7")
+    shop.sql("delete from orders where id in (7, 101)")
+    shop.sql("begin", "insert into orders (id) values (8)", "prepare transaction 'p'")
+    committed(shop, 9)
+    shop.sql("commit prepared 'p'")
+    shop.sql("alter table orders alter column state type varchar(40)")
+    shop.sql("copy orders (id) from program 'echo 10'", "vacuum full orders")
+    shop.sql("insert into \"odd \"\"table\" values ('it''s \"é\"; --'), ('b')")
+    moments["last"] = committed(shop, 11)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archived]:
+    folder = tmp_path_factory.mktemp("shop")
+    settings = {**SETTINGS, "wal_keep_size": "1GB", "track_commit_timestamp": "on"}
+    with EmbeddedPostgres(settings=settings) as server:
+        job = make_job(
+            folder / "state", make_keys(folder / "keys"), postgres(server.dsn, server.bin_dir),
+            tier=Tier(archive=True),
+        )  # fmt: skip
+        made = Archived(server, job, folder)
+        made.sql("create table orders (id int primary key, state text default 'new')")
+        made.sql('create table "odd ""table" ("the id" text primary key)')
+        made.sql("insert into orders (id) values (0)")
+        made.backup()
+        story(made)
+        made.moments["end"] = made.archive()
+        yield made
+
+
+EARLY = [0, 1, 2, 3]
+MANY = list(range(101, 141))
+ALL = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, *MANY[1:]]
+
+
+def test_everything(shop: Archived, tmp_path: Path) -> None:
+    done = shop.restore("orders", tmp_path / "out", port=None)
+    assert done.recovered
+    assert done.exit_code == 0
+    assert {"log", "search", "unpack", "replay", "sync"} == set(done.phases)
+    assert shop.ids(tmp_path / "out") == ALL
+    conf = (tmp_path / "out" / "postgresql.auto.conf").read_text()
+    assert "archive_mode = 'off'" in conf
+    assert f"port = '{done.port}'" in conf
+    assert not (tmp_path / "out" / "sre_wal").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize(("inclusive", "expected"), [(True, [0, 1]), (False, [0])])
+def test_a_time_exactly(
+    shop: Archived, tmp_path: Path, inclusive: bool, expected: list[int]
+) -> None:
+    at = datetime.fromisoformat(shop.moments["t1"]).isoformat()
+    done = shop.restore("orders", tmp_path / "out", at=at, inclusive=inclusive)
+    assert shop.ids(tmp_path / "out") == expected
+    assert done.stopped.startswith("before ")
+
+
+def test_a_position(shop: Archived, tmp_path: Path) -> None:
+    shop.restore("orders", tmp_path / "out", lsn=shop.moments["early"], inclusive=False)
+    assert shop.ids(tmp_path / "out") == [0, 1]
+    shop.restore("orders", tmp_path / "end", lsn=shop.moments["end"])
+    assert shop.ids(tmp_path / "end") == ALL
+
+
+def test_a_restore_point(shop: Archived, tmp_path: Path) -> None:
+    shop.restore("orders", tmp_path / "out", restore_point='it\'s "é" 1')
+    assert shop.ids(tmp_path / "out") == EARLY
+    with pytest.raises(Refused, match="no restore point"):
+        shop.restore("orders", tmp_path / "none", restore_point="none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("1", [0]),
+        ("2", [0, 1]),
+        ("3", [0, 1]),
+        ("5", [*EARLY, *MANY]),
+        ("4", [*EARLY, *MANY]),
+        ("7", [*EARLY, 4, 5, 6, *MANY]),
+        ("8", [*EARLY, 4, 5, 6, 9, *MANY[1:]]),
+        ("10", [*EARLY, 4, 5, 6, 8, 9, *MANY[1:]]),
+    ],
+)
+def test_before_an_order(shop: Archived, tmp_path: Path, order: str, expected: list[int]) -> None:
+    done = shop.restore("orders", tmp_path / "out", before_order=order)
+    assert shop.ids(tmp_path / "out") == expected
+    assert done.order["id"] == order
+
+
+def test_orders_that_were_never_there(shop: Archived, tmp_path: Path) -> None:
+    for order in ("900", "12345"):
+        with pytest.raises(Refused, match=f"no order '{order}'"):
+            shop.restore("orders", tmp_path / "out", before_order=order)
+    with pytest.raises(Refused, match="before the end of the backup"):
+        shop.restore("orders", tmp_path / "out", before_order="0")
+    with pytest.raises(UsageError, match="no id of an order"):
+        shop.restore("orders", tmp_path / "out", before_order="x'; drop table orders; --")
+    assert not list(tmp_path.iterdir())
+
+
+def test_out_of_reach(shop: Archived, tmp_path: Path) -> None:
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    with pytest.raises(Refused, match="nearest possible: --at"):
+        shop.restore("orders", tmp_path / "out", at=later)
+    with pytest.raises(Refused, match="nearest possible: --at"):
+        shop.restore("orders", tmp_path / "out", at="2020-01-01T00:00:00Z")
+    with pytest.raises(Refused, match="nearest possible: --lsn"):
+        shop.restore("orders", tmp_path / "out", lsn="0/28")
+    with pytest.raises(Refused, match="nearest possible: --lsn"):
+        shop.restore("orders", tmp_path / "out", lsn="F/28")
+    assert not list(tmp_path.iterdir())

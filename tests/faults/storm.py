@@ -1,0 +1,388 @@
+"""What does a shop's backup look like after random faults, and does it keep every promise?
+
+One storm: a real database that takes orders all the time, a ledger of those it acknowledged, some
+commands on backups, one random fault during each. Then the weather is good again and the oracle
+asks: what is listed restores (or was damaged on purpose), with every order acknowledged before the
+moment that it promises; nothing is left running or lying about; the next backup is good; retention
+leaves a good one. Everything random comes from the seed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from sre.backup.job import Job
+from sre.backup.lease import lease_key
+from sre.backup.listing import list_backups
+from sre.backup.manifest import Manifest
+from sre.backup.model import Backups
+from sre.backup.pruning.prune import plan_prune, prune
+from sre.backup.runner import run_backup
+from sre.backup.verifying.verify import verify
+from sre.core.errors import Locked, SreError
+from sre.demo.postgres import EmbeddedPostgres
+from sre.settings import load_settings
+from sre.sql.model import Invariant
+from tests.faults.ground import none_left, s3_fields, started
+from tests.servers.s3 import S3Server
+from tests.servers.s3faults import FaultyS3, Rule
+from tests.unit.backup.setting import Scene
+
+__all__ = ["Ledger", "Storm"]
+
+TIER = "verify: {level: 3, every: 1d}}"
+KEEPS = "verify: {level: 1}, keep: {last: 2, min_verified_fulls: 1}}"
+BUG, ENOUGH = 70, 60.0
+
+
+class Ledger:
+    """Orders that the database has acknowledged: number and moment, as the customer saw it."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self.server, self.acknowledged = server, list[tuple[int, float]]()
+        self._number, self._ended = 0, threading.Event()
+        self._thread = threading.Thread(target=self._sell, daemon=True)
+
+    def __enter__(self) -> Ledger:
+        with psycopg.connect(self.server.dsn, autocommit=True) as connection:
+            connection.execute("create table ledger (id bigint primary key, note text not null)")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(20)
+
+    def _sell(self) -> None:
+        while not self._ended.is_set():
+            with (
+                contextlib.suppress(psycopg.Error),
+                psycopg.connect(self.server.dsn, autocommit=True, connect_timeout=2) as connection,
+            ):
+                self._over(connection)
+            self._ended.wait(0.02)
+
+    def _over(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._ended.wait(0.002):
+            self._number += 1
+            note = f"o'rder \u00fc{self._number} " + "x" * 300
+            connection.execute("insert into ledger values (%s, %s)", (self._number, note))
+            self.acknowledged.append((self._number, time.time()))
+
+    def invariant(self, moment: float) -> Invariant:
+        """Every order acknowledged before a moment is there."""
+        known = {number for number, at in list(self.acknowledged) if at < moment}
+        last = max(known, default=0)
+        gaps = sorted(set(range(1, last + 1)) - known) or [0]
+        sql = "select count(*) from ledger where id <= {} and id not in ({})"
+        return Invariant("ledger", sql.format(last, ", ".join(map(str, gaps))), equals=len(known))
+
+
+class Storm:
+    """One run. `story` tells what happened, for the failure's message."""
+
+    def __init__(
+        self, seed: int, folder: Path, ledger: Ledger, s3: tuple[FaultyS3, S3Server], scratch: Path
+    ) -> None:
+        self.chance, self.seed, self.ledger, self.scratch = (
+            random.Random(seed),
+            seed,
+            ledger,
+            scratch,
+        )
+        self.server, (self.faulty, proxied) = ledger.server, s3
+        self.story: list[str] = []
+        self.damaged: set[str] = set()
+        self.good: list[str] = []
+        fields = s3_fields(proxied, timeout="2s")
+        self.scene = Scene(folder, self.server.dsn, fields, str(self.server.bin_dir), "8MiB")
+        config = self.scene.write()
+        text = config.read_text()
+        assert TIER in text
+        config.write_text(text.replace(TIER, KEEPS))
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}\n  " + "\n  ".join(self.story)
+
+    def job(self, **changes: Any) -> Job:
+        """The declaration in this process, straight to the good weather's store."""
+        settings: Any = load_settings(self.scene.config)
+        declared = dataclasses.replace(settings.databases["orders"], **changes)
+        databases = {"orders": declared}
+        backups = Backups(settings.stores, settings.tiers, settings.keys, databases)
+        return Job(backups, state=self.scene.folder / "state")
+
+    def server_pid(self) -> int:
+        """Of the database."""
+        return int((self.server.data_dir / "postmaster.pid").read_text().split()[0])
+
+    def comes_back(self) -> None:
+        """The database, after it was stopped; the same port, or the declaration's is changed."""
+        self.server.restart()
+        self.scene = dataclasses.replace(self.scene, dsn=self.server.dsn)
+        os.environ["ORDERS_DSN"] = self.server.dsn
+
+    def blow(self) -> None:
+        """Some commands, each with a fault; what must hold after each holds."""
+        self.good.append(run_backup(self.job(), "orders").id)
+        for _ in range(2):
+            words = self._words()
+            fault = self.chance.choice(FAULTS)
+            self.story.append(f"{' '.join(words)} with {fault.__name__}")
+            with fault(self) as strike:
+                code, error = self._strike(words, strike)
+            self.faulty.plan()
+            self.story[-1] += f": exit code {code} {error.strip()[-300:]}"
+            assert code != BUG, self
+            assert "Traceback" not in error, self
+            none_left(self.scene.folder)
+
+    def _words(self) -> list[str]:
+        level = self.chance.choice("0113")
+        return self.chance.choice(
+            [
+                ["run", "orders"],
+                ["run", "orders"],
+                ["run", "orders"],
+                ["verify", "orders", "--level", level],
+                ["prune", "--yes", "--confirm-count", "1"],
+                ["restore", "orders", "--to", f"out-{self.chance.randrange(10**9)}"],
+            ]
+        )
+
+    def _strike(
+        self, words: list[str], strike: Callable[[subprocess.Popen[str]], None]
+    ) -> tuple[int, str]:
+        running = started(self.scene, *words)
+        threading.Timer(self.chance.uniform(0.3, 2.5), strike, (running,)).start()
+        try:
+            _out, error = running.communicate(timeout=ENOUGH)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.communicate()
+            raise AssertionError(f"it did not end: {self}") from None
+        return running.returncode, error
+
+    def judge(self) -> None:
+        """The oracle."""
+        self._next_run_is_good()
+        backups, faults = list_backups(self.job(), "orders")
+        for fault in faults:
+            assert self._was_damaged(fault.object), f"{fault} {self}"
+        restorable = [each.id for each in backups if self._restores(each.id)]
+        assert self.good[-1] in restorable, self
+        assert list(self.scratch.iterdir()) == [], self
+        left = [path.name for path in self.scene.folder.iterdir() if "restoring-" in path.name]
+        assert left == [] or self._restored_once(), f"{left} {self}"
+        self._retention_leaves_good_ones(restorable)
+        none_left(self.scene.folder)
+
+    def _next_run_is_good(self) -> None:
+        """At once, or once the lease of a killed one has ended."""
+        try:
+            self.good.append(run_backup(self.job(), "orders").id)
+        except Locked:
+            job = self.job()
+            storage = job.storage(job.declared("orders"))
+            assert storage.cell(lease_key("orders", "run")).data is not None, self
+            storage.delete(lease_key("orders", "run"))  # as if its time were over
+            storage.delete(lease_key("orders", "prune"))
+            self.good.append(run_backup(self.job(), "orders").id)
+
+    def _manifest(self, id: str) -> Manifest:
+        found = self.job().find(id)
+        return found.catalogue.manifest(found.place)
+
+    def _restores(self, id: str) -> bool:
+        """Level 3 with all orders in it that it promises; or it is named as what we damaged."""
+        promise = self.ledger.invariant(self._manifest(id).consistent)
+        found = verify(self.job(invariants=(promise,)), id, 3)
+        if found.passed:
+            return True
+        assert found.faults, f"{found.failures} {self}"
+        for fault in found.faults:
+            assert self._was_damaged(fault.object), f"{fault} {self}"
+        return False
+
+    def _was_damaged(self, key: str) -> bool:
+        return (
+            key in self.damaged
+            or key.removesuffix(".sig") in self.damaged
+            or (f"{key}.sig" in self.damaged)
+        )
+
+    def _restored_once(self) -> bool:
+        """A killed restore's draft goes with the next restore to the same place."""
+        for path in list(self.scene.folder.glob(".*.restoring-*")):
+            target = path.name[1:].partition(".restoring-")[0]
+            done = self.scene.run("restore", self.good[-1], "--to", target)
+            assert done.returncode in (0, 5), f"{done.stderr} {self}"
+            if done.returncode == 5:
+                assert "not empty" in done.stderr
+        return True
+
+    def _retention_leaves_good_ones(self, restorable: list[str]) -> None:
+        before = {each.id for each in list_backups(self.job(), "orders")[0]}
+        planned = plan_prune(self.job(), ["orders"])
+        going = sum(len(each.plan.those("delete")) for each in planned)
+        with contextlib.suppress(SreError):
+            prune(self.job(), ["orders"], confirmed=going)
+        after = {each.id for each in list_backups(self.job(), "orders")[0]}
+        assert after <= before, self
+        assert set(restorable) & after, f"retention left {after} of {restorable} {self}"
+        newest = [each for each in restorable if each in after][-1]
+        assert verify(self.job(), newest, 1).passed, self
+
+
+Fault = Callable[[Storm], contextlib.AbstractContextManager[Callable[..., None]]]
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def nothing(_storm: Storm) -> Iterator[Callable[..., None]]:
+    yield lambda _process: None
+
+
+@contextlib.contextmanager
+def kill_9(_storm: Storm) -> Iterator[Callable[..., None]]:
+    yield lambda process: _signal(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def told_to_end(storm: Storm) -> Iterator[Callable[..., None]]:
+    number = storm.chance.choice([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+    yield lambda process: _signal(process.pid, number)
+
+
+@contextlib.contextmanager
+def kill_9_of_a_child(storm: Storm) -> Iterator[Callable[..., None]]:
+    """The dumper, the encryption, tar, a scratch server: whatever runs then."""
+
+    def strike(process: subprocess.Popen[str]) -> None:
+        children = [pid for pid in _below(process.pid) if pid != process.pid]
+        if children:
+            _signal(storm.chance.choice(sorted(children)), signal.SIGKILL)
+
+    yield strike
+
+
+def _below(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    found = [int(each) for each in text.split()]
+    return found + [each for child in found for each in _below(child)]
+
+
+@contextlib.contextmanager
+def frozen_for_a_while(storm: Storm) -> Iterator[Callable[..., None]]:
+    seconds = storm.chance.uniform(0.2, 1.5)
+
+    def strike(process: subprocess.Popen[str]) -> None:
+        _signal(process.pid, signal.SIGSTOP)
+        threading.Event().wait(seconds)
+        _signal(process.pid, signal.SIGCONT)
+
+    yield strike
+
+
+@contextlib.contextmanager
+def bad_network(storm: Storm) -> Iterator[Callable[..., None]]:
+    """Some requests fail in some way, for as long as the command runs."""
+    acts = ["500", "503", "reset", "lost", "lost-503", "flip-up", "flip-down", "cut-down", "stall"]
+    storm.faulty.plan(
+        *(
+            Rule(act, times=storm.chance.choice([1, 2, 5]), share=storm.chance.uniform(0.02, 0.3))
+            for act in storm.chance.sample(acts, 3)
+        )
+    )
+    yield lambda _process: None
+
+
+@contextlib.contextmanager
+def store_away(storm: Storm) -> Iterator[Callable[..., None]]:
+    """As when it restarts: every connection is refused for some seconds."""
+    seconds = storm.chance.uniform(0.2, 3.0)
+
+    def strike(_process: subprocess.Popen[str]) -> None:
+        storm.faulty.plan(Rule("reset", times=None))
+        threading.Event().wait(seconds)
+        storm.faulty.plan()
+
+    yield strike
+
+
+@contextlib.contextmanager
+def database_stops(storm: Storm) -> Iterator[Callable[..., None]]:
+    """At once, without a word to its clients; it comes back."""
+    struck = threading.Event()
+
+    def strike(_process: subprocess.Popen[str]) -> None:
+        _signal(storm.server_pid(), signal.SIGQUIT)
+        struck.set()
+
+    yield strike
+    struck.wait(5)
+    if struck.is_set():
+        storm.comes_back()
+
+
+@contextlib.contextmanager
+def damaged_object(storm: Storm) -> Iterator[Callable[..., None]]:
+    """One byte of one object of a backup is turned over in the bucket."""
+    store, client = storm.scene.store, storm.faulty.server.client()
+    prefix = f"{store['prefix']}/v1/"
+    page = client.list_objects_v2(Bucket=store["bucket"], Prefix=prefix)
+    keys = sorted(
+        each["Key"] for each in page["Contents"]
+        if "/backups/" in each["Key"] or "/keys/" in each["Key"]
+    )  # fmt: skip
+    key = storm.chance.choice(keys)
+    body = bytearray(client.get_object(Bucket=store["bucket"], Key=key)["Body"].read())
+    body[storm.chance.randrange(len(body))] ^= 1 << storm.chance.randrange(8)
+    client.put_object(Bucket=store["bucket"], Key=key, Body=bytes(body))
+    storm.damaged.add(key.removeprefix(f"{store['prefix']}/"))
+    storm.story[-1] += f" ({key.rpartition('/')[2]})"
+    yield lambda _process: None
+
+
+@contextlib.contextmanager
+def no_room(storm: Storm) -> Iterator[Callable[..., None]]:
+    """The disk of the state is full."""
+    disk = storm.scene.folder / "state"
+    disk.mkdir(exist_ok=True)
+    if os.geteuid() != 0:
+        yield lambda _process: None
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=True)
+    try:
+        with contextlib.suppress(OSError), (disk / "fill").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        yield lambda _process: None
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+FAULTS: list[Fault] = [
+    nothing, kill_9, kill_9, told_to_end, kill_9_of_a_child, kill_9_of_a_child,
+    frozen_for_a_while, bad_network, bad_network, store_away, database_stops, damaged_object,
+    no_room,
+]  # fmt: skip

@@ -1,0 +1,83 @@
+"""After faults that nobody chose: does everything listed restore, with every order in it?
+
+SRE_FAULT_RUNS=100 pytest tests/faults/test_random.py -m long     # SRE_FAULT_SEED: the first
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.ground import EmbeddedPostgres
+from tests.faults.storm import Ledger, Storm
+from tests.servers.s3 import S3Server
+from tests.servers.s3faults import faulty_s3
+
+pytestmark = pytest.mark.postgres
+
+RUNS = int(os.environ.get("SRE_FAULT_RUNS", "100"))
+FIRST = int(os.environ.get("SRE_FAULT_SEED", "1000"))
+
+
+@pytest.fixture(scope="module")
+def ledger() -> Iterator[Ledger]:
+    """One database for all; it takes orders all the time."""
+    with EmbeddedPostgres() as server, Ledger(server) as found:
+        yield found
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where scratch servers run, and nothing else."""
+    with tempfile.TemporaryDirectory(prefix="sre-t-") as folder:
+        Path(folder).chmod(0o755)
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+def weather(
+    seed: int,
+    ledger: Ledger,
+    server: S3Server,
+    folder: Path,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("S3_ACCESS", server.access_key)
+    monkeypatch.setenv("S3_SECRET", server.secret_key)
+    monkeypatch.setenv("ORDERS_DSN", ledger.server.dsn)
+    with faulty_s3(server, seed) as s3:
+        storm = Storm(seed, folder, ledger, s3, scratch)
+        storm.blow()
+        storm.judge()
+    print(storm)
+
+
+@pytest.mark.parametrize("seed", [3, 7, 11])
+def test_fixed_weather(
+    seed: int,
+    ledger: Ledger,
+    s3_server: S3Server,
+    tmp_path: Path,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weather(seed, ledger, s3_server, tmp_path, scratch, monkeypatch)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + RUNS))
+def test_random_weather(
+    seed: int,
+    ledger: Ledger,
+    s3_server: S3Server,
+    tmp_path: Path,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weather(seed, ledger, s3_server, tmp_path, scratch, monkeypatch)
