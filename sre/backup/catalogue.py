@@ -140,7 +140,7 @@ class Catalogue:
         for key in objects:
             if key.endswith(".json") and f"{key}.sig" in objects:
                 entry, stamp = entries.get(key), _stamp(objects, key)
-                if entry is None or entry.stamp != stamp or not self._believed(entry):
+                if entry is None or entry.stamp != stamp or not self.believes(entry):
                     entry = self._fetched(key, stamp)
                     if entry is None:
                         continue
@@ -154,9 +154,10 @@ class Catalogue:
             entry = Entry(self.storage.get(key), self.storage.get(f"{key}.sig"), stamp)
         except KeyError:
             return None
-        return entry if self._believed(entry) else None
+        return entry if self.believes(entry) else None
 
-    def _believed(self, entry: Entry) -> bool:
+    def believes(self, entry: Entry) -> bool:
+        """Whether a trusted key signed it."""
         return signed_by_trusted(entry.data, entry.signature, self.trusted)
 
     def forget(self, place: Place) -> None:
@@ -213,7 +214,7 @@ class Catalogue:
 
     def _recalled(self, place: Place, entry: Entry | None) -> Manifest | None:
         """From the index; anything odd there means asking the store."""
-        if entry is None or not self._believed(entry):
+        if entry is None or not self.believes(entry):
             return None
         try:
             return parse_manifest(entry.data, place)

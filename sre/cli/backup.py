@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sre.cli.backup_archive import archive_command
+from sre.cli.backup_catalogue import catalogue
 from sre.cli.backup_copy import copy_command
 from sre.cli.backup_doctor import doctor_command
 from sre.cli.backup_keys import keys
@@ -12,6 +13,7 @@ from sre.cli.backup_parts import elsewhere, from_option, job_of
 from sre.cli.backup_prune import hold_command, prune_command, release_command
 from sre.cli.backup_restore import restore_command
 from sre.cli.backup_run import run_command
+from sre.cli.backup_schedule import schedule_command
 from sre.cli.backup_verify import verify_command
 from sre.cli.options import Run, common_options
 
@@ -64,9 +66,11 @@ backup.add_command(run_command)
 backup.add_command(verify_command)
 backup.add_command(restore_command)
 backup.add_command(copy_command)
+backup.add_command(schedule_command)
 backup.add_command(doctor_command)
 backup.add_command(prune_command)
 backup.add_command(hold_command)
 backup.add_command(release_command)
 backup.add_command(keys)
+backup.add_command(catalogue)
 backup.add_command(archive_command)

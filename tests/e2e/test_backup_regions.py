@@ -143,7 +143,7 @@ def test_without_the_second_store_the_first_is_still_good(
 
 def test_a_copy_that_breaks_off_goes_on_where_it_was(scene: Scene, proxy: FaultProxy) -> None:
     ran = good(scene.run("run", "orders", "--format", "json"))
-    proxy.down.close_after = 3 * 2**20  # each connection, so that volumes come, and not all
+    proxy.down.close_after = 300_000  # each connection, so that volumes come, and not all
     broken = scene.run("copy", "--format", "json")
     assert broken.returncode == 4, broken.stderr
     assert good(scene.run("list", "--from", "offsite", "--format", "json"))["backups"] == []
@@ -159,7 +159,7 @@ def test_a_copy_that_breaks_off_goes_on_where_it_was(scene: Scene, proxy: FaultP
 def test_a_flipped_byte_on_the_way_does_not_arrive(scene: Scene, proxy: FaultProxy) -> None:
     """Only what the signed manifest describes gets a name at the other side."""
     good(scene.run("run", "orders", "--format", "json"))
-    proxy.down.corrupt_at = 700_000  # of each connection: inside a volume's body
+    proxy.down.corrupt_at = 150_000  # of each connection: inside a volume's body
     scene.run("copy")
     proxy.heal()
     [entry] = good(scene.run("copy", "--format", "json"))["copies"]

@@ -126,6 +126,7 @@ def copy_pass(
     with job.lock("copy", db):
         try:
             with (
+                Side(to, there.storage(there.declared(db))).named(),
                 there.lease(there.declared(db), "copy") as lease,
                 audited(there, to, "copy", db, fence=lease.fence) as doing,
                 guarding(lease.check),

@@ -1,0 +1,1 @@
+"""Who starts backups, verifications and copies at the right time?"""
