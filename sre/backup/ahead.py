@@ -1,42 +1,74 @@
-"""How is the next piece of a download fetched while the one before is being worked on?"""
+"""How are the next pieces of downloads fetched while those before are being worked on?"""
 
 from __future__ import annotations
 
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["ahead"]
+__all__ = ["Ahead", "ahead"]
 
-_QUEUED = 16
+_QUEUED = 8
+_DEPTH = 3
+
+Download = Callable[[], Iterator[bytes]]
 
 
-def ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same pieces, taken by a thread a little before they are asked for.
+def ahead(download: Download) -> Iterator[bytes]:
+    """The pieces of one download, taken by a thread a little before they are asked for.
 
-    What the iterator raises is raised here. A caller that stops early stops the thread too.
+    What the download raises is raised here. A caller that stops early stops the thread too.
     """
-    fetcher = _Fetcher(pieces)
-    threading.Thread(target=fetcher.run, name="download", daemon=True).start()
-    try:
-        while (piece := fetcher.queue.get()) is not None:
-            if isinstance(piece, BaseException):
-                raise piece
-            yield piece
-    finally:
-        fetcher.stopped.set()
+    return _Fetcher(download).pieces()
+
+
+class Ahead:
+    """Downloads in order, the next ones begun already; a context manager that ends them all."""
+
+    def __init__(self, downloads: Iterable[Download]) -> None:
+        self._waiting = iter(downloads)
+        self._begun: deque[_Fetcher] = deque()
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fetcher in self._begun:
+            fetcher.stopped.set()
+
+    def next(self) -> Iterator[bytes]:
+        """The pieces of the next download, as `ahead` gives them. Raises IndexError at the end."""
+        for download in self._waiting:
+            self._begun.append(_Fetcher(download))
+            if len(self._begun) >= _DEPTH:
+                break
+        return self._begun.popleft().pieces()
 
 
 class _Fetcher:
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
+    """One download in a thread of its own, begun at once."""
+
+    def __init__(self, download: Download) -> None:
+        self._download = download
         self.queue: queue.Queue[bytes | BaseException | None] = queue.Queue(_QUEUED)
         self.stopped = threading.Event()
+        threading.Thread(target=self._run, name="download", daemon=True).start()
 
-    def run(self) -> None:
+    def pieces(self) -> Iterator[bytes]:
+        """What comes; raises what the download raised."""
         try:
-            for piece in self._pieces:
+            while (piece := self.queue.get()) is not None:
+                if isinstance(piece, BaseException):
+                    raise piece
+                yield piece
+        finally:
+            self.stopped.set()
+
+    def _run(self) -> None:
+        try:
+            for piece in self._download():
                 if not self._give(piece):
                     return
         except BaseException as error:  # noqa: BLE001  raised again where it is waited for

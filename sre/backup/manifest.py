@@ -27,19 +27,22 @@ _OURS = re.compile(r"sre\.manifest/[0-9]{1,6}")
 
 @dataclass(frozen=True)
 class Volume:
-    """One object: an age file around a zstd frame around a piece of the tar.
+    """One object: an age file around zstd frames around a piece of the tar.
 
     Attributes:
         object: its key in the store.
         bytes, sha256: of the object as it is stored.
-        plain_bytes, plain_sha256: of the piece of the tar.
+        plain_bytes: of the piece of the tar.
+        plain_sha256: of the piece of the tar; older backups have it.
+        plain_blake3: of the piece of the tar; backups have this or the other, "" is neither.
     """
 
     object: str
     bytes: int
     sha256: str
     plain_bytes: int
-    plain_sha256: str
+    plain_sha256: str = ""
+    plain_blake3: str = ""
 
 
 @dataclass(frozen=True)

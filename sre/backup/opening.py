@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
-from sre.backup.ahead import ahead
+from sre.backup.ahead import Ahead, ahead
 from sre.backup.catalogue import Damaged
 from sre.backup.condition import condition_of
 from sre.backup.frames import DATA, END, LAST, write_frame, write_record
+from sre.backup.intake import wide
 from sre.backup.keyring.holding import held_key, of_manifest, open_held
 from sre.backup.keyring.names import family, parse_key
 from sre.backup.manifest import Manifest, Volume
@@ -31,7 +33,7 @@ from sre.core.errors import CheckFailed
 __all__ = ["Sealed", "missing_objects", "open_volumes", "secret_of"]
 
 _END_SECONDS = 600.0
-_TRIES = 2
+_HASHES = ("blake3", "sha256")
 
 Progress = Callable[[int], None]
 
@@ -129,32 +131,43 @@ def open_volumes(
 
 
 def _send_all(child: Child, sealed: Sealed, *, stop: bool, progress: Progress) -> list[_Sent]:
-    pipe, sent = child.stdin, list[_Sent]()
+    pipe, sent, volumes = child.stdin, list[_Sent](), sealed.manifest.volumes
     assert pipe is not None  # noqa: S101  made with PIPE
+    wide(pipe.fileno())
+    downloads = [partial(sealed.storage.stream, volume.object) for volume in volumes]
     try:
-        write_frame(pipe, DATA, sealed.secret.encode())
-        for volume in sealed.manifest.volumes:
-            for _ in range(1 if stop else _TRIES):
-                one = _Sent(volume, _send(pipe, sealed.storage, volume))
+        write_record(pipe, DATA, _needed(sealed))
+        with Ahead(downloads) as begun:
+            for volume, download in zip(volumes, downloads, strict=True):
+                one = _Sent(volume, _send(pipe, begun.next(), volume))
                 sent.append(one)
-                if one.fault is None:
-                    break
-            progress(volume.plain_bytes)
-            if stop and one.fault is not None:
-                return sent
+                if one.fault is not None and not stop:
+                    one = _Sent(volume, _send(pipe, ahead(download), volume))
+                    sent.append(one)
+                progress(volume.plain_bytes)
+                if stop and one.fault is not None:
+                    pipe.close()  # without the last frame: the child ends, and not with 0
+                    return sent
         write_record(pipe, LAST, {})
         pipe.close()
     except BrokenPipeError:  # it ended: its words or its exit code say why
-        if len(sent) < len(sealed.manifest.volumes):
-            sent.append(_Sent(sealed.manifest.volumes[len(sent)], None))
+        if len(sent) < len(volumes):
+            sent.append(_Sent(volumes[len(sent)], None))
     return sent
 
 
-def _send(pipe: IO[bytes], storage: Storage, volume: Volume) -> Fault | None:
-    """One volume, downloaded and handed on as it comes; what is wrong with its bytes."""
+def _needed(sealed: Sealed) -> dict[str, Any]:
+    """What the child must know: the secret, and which hashes are in the manifest."""
+    volumes = sealed.manifest.volumes
+    named = {name for each in volumes for name in _HASHES if getattr(each, f"plain_{name}")}
+    return {"identity": sealed.secret, "hashes": sorted(named)}
+
+
+def _send(pipe: IO[bytes], pieces: Iterator[bytes], volume: Volume) -> Fault | None:
+    """One volume, handed on as it comes; what is wrong with its bytes."""
     hashed, size = hashlib.sha256(), 0
     try:
-        for piece in ahead(storage.stream(volume.object)):
+        for piece in pieces:
             write_frame(pipe, DATA, piece)
             hashed.update(piece)
             size += len(piece)
@@ -182,6 +195,12 @@ def _content_fault(volume: Volume, result: dict[str, Any] | None) -> Fault | Non
         return None  # the child ended before it: its exit code is looked at
     if result["error"]:
         return Fault(volume.object, f"it does not open: {result['error']}")
-    if (result["bytes"], result["sha256"]) != (volume.plain_bytes, volume.plain_sha256):
+    told = {name: getattr(volume, f"plain_{name}") for name in _HASHES}
+    named = [name for name, digest in told.items() if digest]
+    if (
+        not named
+        or result["bytes"] != volume.plain_bytes
+        or any(result.get(name) != told[name] for name in named)
+    ):
         return Fault(volume.object, "what it holds is not what the manifest says")
     return None

@@ -234,8 +234,8 @@ class _Upload:
         """What was stored; waits, and raises what the store raised."""
         assert self._future is not None  # noqa: S101  started
         size = self._future.result()
-        plain, digest = int(self._record["bytes"]), str(self._record["sha256"])
-        return Volume(self.key, size, self._hash.hexdigest(), plain, digest)
+        plain, digest = int(self._record["bytes"]), str(self._record["blake3"])
+        return Volume(self.key, size, self._hash.hexdigest(), plain, plain_blake3=digest)
 
     def _give(self, piece: bytes | _Abandoned | None) -> None:
         assert self._future is not None  # noqa: S101  started

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sre.backup.tartail import TarTail
 
-__all__ = ["TAPS", "Tap", "Tapping", "Whole", "make", "tap_of"]
+__all__ = ["TAPS", "Looking", "Tap", "Tapping", "Whole", "make", "tap_of"]
 
 
 class Tap(Protocol):
@@ -38,6 +38,15 @@ class Tap(Protocol):
 
     def sidecar(self) -> Iterator[bytes]:
         """After the end: what the next backup compares with, piece by piece; maybe nothing."""
+        ...
+
+
+@runtime_checkable
+class Looking(Tap, Protocol):
+    """A tap that lets everything through and only looks: the bytes need not be copied for it."""
+
+    def look(self, view: memoryview) -> None:
+        """The next piece, of any size. It is not kept: the memory is used again."""
         ...
 
 
@@ -86,6 +95,10 @@ class Whole:
         """As Tap's."""
         self._tar.feed(piece)
         yield piece
+
+    def look(self, view: memoryview) -> None:
+        """As Looking's."""
+        self._tar.feed(view)
 
     def end(self) -> Iterator[bytes]:
         """As Tap's: nothing was held back."""

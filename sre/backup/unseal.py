@@ -1,11 +1,12 @@
 """How do encrypted volumes become the tar again? (the program of a child process)
 
-    frames ─► stdin │ age ─► zstd │ stdout ─► tar, or nowhere │ stderr: what each volume was
+    frames ─► stdin │ age ─► zstd ─► hashes │ stdout ─► tar, or nowhere │ stderr: what each was
 
-The first frame is the secret identity: it comes by pipe, never by argument. With `--check` the
-plaintext is only hashed and a bad volume does not end the work; otherwise the plaintext goes to
-standard output and the first fault ends it. Nobody may use that output before the last volume was
-found good: age gives out plaintext before it notices a missing end.
+Three threads, one for each arrow. The first frame is what is needed (JSON: the secret identity,
+which comes by pipe, never by argument, and the names of the hashes). With `--check` the plaintext
+is only hashed and a bad volume does not end the work; otherwise the plaintext goes to standard
+output and the first fault ends it. Nobody may use that output before the last volume was found
+good: the end of a volume says whether all of it is genuine.
 """
 
 from __future__ import annotations
@@ -14,104 +15,115 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import pyrage
-import zstandard
+from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from sre.backup.age.header import identity_of
+from sre.backup.age.stream import Opener
+from sre.backup.expand import Expander, Verdict
 from sre.backup.frames import Frame, read_frames
+from sre.backup.intake import wide
+from sre.backup.threads import start
+from sre.core.errors import IntegrityError
 
 __all__ = ["main"]
 
-_WINDOW = 2**27  # a frame that asks for more memory was not written by us
-_PIECE = 2**12  # of compressed data; it holds at most 128 MiB
+_QUEUED = 8
+_HASHES: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "blake3": blake3}
 
 
-class _Volume:
-    """What age reads: the frames of one volume, up to its end."""
-
-    def __init__(self, frames: Iterator[Frame], first: Frame) -> None:
-        self._frames, self._data, self._at = frames, b"", 0
-        self.ended = False
-        self._take(first)
-
-    def read(self, wanted: int = -1) -> bytes:
-        while self._at >= len(self._data) and not self.ended:
-            self._take(next(self._frames))
-        end = len(self._data) if wanted < 0 else self._at + wanted
-        piece = self._data[self._at : end]
-        self._at += len(piece)
-        return piece
-
-    def drain(self) -> None:
-        """Pass over what nobody read, so that the next volume begins where it begins."""
-        while not self.ended:
-            self._take(next(self._frames))
-
-    def _take(self, frame: Frame) -> None:
-        self.ended = frame.kind != "D"
-        self._data, self._at = (b"" if self.ended else frame.data), 0
+def _open(frames: Iterator[Frame], first: Frame, opener: Opener, out: Expander) -> None:
+    """One volume into the expander, all of its frames in any case."""
+    error, frame = "", first
+    while frame.kind == "D":
+        if not error:
+            try:
+                out.add(opener.update(frame.data))
+            except ValueError as wrong:
+                error = str(wrong)
+        frame = next(frames)
+    if not error:
+        try:
+            out.add(opener.finish())
+        except ValueError as wrong:
+            error = str(wrong)
+    out.end(error)
 
 
-class _Plain:
-    """What age writes to: decompressed, hashed, and passed on unless only checked."""
+class _Writer:
+    """Plaintext, hashed and written on unless only checked; a line for each volume."""
 
-    def __init__(self, *, check: bool) -> None:
-        self._check = check
-        self._expand = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
-        self.hash = hashlib.sha256()
-        self.size = 0
+    def __init__(self, source: Expander, hashes: list[str], *, check: bool) -> None:
+        self._source, self._check = source, check
+        self._names = hashes
+        self._begin()
 
-    def write(self, data: bytes) -> int:
-        """In small pieces: what a few KiB may grow to fits into memory, whatever they claim."""
-        for at in range(0, len(data), _PIECE):
-            self._take(self._expand.decompress(data[at : at + _PIECE]))
-        return len(data)
+    def _begin(self) -> None:
+        self._hashes = {name: _HASHES[name]() for name in self._names}
+        self._size = 0
 
-    def _take(self, plain: bytes) -> None:
-        self.hash.update(plain)
-        self.size += len(plain)
-        if not self._check:
-            view = memoryview(plain)
-            while view:
-                view = view[os.write(1, view) :]
+    def run(self) -> None:
+        """Until the last volume; ends the process at the first bad one unless only checking."""
+        while (item := self._source.out.get()) is not None:
+            if isinstance(item, Verdict):
+                self._tell(item)
+                continue
+            buffer, count = item
+            with memoryview(buffer)[:count] as view:
+                self._pass(view)
+            self._source.free.put(buffer)
 
-    def flush(self) -> None:
-        """Nothing is held back."""
+    def _pass(self, view: memoryview) -> None:
+        for each in self._hashes.values():
+            each.update(view)
+        self._size += len(view)
+        written = len(view) if self._check else 0
+        while written < len(view):
+            written += os.write(1, view[written:])
 
-    @property
-    def whole(self) -> bool:
-        """Whether the compressed frame had its end and nothing came after it."""
-        return bool(self._expand.eof) and not self._expand.unused_data
-
-
-def _open(volume: _Volume, identity: Any, *, check: bool) -> dict[str, Any]:
-    plain = _Plain(check=check)
-    try:
-        pyrage.decrypt_io(volume, plain, [identity])
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001  whatever is wrong with it, it is this volume
-        return {"error": f"{type(error).__name__}: {error}", "bytes": plain.size, "sha256": ""}
-    fault = "" if plain.whole else "the compressed data has no end"
-    return {"error": fault, "bytes": plain.size, "sha256": plain.hash.hexdigest()}
+    def _tell(self, verdict: Verdict) -> None:
+        found = {name: each.hexdigest() for name, each in self._hashes.items()}
+        said = {"error": verdict.error, "bytes": self._size, **found}
+        sys.stderr.write(json.dumps(said) + "\n")
+        sys.stderr.flush()
+        if verdict.error and not self._check:
+            os._exit(1)  # the other threads may wait for us
+        self._begin()
 
 
 def main(*, check: bool) -> None:
     """Unseal stdin to its end; one line of JSON on stderr for each volume."""
+    wide(0)
+    if not check:
+        wide(1)
     frames = read_frames(sys.stdin.buffer)
-    identity = pyrage.x25519.Identity.from_str(next(frames).data.decode().strip())
-    for frame in frames:
-        if frame.kind == "L":
-            return
-        volume = _Volume(frames, frame)
-        found = _open(volume, identity, check=check)
-        volume.drain()
-        sys.stderr.write(json.dumps(found) + "\n")
-        sys.stderr.flush()
-        if found["error"] and not check:
-            sys.exit(1)
+    needed: dict[str, Any] = next(frames).record()
+    identity: X25519PrivateKey = identity_of(needed["identity"])
+    expander = Expander(_QUEUED)
+    threads = [
+        start(expander.run, "zstd"),
+        start(_Writer(expander, needed["hashes"], check=check).run, "write"),
+    ]
+    whole = _open_all(frames, identity, expander)
+    for thread in threads:
+        thread.join()
+    sys.exit(0 if whole else 1)
+
+
+def _open_all(frames: Iterator[Frame], identity: X25519PrivateKey, out: Expander) -> bool:
+    """Whether the stream had its last frame: who sends stops early after a bad volume."""
+    try:
+        for frame in frames:
+            if frame.kind != "L":
+                _open(frames, frame, Opener(identity), out)
+    except IntegrityError:
+        return False
+    finally:
+        out.last()  # what came is told in any case
+    return True
 
 
 if __name__ == "__main__":
