@@ -76,7 +76,7 @@ class S3Storage(S3Upkeep):
         except ClientError as error:
             if code_of(error) not in TAKEN:
                 raise
-            self._must_be_ours(key, len(data), hashlib.sha256(data).digest())
+            self._must_be_ours(key, len(data), [_sha256(data)], len(data))
         self._must_have(key, len(data))
 
     def upload(self, key: str, chunks: Iterable[bytes]) -> int:
@@ -90,7 +90,7 @@ class S3Storage(S3Upkeep):
 
     @asking
     def _multipart(self, key: str, parts: Iterator[bytes]) -> int:
-        whole, size, done = hashlib.sha256(), 0, []
+        size, done = 0, list[dict[str, Any]]()
         upload = self.client.create_multipart_upload(
             **self.at(key), ChecksumAlgorithm="SHA256", **lock_fields(self.lock)
         )
@@ -102,9 +102,8 @@ class S3Storage(S3Upkeep):
                     **ours, PartNumber=number, Body=part, ChecksumSHA256=check
                 )
                 done.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": check})
-                whole.update(part)
                 size += len(part)
-            self._complete(key, ours, done, size, whole.digest())
+            self._complete(key, ours, done, size)
         except BaseException:
             with contextlib.suppress(ClientError, BotoCoreError):
                 self.client.abort_multipart_upload(**ours)
@@ -113,7 +112,7 @@ class S3Storage(S3Upkeep):
         return size
 
     def _complete(
-        self, key: str, ours: dict[str, str], parts: list[dict[str, Any]], size: int, digest: bytes
+        self, key: str, ours: dict[str, str], parts: list[dict[str, Any]], size: int
     ) -> None:
         try:
             self.client.complete_multipart_upload(
@@ -122,7 +121,7 @@ class S3Storage(S3Upkeep):
         except ClientError as error:
             if code_of(error) not in {*TAKEN, "NoSuchUpload"}:
                 raise
-            self._must_be_ours(key, size, digest)
+            self._must_be_ours(key, size, [each["ChecksumSHA256"] for each in parts], self._part)
 
     def _must_have(self, key: str, size: int) -> None:
         try:
@@ -134,13 +133,12 @@ class S3Storage(S3Upkeep):
             raise Transient(f"the store took {size} bytes for {key} and holds {held}; run it again")
         must_be_locked(key, self.lock, lock_state(found))
 
-    def _must_be_ours(self, key: str, size: int, digest: bytes) -> None:
+    def _must_be_ours(self, key: str, size: int, checks: list[str], part: int) -> None:
         """Something stands there: ours, when the answer to an earlier try was lost."""
-        found, hashed = self.head(key), hashlib.sha256()
+        found = self.head(key)
         if found is not None and found.size == size:
-            for piece in self.stream(key):
-                hashed.update(piece)
-            if hashed.digest() == digest:
+            held = [_sha256(each) for each in _parts(self.stream(key), part)] if size else checks
+            if held == checks:
                 return
         raise Refused(f"{key} exists already with other content; nothing is overwritten")
 
