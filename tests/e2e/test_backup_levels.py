@@ -79,3 +79,38 @@ def test_levels_2_and_4_and_a_plan(scene: Scene, database: EmbeddedPostgres) -> 
     smoke.write_text("import sys; sys.exit('the shop does not open')\n")
     bad = said(scene, "verify", "orders", "--level", "4", code=1)
     assert "the shop does not open" in bad["problems"][0]["problem"]
+
+
+def test_the_archived_log_is_replayed_and_a_hole_is_damage(
+    scene: Scene, database: EmbeddedPostgres
+) -> None:
+    """What was committed after the backup is in the copy; the RPO is the log's."""
+    scene.write(["{name: late, sql: 'select count(*) from late', equals: 3}"])
+    text = scene.config.read_text()
+    scene.config.write_text(text.replace("{rpo: 60s,", "{archive: true, rpo: 1h,"))
+    said(scene, "archive", "orders", "--once")
+    taken = said(scene, "run", "orders")
+    early = said(scene, "verify", "orders", "--level", "3", code=1)
+    assert "late" in early["problems"][0]["problem"]
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute("create table late as select 1 as id from generate_series(1, 3)")
+        connection.execute("select pg_switch_wal()")
+        connection.execute("create table later as select 1 as id from generate_series(1, 3)")
+        connection.execute("select pg_switch_wal()")
+    said(scene, "archive", "orders", "--once")
+    found = said(scene, "verify", "orders", "--level", "3")
+    assert found["passed"], found
+    assert {"download_log", "replay"} <= set(found["phases"])
+    assert found["replay"]["bytes"] > 0
+    folder = scene.folder / "store" / "v1" / "orders"
+    records = sorted(folder.glob("*/log/*/*.json"))
+    whole = [each for each in records if "partial" not in each.name]
+    stop = taken["manifest"]["dump"]["stop_lsn"]
+    assert len(whole) >= 2, (stop, [each.name for each in records])
+    [piece] = whole[-2].parent.glob(f"{whole[-2].name.removesuffix('.json')}.zst.age")
+    piece.write_bytes(piece.read_bytes()[:-1] + b"?")
+    damaged = said(scene, "verify", "orders", "--level", "3", code=7)
+    assert whole[-2].name[:24] in damaged["problems"][0]["object"]
+    whole[-2].unlink()
+    hole = said(scene, "verify", "orders", "--level", "3", code=7)
+    assert "missing from here on" in hole["problems"][0]["problem"]

@@ -134,14 +134,14 @@ def test_a_restore_point(shop: Archived, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("order", "expected"),
     [
-        ("1", [0]),
+        pytest.param("1", [0], marks=pytest.mark.long),
         ("2", [0, 1]),
-        ("3", [0, 1]),
+        pytest.param("3", [0, 1], marks=pytest.mark.long),
         ("5", [*EARLY, *MANY]),
-        ("4", [*EARLY, *MANY]),
+        pytest.param("4", [*EARLY, *MANY], marks=pytest.mark.long),
         ("7", [*EARLY, 4, 5, 6, *MANY]),
-        ("8", [*EARLY, 4, 5, 6, 9, *MANY[1:]]),
-        ("10", [*EARLY, 4, 5, 6, 8, 9, *MANY[1:]]),
+        pytest.param("8", [*EARLY, 4, 5, 6, 9, *MANY[1:]], marks=pytest.mark.long),
+        pytest.param("10", [*EARLY, 4, 5, 6, 8, 9, *MANY[1:]], marks=pytest.mark.long),
     ],
 )
 def test_before_an_order(shop: Archived, tmp_path: Path, order: str, expected: list[int]) -> None:
@@ -150,6 +150,7 @@ def test_before_an_order(shop: Archived, tmp_path: Path, order: str, expected: l
     assert done.order["id"] == order
 
 
+@pytest.mark.long
 def test_orders_that_were_never_there(shop: Archived, tmp_path: Path) -> None:
     for order in ("900", "12345"):
         with pytest.raises(Refused, match=f"no order '{order}'"):

@@ -31,10 +31,10 @@ def held_at(faulty: FaultyS3, where: str, scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("number", "where"),
     [
-        (signal.SIGTERM, r"repo\.json"),
+        pytest.param(signal.SIGTERM, r"repo\.json", marks=pytest.mark.long),
         (signal.SIGHUP, r"v000000\.zst"),
-        (signal.SIGINT, r"v000001\.zst"),
-        (signal.SIGTERM, r"/v1/keys/"),
+        pytest.param(signal.SIGINT, r"v000001\.zst", marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, r"/v1/keys/", marks=pytest.mark.long),
         (signal.SIGHUP, r"manifest\.json\.sig"),
     ],
 )
@@ -74,6 +74,7 @@ def nothing_waits(server: S3Server, scene: Scene) -> None:
         assert parse_claim(body, key).released
 
 
+@pytest.mark.long
 def test_told_twice_it_still_ends(scene: Scene, s3_server: S3Server) -> None:
     """An impatient operator, while it cleans up."""
     with faulty_s3(s3_server) as (faulty, proxied):
@@ -108,6 +109,7 @@ def test_out_of_memory_of_a_part(scene: Scene) -> None:
     assert ids(scene) == []
 
 
+@pytest.mark.long
 def test_a_background_job_that_ignores_hang_ups_goes_on(scene: Scene) -> None:
     """`nohup sre backup run …` is meant to outlive its terminal."""
     argv = ["nohup", *scene.argv("run", "orders", "--format", "json")]

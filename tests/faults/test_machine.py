@@ -117,6 +117,7 @@ def test_migrations_while_it_is_copied(scene: Scene, tmp_path: Path) -> None:
         assert len(ids(own)) == good > 0, server.log_path.read_text()[-2000:]
 
 
+@pytest.mark.long
 def test_names_and_rows_that_are_odd(tmp_path: Path, scene: Scene) -> None:
     """Quotes, unicode, a row of 100 MB, and tables that hold nothing."""
     odd = 'Käse "o\'r" ☃; drop table x --'
@@ -165,6 +166,7 @@ def test_five_thousand_tables(scene: Scene, tmp_path: Path) -> None:
         assert found["passed"], found
 
 
+@pytest.mark.long
 def test_no_server_of_that_version_here(scene: Scene, tmp_path: Path) -> None:
     """Level 3 says which programs are missing; level 1 goes on without."""
     made = said(scene.run("run", "orders", "--format", "json"))["id"]

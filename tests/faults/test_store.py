@@ -44,7 +44,7 @@ def test_one_failed_request_costs_nothing(ground: Ground, act: str, where: str) 
     ground.restores(made)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_fifth_of_all_requests_fails(ground: Ground, seed: int) -> None:
     """Either a good backup or none; never half of one."""
     ground.faulty._chance.seed(seed)
@@ -76,7 +76,9 @@ def test_volumes_never_arrive(ground: Ground, act: str) -> None:
     assert ground.listed() == []
 
 
-@pytest.mark.parametrize("act", ["500", "lost", "stall", "error-200"])
+@pytest.mark.parametrize(
+    "act", ["lost", "stall", pytest.param("500", marks=pytest.mark.long), "error-200"]
+)
 def test_the_commit_is_never_answered(ground: Ground, act: str) -> None:
     """Whatever we said: what is listed restores, and the next run is good."""
     ground.faulty.plan(Rule(act, "PUT", MANIFEST, times=None))

@@ -24,6 +24,8 @@ from sre.sql.session import Session
 __all__ = ["NotReached", "Replayed", "TooEarly", "controlled", "recovering"]
 
 _STOP_SECONDS = 1800.0
+_ANY_SUPERUSER = "select rolname from pg_roles where rolsuper and rolcanlogin order by oid limit 1"
+_LOCKED = "select exists(select from pg_locks where mode = 'AccessExclusiveLock' and granted)"
 _MORE_THAN_ANY = 200
 _REDO = re.compile(r"current LSN: ([0-9A-F]+/[0-9A-F]+)")
 _STOPPED = re.compile(
@@ -47,7 +49,7 @@ class Replayed:
     """Where replay stopped.
 
     Attributes:
-        dsn: a superuser there, while it runs.
+        dsn: of the server while it runs; a superuser's where it was to pause.
         lsn: the position after the last record that was replayed, `1/6B3F00A8`; "" if unknown.
         stopped: before or after which transaction, if it was at one: `before 740`.
         newest: when the newest transaction in it committed, as the server said it (UTC).
@@ -88,6 +90,8 @@ def recovering(
     try:
         with running(bench, deadline, more, ready=states, tick=_watch(bench.log, at)) as server:
             dsn = _dsn(bench, user, database)
+            if paused:
+                dsn = _superuser(dsn)
             waits = paused and _wait_paused(dsn, deadline)
             yield _replayed(bench, dsn, waits=waits)
             server.signal(signal.SIGINT)
@@ -134,15 +138,37 @@ def _dsn(bench: Bench, user: str, database: str) -> str:
 
 
 def _wait_paused(dsn: str, deadline: Deadline) -> bool:
-    """True once it waits at the target; False when it was opened for writing instead."""
+    """True once it waits at the target; False when it was opened for writing instead.
+
+    A transaction that has not committed there may hold a table locked, against questions too:
+    then it is opened, which ends that transaction as any crash does.
+    """
+    resumed = False
     while not deadline.passed():
         with Session(dsn) as session:
             if not session.value("select pg_is_in_recovery()"):
                 return False
-            if session.value("select pg_is_wal_replay_paused()"):
-                return True
+            if not resumed and _paused(session):
+                if not session.value(_LOCKED):
+                    return True
+                session.rows("select pg_wal_replay_resume()")
+                resumed = True
         deadline.clock.sleep(0.05)
     raise CheckFailed("replay did not reach its target in time")
+
+
+def _paused(session: Session) -> bool:
+    try:
+        return bool(session.value("select pg_is_wal_replay_paused()"))
+    except CheckFailed:  # it was opened since we asked
+        return False
+
+
+def _superuser(dsn: str) -> str:
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  names with spaces and quotes
+
+    with Session(dsn) as session:
+        return make_conninfo(dsn, user=str(session.value(_ANY_SUPERUSER)))
 
 
 def _replayed(bench: Bench, dsn: str, *, waits: bool) -> Replayed:

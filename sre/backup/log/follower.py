@@ -166,6 +166,8 @@ class Follower:
         piece = self.held.piece(self.identity.way, numbers[-1]) if numbers else None
         if piece is not None and piece[1] > self.shipping.stored:
             self.shipping.timeline, self.shipping.stored = piece[0].timeline, piece[1]
+            done = self.shipping.stored // self.identity.size * self.identity.size
+            self.watch.advance_to = max(self.watch.advance_to, done)
         return reader
 
     def _ship(self, now: float) -> None:

@@ -1,7 +1,8 @@
 """Which segments are in the store, on their way, late, or lost?
 
 Pure. The words are WAL-G's: FOUND; UPLOADING (in the spool here, or being written); DELAYED (the
-server still has it, nobody has stored it); LOST (the server has removed it).
+server still has it, nobody has stored it yet); LOST (the server has removed it, or an archiver has
+passed it: it was removed from the store).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def stretches(
     """
     size = held.size
     newest = max(held.numbers(way), default=number_at(begin, size))
+    passed = max((number for _, number in held.whole), default=-1)
     writing = number_at(current, size) if current is not None else newest
     found: list[Stretch] = []
     for number in range(number_at(begin, size), max(newest, writing) + 1):
@@ -50,7 +52,7 @@ def stretches(
             state = "FOUND"
         elif name in spool or number == writing:
             state = "UPLOADING"
-        elif kept is not None and begin_of(number + 1, size) > kept:
+        elif number > passed and kept is not None and begin_of(number + 1, size) > kept:
             state = "DELAYED"
         else:
             state = "LOST"

@@ -25,7 +25,6 @@ __all__ = ["Looker", "Sight"]
 
 _SECONDS = 7 * 86400.0
 _LOOK_SECONDS = 3600.0
-_SUPERUSER = "select rolname from pg_roles where rolsuper and rolcanlogin order by oid limit 1"
 _TABLE = """select format('%I.%I', n.nspname, c.relname), format_type(a.atttypid, a.atttypmod),
     quote_ident(a.attname), c.oid::bigint
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -33,7 +32,8 @@ _TABLE = """select format('%I.%I', n.nspname, c.relname), format_type(a.atttypid
     where c.relname = :table and c.relkind in ('r', 'p') and not c.relispartition
     and case when :schema = '' then pg_table_is_visible(c.oid) else n.nspname = :schema end"""
 _FILES = """select (select oid from pg_database where datname = current_database()) || '/' ||
-    pg_relation_filenode(relid) from pg_partition_tree(cast(:oid as oid)) where isleaf"""
+    pg_relation_filenode(relid) from (select relid from pg_partition_tree(cast(:oid as oid))
+    union select cast(:oid as oid)) as parts where pg_relation_filenode(relid) is not null"""
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,7 @@ class Looker:
             os.link(each, log / each.name)
 
     def _seen(self, done: Replayed) -> Sight:
-        from psycopg.conninfo import make_conninfo  # noqa: PLC0415  names with quotes
-
-        with Session(done.dsn) as session:
-            superuser = session.value(_SUPERUSER)
-        dsn = make_conninfo(done.dsn, user=superuser)
-        with Session(dsn, statement_seconds=_LOOK_SECONDS) as session:
+        with Session(done.dsn, statement_seconds=_LOOK_SECONDS) as session:
             return self._asked(session)
 
     def _asked(self, session: Session) -> Sight:

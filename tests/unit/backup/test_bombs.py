@@ -73,7 +73,7 @@ def test_a_window_that_asks_for_memory_is_refused(job: Job, tmp_path: Path) -> N
 
 
 def test_a_small_object_that_becomes_huge_is_read_in_pieces(job: Job, tmp_path: Path) -> None:
-    frame = zeros(2 * GIB, 20)
+    frame = zeros(GIB, 20)
     assert len(frame) < 2**20
     sealed, made = with_volume(job, frame, tmp_path)
     [fault] = open_volumes(sealed)
