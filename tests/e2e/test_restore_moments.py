@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,9 @@ import psycopg
 import pytest
 
 from sre.backup.model import Tier
+from sre.backup.recovery.target import parse_target
+from sre.backup.restoring.restore import Wish
+from sre.backup.restoring.streaming import restore_as_tar
 from sre.core.errors import Refused, UsageError
 from sre.demo.postgres import EmbeddedPostgres
 from tests.unit.backup.archived import SETTINGS, Archived
@@ -173,3 +177,30 @@ def test_out_of_reach(shop: Archived, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="nearest possible: --lsn"):
         shop.restore("orders", tmp_path / "out", lsn="F/28")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_newest_backup_is_damaged(shop: Archived, tmp_path: Path) -> None:
+    """An older one leads there as well; what was passed over is said."""
+    made = shop.backup()
+    shop.sql("insert into orders (id) values (5000)")
+    shop.archive()
+    store = Path(shop.folder / "state" / "store")
+    (store / made.volumes[0].object).write_bytes(b"damaged")
+    done = shop.restore("orders", tmp_path / "out", latest=True)
+    assert done.id != made.id
+    assert any(made.id in note and "passed over" in note for note in done.notes)
+    assert 5000 in shop.ids(tmp_path / "out")
+
+
+def test_to_another_host(shop: Archived, tmp_path: Path) -> None:
+    """A tar on a pipe, of a moment."""
+    packed = tmp_path / "tar"
+    with packed.open("wb") as file:
+        wish = Wish(parse_target(lsn=shop.moments["early"], inclusive=False))
+        done = restore_as_tar(shop.job, "orders", file.fileno(), wish)
+    assert done.folder == "-"
+    there = tmp_path / "there"
+    there.mkdir(mode=0o700)
+    with tarfile.open(packed) as tar:
+        tar.extractall(there, filter="fully_trusted")
+    assert shop.ids(there) == [0, 1]
