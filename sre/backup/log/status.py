@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sre.backup.databases.pgdsn import reveal
 from sre.backup.job import Job
@@ -94,8 +95,7 @@ def log_status(job: Job, db: str) -> LogStatus:
     found, _ = bases(job.catalogue(declared), db, place)
     seen = windows(reader, found)
     begin = seen[-1].base.start if seen else None
-    fact = job.facts.read(f"backup/{db}/log")
-    said = dict(fact.value) if fact is not None and fact.value.get("place") == place else {}
+    said = _said(job, db, place)
     newest = seen[-1].cover if seen else None
     return LogStatus(
         db=db,
@@ -114,6 +114,12 @@ def log_status(job: Job, db: str) -> LogStatus:
         problem=str(said.get("problem", "")),
         at=job.clock.wall(),
     )
+
+
+def _said(job: Job, db: str, place: str) -> dict[str, Any]:
+    """What an archiver of this host said last of that server."""
+    fact = job.facts.read(f"backup/{db}/log")
+    return dict(fact.value) if fact is not None and fact.value.get("place") == place else {}
 
 
 def _place_in_store(job: Job, declared: Declared) -> str:
