@@ -204,3 +204,23 @@ def test_to_another_host(shop: Archived, tmp_path: Path) -> None:
     with tarfile.open(packed) as tar:
         tar.extractall(there, filter="fully_trusted")
     assert shop.ids(there) == [0, 1]
+
+
+def test_a_hole_in_the_log(shop: Archived, tmp_path: Path) -> None:
+    """Behind it nothing is promised: an exact moment is refused, everything ends at the hole."""
+    store = Path(shop.folder / "state" / "store")
+    lost = list(store.rglob("log/*/000000010000000000000003*.json"))
+    kept = {each: each.read_bytes() for each in lost}
+    first = shop.job.catalogue(shop.job.declared("orders")).places("orders")[0]
+    try:
+        for each in lost:
+            each.unlink()
+        with pytest.raises(Refused, match=r"segments are missing, from 000000010000000000000003"):
+            shop.restore(first.id, tmp_path / "out", lsn=shop.moments["last"])
+        done = shop.restore(first.id, tmp_path / "out", latest=True)
+        assert done.exit_code == 3
+        assert "hole" in done.notes[-1]
+        assert shop.ids(tmp_path / "out") == [0]
+    finally:
+        for path, data in kept.items():
+            path.write_bytes(data)
