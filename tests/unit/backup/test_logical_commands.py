@@ -11,15 +11,20 @@ from typing import Any
 import pytest
 
 from sre.backup.logical.members import DUMP
+from sre.backup.runner import run_backup
+from sre.core.errors import UsageError
 from sre.demo.postgres import EmbeddedPostgres
 from tests.servers.net import wait_until
 from tests.unit.backup.logical_shop import (
+    SHOP,
     children_named,
+    dumped,
+    into,
     new_database,
     nothing_in,
     sql,
 )
-from tests.unit.backup.setting import Scene
+from tests.unit.backup.setting import Scene, make_job, make_keys, postgres
 
 pytestmark = pytest.mark.postgres
 
@@ -99,3 +104,19 @@ def test_a_killed_restore_leaves_an_empty_database(scene: Scene, source: Embedde
     wait_until(lambda: not sql(source.dsn, loading), 30, "the server to roll back")
     assert nothing_in(target)
     assert not children_named("psql")
+
+
+def test_a_table_out_of_a_physical_backup(source: EmbeddedPostgres, tmp_path: Path) -> None:
+    """Through a scratch server, with index, keys, partitions, trigger and sequence."""
+    shop = new_database(source, "physical")
+    sql(shop, SHOP)
+    sql(shop, "drop statistics st1")  # pg_dump --table leaves them out
+    keys = make_keys(tmp_path / "keys")
+    job = make_job(tmp_path, keys, postgres(shop, source.bin_dir))
+    run_backup(job, "orders")
+    before = dumped(source.bin_dir, shop)
+    with pytest.raises(UsageError, match="name the tables"):
+        into(job, shop)
+    sql(shop, 'drop table "my sch""q"."Tab le"; drop table orders')
+    into(job, shop, 'my sch"q.Tab le', "orders")
+    assert sorted(dumped(source.bin_dir, shop).splitlines()) == sorted(before.splitlines())
