@@ -5,13 +5,14 @@ from __future__ import annotations
 import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from sre.backup.model import Tier
+from sre.backup.model import Orders, Tier
 from sre.backup.recovery.target import parse_target
 from sre.backup.restoring.restore import Wish
 from sre.backup.restoring.streaming import restore_as_tar
@@ -224,3 +225,19 @@ def test_a_hole_in_the_log(shop: Archived, tmp_path: Path) -> None:
     finally:
         for path, data in kept.items():
             path.write_bytes(data)
+
+
+def test_odd_names(shop: Archived, tmp_path: Path) -> None:
+    """Table, column and id are data, never SQL."""
+    orders = Orders('odd "table', "the id")
+    declared = replace(shop.job.declared("orders"), orders=orders)
+    backups = replace(shop.job.backups, databases={"orders": declared})
+    odd = Archived(shop.server, replace(shop.job, backups=backups), shop.folder)
+    done = odd.restore("orders", tmp_path / "out", before_order='it\'s "é"; --')
+    assert int(done.order["transaction"]) > 0
+    query = (
+        'select (select count(*) from "odd ""table"), (select count(*) from orders where id = 11)'
+    )
+    assert odd.ids(tmp_path / "out", f"select format('%s %s', a, b) from ({query}) x(a, b)") == [
+        "0 0"
+    ]
