@@ -82,15 +82,18 @@ def run_backup(
                 job.note("backup started", db=db, id=plan.place.id, fence=lease.fence, **why)
                 manifest = _make(job, plan, lease, tapping, progress(plan.source))
         except BaseException as error:
-            if isinstance(error, Locked) and not isinstance(error, Fenced):
-                raise  # another run's business
-            code = _exit_code(error)
-            job.note("backup failed", db=db, error=str(error) or type(error).__name__)
-            publish_attempt(job, job.declared(db), began, None, code)
+            _failed(job, db, began, error)
             raise
         job.note("backup committed", db=db, id=manifest.id)
         publish_attempt(job, plan.declared, began, manifest, 0)
         return manifest
+
+
+def _failed(job: Job, db: str, began: float, error: BaseException) -> None:
+    if isinstance(error, Locked) and not isinstance(error, Fenced):
+        return  # another run's business
+    job.note("backup failed", db=db, error=str(error) or type(error).__name__)
+    publish_attempt(job, job.declared(db), began, None, _exit_code(error))
 
 
 def _exit_code(error: BaseException) -> int:

@@ -71,20 +71,8 @@ def survey(job: Job, declared: Declared, *, alone: bool) -> Survey:
     now = wall if at is None else at
     objects = _listed_twice(storage, now)
     manifests, faults = _manifests(catalogue, declared.name, objects)
-    attested = all_of(catalogue)
     level = _level(declared)
-    marked = {each.key.split("/")[2] for each in objects if each.key.startswith("v1/marks/")}
-    stored = {each.key: each.modified for each in objects}
-    lost = conditions(storage, job.backups.keys.trusted)
-    history = History.of(
-        [
-            dataclasses.replace(
-                _candidate(storage, m, stored, attested.get(m.id, []), level, marked),
-                lost=str(lost.get(m.id, "")),
-            )
-            for m in manifests
-        ]
-    )
+    history = _history(catalogue, manifests, objects, level)
     rests = tuple(_rests(catalogue, declared.name, objects, {m.id for m in manifests}))
     busy = "" if alone else _busy(storage, declared.name, objects, now)
     longest = least_age(m.finished - m.started for m in manifests)
@@ -94,6 +82,7 @@ def survey(job: Job, declared: Declared, *, alone: bool) -> Survey:
         if each.what == "backup":
             _must_be_gone(storage, f"{each.keys[-1].rpartition('/')[0]}/{MANIFEST}")
     failure = _failure(job, declared.name, history, orphans)
+    keys = {each.key for each in objects}
     return Survey(
         declared=declared,
         catalogue=catalogue,
@@ -102,7 +91,7 @@ def survey(job: Job, declared: Declared, *, alone: bool) -> Survey:
         manifests={m.id: m for m in manifests},
         others=_others(objects),
         rests=rests,
-        stale=frozenset(m.id for m in manifests if m.where.mark("expiring") in stored),
+        stale=frozenset(m.id for m in manifests if m.where.mark("expiring") in keys),
         orphans=orphans,
         faults=tuple(faults),
     )
@@ -139,6 +128,24 @@ def _manifests(
         except Damaged as error:
             faults.append(error.fault)
     return found, faults
+
+
+def _history(
+    catalogue: Catalogue, manifests: Sequence[Manifest], objects: Sequence[ObjectInfo], level: int
+) -> History:
+    storage, attested = catalogue.storage, all_of(catalogue)
+    marked = {each.key.split("/")[2] for each in objects if each.key.startswith("v1/marks/")}
+    stored = {each.key: each.modified for each in objects}
+    lost = conditions(storage, catalogue.trusted)
+    return History.of(
+        [
+            dataclasses.replace(
+                _candidate(storage, m, stored, attested.get(m.id, []), level, marked),
+                lost=str(lost.get(m.id, "")),
+            )
+            for m in manifests
+        ]
+    )
 
 
 def _candidate(

@@ -48,14 +48,7 @@ def fetch_log(
                 )
                 return
             start = parse_lsn(str(stop))
-            for gap in reader.coverage(int(timeline), start).gaps:
-                findings.faults.append(
-                    Fault(
-                        f"{reader.place.folder}{gap.first}",
-                        f"{gap.segments} segments of the archived log are missing from here on: "
-                        f"nothing later can be restored; take a full backup now",
-                    )
-                )
+            findings.faults += _holes(reader, int(timeline), start)
             got = reader.fetch(start, int(timeline), None, folder / LOG_FOLDER, progress=progress)
     except Damaged as error:
         findings.faults.append(error.fault)
@@ -63,3 +56,14 @@ def fetch_log(
         findings.failures.append(Fault("archived log", str(error)))
     else:
         findings.replay = Replay(format_lsn(got.end), got.timeline, got.bytes, got.upto)
+
+
+def _holes(reader: LogReader, timeline: int, start: int) -> list[Fault]:
+    return [
+        Fault(
+            f"{reader.place.folder}{gap.first}",
+            f"{gap.segments} segments of the archived log are missing from here on: nothing later "
+            "can be restored; take a full backup now",
+        )
+        for gap in reader.coverage(timeline, start).gaps
+    ]

@@ -52,32 +52,44 @@ def verify(
     asked, level = level, min(level, deepest(found.declared))
     with job.lock("verify", found.place.db):
         began, at = job.clock.now(), job.clock.wall()
-        findings = Findings(job.clock)
-        if asked > level:
-            findings.notes.append(
-                f"databases.{found.place.db}.smoke is not set, so that the application did not try "
-                f"the copy: this counts as level {level}"
-            )
+        findings = Findings(job.clock, notes=_shallow(found, asked, level))
         manifest = _look(found, findings)
         if manifest is not None and findings.good and level > 0:
             go_through(job, found, level, findings, progress, sample)
         seconds = round(job.clock.now() - began, 3)
-        result = Verification(
-            id=found.place.id,
-            db=found.place.db,
-            level=0 if findings.sampled and findings.good else level,
-            at=at,
-            phases=findings.phases,
-            rto_seconds=seconds if level >= 3 and findings.good else None,
-            rpo_seconds=None if manifest is None else _rpo(manifest, findings, at),
-            invariants=findings.invariants,
-            faults=tuple(findings.faults),
-            failures=tuple(findings.failures),
-            notes=tuple(findings.notes),
-            store=found.declared.store_name,
-            replay=findings.replay,
-        )
+        result = _result(found, manifest, findings, level, at)
+        if level >= 3 and findings.good:
+            result = dataclasses.replace(result, rto_seconds=seconds)
         return _record(job, found, result)
+
+
+def _shallow(found: Target, asked: int, level: int) -> list[str]:
+    """What is said of a level that this database does not allow."""
+    if asked <= level:
+        return []
+    return [
+        f"databases.{found.place.db}.smoke is not set, so that the application did not try the "
+        f"copy: this counts as level {level}"
+    ]
+
+
+def _result(
+    found: Target, manifest: Manifest | None, findings: Findings, level: int, at: float
+) -> Verification:
+    return Verification(
+        id=found.place.id,
+        db=found.place.db,
+        level=0 if findings.sampled and findings.good else level,
+        at=at,
+        phases=findings.phases,
+        rpo_seconds=None if manifest is None else _rpo(manifest, findings, at),
+        invariants=findings.invariants,
+        faults=tuple(findings.faults),
+        failures=tuple(findings.failures),
+        notes=tuple(findings.notes),
+        store=found.declared.store_name,
+        replay=findings.replay,
+    )
 
 
 def default_level(job: Job, target: str) -> int:
