@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probes/test_http_ways.py \
   $(addprefix tests/e2e/test_, $(addsuffix .py, \
   probe_soak demo first_hour wheel loadtest loadtest_guards loadtest_acceptance_rules \
-  loadtest_history loadtest_capacity loadtest_faults loadtest_faults_machine))
+  loadtest_history loadtest_capacity loadtest_faults loadtest_faults_machine ci_templates))
 APART := tests $(addprefix --ignore=,$(TIMED))
 ALONE := $(TIMED)
 

@@ -195,9 +195,12 @@ class Catalogue:
 
         Raises:
             UsageError: there is no backup.
-            IntegrityError: there are some, and none of them can be relied on.
+            Damaged: there are some, and none of them can be relied on.
         """
-        return choose(self.standing(db), db)
+        try:
+            return choose(self.standing(db), db)
+        except IntegrityError as error:
+            raise Damaged(Fault(database_of(db), str(error))) from error
 
     def _must_trust(self) -> None:
         if not self.trusted:

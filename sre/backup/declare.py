@@ -126,9 +126,6 @@ def _of_the_tier(
         at = item.get("store") or item
         message = f"{common.store!r} is also in copies of tier {common.tier!r}: name another store"
         problems.add(at, f"{where}.store", message)
-    if tier.verify.level == 4 and not common.smoke:
-        message = f"verify level 4 of tier {common.tier!r} needs smoke: [PROGRAM, …] here"
-        problems.add(item, f"{where}.smoke", message)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

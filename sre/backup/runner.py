@@ -166,7 +166,7 @@ def _describe(
         started=times[0],
         finished=times[1],
         consistent=times[0],
-        source_bytes=poured.report.get("read", poured.bytes),
+        source_bytes=poured.report.get("read", poured.bytes) + poured.report.get("spared", 0),
         stored_bytes=stored,
         key=plan.place.key,
         key_bytes=len(wrapped),

@@ -104,7 +104,7 @@ def choose(standing: Standing, db: str) -> Chosen:
         newest = standing.order[-1]
         raise IntegrityError(
             f"none of the {len(standing.order)} backups of {db!r} can be relied on; the newest, "
-            f"{newest}: {standing.unusable[newest]}"
+            f"{newest}: {standing.unusable[newest]}; one of them can be tried by its id"
         )
     manifest = standing.usable[-1]
     newer = standing.order[standing.order.index(manifest.id) + 1 :]

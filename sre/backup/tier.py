@@ -82,9 +82,12 @@ class Lock:
 class Tier:
     """How much a database matters.
 
-    `rpo`, `rto` and `verify` are acted on (metrics, the default level of `sre backup verify`), so
-    are `keep` and `lock`; `full`, `differential`, `incremental`, `archive` and `copies` are read
-    and checked, and wait for scheduling and replication.
+    Attributes:
+        rpo, rto: how much may be lost, how long a restore may take; held against what was measured.
+        full, differential, incremental: hourly, daily, weekly, monthly, a duration that divides a
+            day (6h), or five cron fields; what `sre backup schedule` prints.
+        archive: follow the log as well, for any moment in between.
+        copies: stores that `sre backup copy` fills; not the database's own.
     """
 
     __pydantic_config__: ClassVar = _STRICT

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sre.backup.model import Declared
-from sre.backup.verifying.verify import LEVELS
+from sre.backup.verifying.verify import wanted_level
 from sre.chain.ages import LATE, rhythm, span
 from sre.chain.evidence import Known
 from sre.chain.model import Finding, World
 
 __all__ = ["fresh_backups", "wanted_level"]
-
-
-def wanted_level(declared: Declared) -> int:
-    """The deepest level there is that the tier asks for."""
-    return max(level for level in LEVELS if level <= declared.tier.verify.level)
 
 
 def fresh_backups(world: World, declared: Declared, known: Known, now: float) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ def archive_command(
     With --status, exit code 3 when segments are missing or the log is behind. Exit code 7 when
     another server writes the same timeline: nothing is overwritten, somebody has to look.
     """
-    from sre.backup.log.service import archive, plan_archive  # noqa: PLC0415  only when it runs
+    from sre.backup.log.service import archive  # noqa: PLC0415  only when it runs
     from sre.core.secrets import redactor  # noqa: PLC0415
 
     if sum((once, show, push is not None)) > 1:
@@ -48,10 +48,7 @@ def archive_command(
     if show:
         return _status(db, run)
     if dry_run:
-        plan = plan_archive(job, db)
-        what = f"archive the log of {db} to {plan.place.folder} with the slot {plan.slot}"
-        would(run, what, folder=plan.place.folder, slot=plan.slot)
-        return 0
+        return _dry_run(db, run)
     if push is not None:
         from sre.backup.log.push import push_segment  # noqa: PLC0415
 
@@ -65,6 +62,15 @@ def archive_command(
         told=lambda: write_metrics_file(metrics_file, job),
     )
     _emit(run, db, "stored", reached)
+    return 0
+
+
+def _dry_run(db: str, run: Run) -> int:
+    from sre.backup.log.service import plan_archive  # noqa: PLC0415
+
+    plan = plan_archive(job_of(run), db)
+    what = f"archive the log of {db} to {plan.place.folder} with the slot {plan.slot}"
+    would(run, what, folder=plan.place.folder, slot=plan.slot)
     return 0
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from sre.backup.model import Tier
+from sre.backup.model import Orders, Tier
+from sre.backup.recovery.target import parse_target
+from sre.backup.restoring.restore import Wish
+from sre.backup.restoring.streaming import restore_as_tar
 from sre.core.errors import Refused, UsageError
 from sre.demo.postgres import EmbeddedPostgres
 from tests.unit.backup.archived import SETTINGS, Archived
@@ -173,3 +178,66 @@ def test_out_of_reach(shop: Archived, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="nearest possible: --lsn"):
         shop.restore("orders", tmp_path / "out", lsn="F/28")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_newest_backup_is_damaged(shop: Archived, tmp_path: Path) -> None:
+    """An older one leads there as well; what was passed over is said."""
+    made = shop.backup()
+    shop.sql("insert into orders (id) values (5000)")
+    shop.archive()
+    store = Path(shop.folder / "state" / "store")
+    (store / made.volumes[0].object).write_bytes(b"damaged")
+    done = shop.restore("orders", tmp_path / "out", latest=True)
+    assert done.id != made.id
+    assert any(made.id in note and "passed over" in note for note in done.notes)
+    assert 5000 in shop.ids(tmp_path / "out")
+
+
+def test_to_another_host(shop: Archived, tmp_path: Path) -> None:
+    """A tar on a pipe, of a moment."""
+    packed = tmp_path / "tar"
+    with packed.open("wb") as file:
+        wish = Wish(parse_target(lsn=shop.moments["early"], inclusive=False))
+        done = restore_as_tar(shop.job, "orders", file.fileno(), wish)
+    assert done.folder == "-"
+    there = tmp_path / "there"
+    there.mkdir(mode=0o700)
+    with tarfile.open(packed) as tar:
+        tar.extractall(there, filter="fully_trusted")
+    assert shop.ids(there) == [0, 1]
+
+
+def test_a_hole_in_the_log(shop: Archived, tmp_path: Path) -> None:
+    """Behind it nothing is promised: an exact moment is refused, everything ends at the hole."""
+    store = Path(shop.folder / "state" / "store")
+    lost = list(store.rglob("log/*/000000010000000000000003*.json"))
+    kept = {each: each.read_bytes() for each in lost}
+    first = shop.job.catalogue(shop.job.declared("orders")).places("orders")[0]
+    try:
+        for each in lost:
+            each.unlink()
+        with pytest.raises(Refused, match=r"segments are missing, from 000000010000000000000003"):
+            shop.restore(first.id, tmp_path / "out", lsn=shop.moments["last"])
+        done = shop.restore(first.id, tmp_path / "out", latest=True)
+        assert done.exit_code == 3
+        assert "hole" in done.notes[-1]
+        assert shop.ids(tmp_path / "out") == [0]
+    finally:
+        for path, data in kept.items():
+            path.write_bytes(data)
+
+
+def test_odd_names(shop: Archived, tmp_path: Path) -> None:
+    """Table, column and id are data, never SQL."""
+    orders = Orders('odd "table', "the id")
+    declared = replace(shop.job.declared("orders"), orders=orders)
+    backups = replace(shop.job.backups, databases={"orders": declared})
+    odd = Archived(shop.server, replace(shop.job, backups=backups), shop.folder)
+    done = odd.restore("orders", tmp_path / "out", before_order='it\'s "é"; --')
+    assert int(done.order["transaction"]) > 0
+    query = (
+        'select (select count(*) from "odd ""table"), (select count(*) from orders where id = 11)'
+    )
+    assert odd.ids(tmp_path / "out", f"select format('%s %s', a, b) from ({query}) x(a, b)") == [
+        "0 0"
+    ]

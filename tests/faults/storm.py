@@ -13,15 +13,11 @@ import contextlib
 import dataclasses
 import os
 import random
-import signal
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import psycopg
 
 from sre.backup.job import Job
 from sre.backup.lease import lease_key
@@ -32,62 +28,19 @@ from sre.backup.pruning.prune import plan_prune, prune
 from sre.backup.runner import run_backup
 from sre.backup.verifying.verify import verify
 from sre.core.errors import Locked, SreError
-from sre.demo.postgres import EmbeddedPostgres
 from sre.settings import load_settings
-from sre.sql.model import Invariant
 from tests.faults.ground import none_left, s3_fields, started
+from tests.faults.ledger import Ledger
+from tests.faults.weather import FAULTS
 from tests.servers.s3 import S3Server
-from tests.servers.s3faults import FaultyS3, Rule
+from tests.servers.s3faults import FaultyS3
 from tests.unit.backup.setting import Scene
 
-__all__ = ["Ledger", "Storm"]
+__all__ = ["Storm"]
 
 TIER = "verify: {level: 3, every: 1d}}"
 KEEPS = "verify: {level: 1}, keep: {last: 2, min_verified_fulls: 1}}"
 BUG, ENOUGH = 70, 60.0
-
-
-class Ledger:
-    """Orders that the database has acknowledged: number and moment, as the customer saw it."""
-
-    def __init__(self, server: EmbeddedPostgres) -> None:
-        self.server, self.acknowledged = server, list[tuple[int, float]]()
-        self._number, self._ended = 0, threading.Event()
-        self._thread = threading.Thread(target=self._sell, daemon=True)
-
-    def __enter__(self) -> Ledger:
-        with psycopg.connect(self.server.dsn, autocommit=True) as connection:
-            connection.execute("create table ledger (id bigint primary key, note text not null)")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(20)
-
-    def _sell(self) -> None:
-        while not self._ended.is_set():
-            with (
-                contextlib.suppress(psycopg.Error),
-                psycopg.connect(self.server.dsn, autocommit=True, connect_timeout=2) as connection,
-            ):
-                self._over(connection)
-            self._ended.wait(0.02)
-
-    def _over(self, connection: psycopg.Connection[Any]) -> None:
-        while not self._ended.wait(0.002):
-            self._number += 1
-            note = f"o'rder \u00fc{self._number} " + "x" * 300
-            connection.execute("insert into ledger values (%s, %s)", (self._number, note))
-            self.acknowledged.append((self._number, time.time()))
-
-    def invariant(self, moment: float) -> Invariant:
-        """Every order acknowledged before a moment is there."""
-        known = {number for number, at in list(self.acknowledged) if at < moment}
-        last = max(known, default=0)
-        gaps = sorted(set(range(1, last + 1)) - known) or [0]
-        sql = "select count(*) from ledger where id <= {} and id not in ({})"
-        return Invariant("ledger", sql.format(last, ", ".join(map(str, gaps))), equals=len(known))
 
 
 class Storm:
@@ -244,145 +197,3 @@ class Storm:
         assert set(restorable) & after, f"retention left {after} of {restorable} {self}"
         newest = [each for each in restorable if each in after][-1]
         assert verify(self.job(), newest, 1).passed, self
-
-
-Fault = Callable[[Storm], contextlib.AbstractContextManager[Callable[..., None]]]
-
-
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-@contextlib.contextmanager
-def nothing(_storm: Storm) -> Iterator[Callable[..., None]]:
-    yield lambda _process: None
-
-
-@contextlib.contextmanager
-def kill_9(_storm: Storm) -> Iterator[Callable[..., None]]:
-    yield lambda process: _signal(process.pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def told_to_end(storm: Storm) -> Iterator[Callable[..., None]]:
-    number = storm.chance.choice([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-    yield lambda process: _signal(process.pid, number)
-
-
-@contextlib.contextmanager
-def kill_9_of_a_child(storm: Storm) -> Iterator[Callable[..., None]]:
-    """The dumper, the encryption, tar, a scratch server: whatever runs then."""
-
-    def strike(process: subprocess.Popen[str]) -> None:
-        children = [pid for pid in _below(process.pid) if pid != process.pid]
-        if children:
-            _signal(storm.chance.choice(sorted(children)), signal.SIGKILL)
-
-    yield strike
-
-
-def _below(pid: int) -> list[int]:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    found = [int(each) for each in text.split()]
-    return found + [each for child in found for each in _below(child)]
-
-
-@contextlib.contextmanager
-def frozen_for_a_while(storm: Storm) -> Iterator[Callable[..., None]]:
-    seconds = storm.chance.uniform(0.2, 1.5)
-
-    def strike(process: subprocess.Popen[str]) -> None:
-        _signal(process.pid, signal.SIGSTOP)
-        threading.Event().wait(seconds)
-        _signal(process.pid, signal.SIGCONT)
-
-    yield strike
-
-
-@contextlib.contextmanager
-def bad_network(storm: Storm) -> Iterator[Callable[..., None]]:
-    """Some requests fail in some way, for as long as the command runs."""
-    acts = ["500", "503", "reset", "lost", "lost-503", "flip-up", "flip-down", "cut-down", "stall"]
-    storm.faulty.plan(
-        *(
-            Rule(act, times=storm.chance.choice([1, 2, 5]), share=storm.chance.uniform(0.02, 0.3))
-            for act in storm.chance.sample(acts, 3)
-        )
-    )
-    yield lambda _process: None
-
-
-@contextlib.contextmanager
-def store_away(storm: Storm) -> Iterator[Callable[..., None]]:
-    """As when it restarts: every connection is refused for some seconds."""
-    seconds = storm.chance.uniform(0.2, 3.0)
-
-    def strike(_process: subprocess.Popen[str]) -> None:
-        storm.faulty.plan(Rule("reset", times=None))
-        threading.Event().wait(seconds)
-        storm.faulty.plan()
-
-    yield strike
-
-
-@contextlib.contextmanager
-def database_stops(storm: Storm) -> Iterator[Callable[..., None]]:
-    """At once, without a word to its clients; it comes back."""
-    struck = threading.Event()
-
-    def strike(_process: subprocess.Popen[str]) -> None:
-        _signal(storm.server_pid(), signal.SIGQUIT)
-        struck.set()
-
-    yield strike
-    struck.wait(5)
-    if struck.is_set():
-        storm.comes_back()
-
-
-@contextlib.contextmanager
-def damaged_object(storm: Storm) -> Iterator[Callable[..., None]]:
-    """One byte of one object of a backup is turned over in the bucket."""
-    store, client = storm.scene.store, storm.faulty.server.client()
-    prefix = f"{store['prefix']}/v1/"
-    page = client.list_objects_v2(Bucket=store["bucket"], Prefix=prefix)
-    keys = sorted(
-        each["Key"] for each in page["Contents"]
-        if "/backups/" in each["Key"] or "/keys/" in each["Key"]
-    )  # fmt: skip
-    key = storm.chance.choice(keys)
-    body = bytearray(client.get_object(Bucket=store["bucket"], Key=key)["Body"].read())
-    body[storm.chance.randrange(len(body))] ^= 1 << storm.chance.randrange(8)
-    client.put_object(Bucket=store["bucket"], Key=key, Body=bytes(body))
-    storm.damaged.add(key.removeprefix(f"{store['prefix']}/"))
-    storm.story[-1] += f" ({key.rpartition('/')[2]})"
-    yield lambda _process: None
-
-
-@contextlib.contextmanager
-def no_room(storm: Storm) -> Iterator[Callable[..., None]]:
-    """The disk of the state is full."""
-    disk = storm.scene.folder / "state"
-    disk.mkdir(exist_ok=True)
-    if os.geteuid() != 0:
-        yield lambda _process: None
-        return
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=True)
-    try:
-        with contextlib.suppress(OSError), (disk / "fill").open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
-        yield lambda _process: None
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-FAULTS: list[Fault] = [
-    nothing, kill_9, kill_9, told_to_end, kill_9_of_a_child, kill_9_of_a_child,
-    frozen_for_a_while, bad_network, bad_network, store_away, database_stops, damaged_object,
-    no_room,
-]  # fmt: skip

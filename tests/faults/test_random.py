@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ground import EmbeddedPostgres
-from tests.faults.storm import Ledger, Storm
+from sre.demo.postgres import EmbeddedPostgres
+from tests.faults.ledger import Ledger
+from tests.faults.storm import Storm
 from tests.servers.s3 import S3Server
 from tests.servers.s3faults import faulty_s3
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
 RUNS = int(os.environ.get("SRE_FAULT_RUNS", "100"))
 FIRST = int(os.environ.get("SRE_FAULT_SEED", "1000"))

@@ -91,11 +91,25 @@ def scratch_server(
         dsn = make_conninfo(host=str(bench.sockets), port=_PORT, dbname=database)
         with Session(make_conninfo(dsn, user=user)) as session:
             superuser = session.value(_SUPERUSER)
+        dsn = make_conninfo(dsn, user=superuser)
+        with Session(dsn) as session:
+            _must_be_the_copy(session, bench.sockets)
         try:
-            yield make_conninfo(dsn, user=superuser)
+            yield dsn
         finally:
             server.signal(signal.SIGQUIT)  # at once: its folder goes away with it
             server.wait(Deadline.after(10))
+
+
+def _must_be_the_copy(session: Session, sockets: Path) -> None:
+    """Never ask another server by accident, least of all the source. Raises CheckFailed."""
+    served = str(session.value("select current_setting('unix_socket_directories')"))
+    address = str(session.value("select coalesce(host(inet_server_addr()), '')"))
+    if served != str(sockets) or address:
+        raise CheckFailed(
+            f"the server that answers listens on {address or served}, it is not the restored copy: "
+            "nothing was checked"
+        )
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 from sre.backup.layout import stamp
+from sre.backup.log.coverage import Gap
 from sre.backup.log.lsn import format_lsn
 from sre.backup.log.states import Stretch
 from sre.backup.log.status import LogStatus
+from sre.backup.log.survey import Window
 from sre.core.units import format_duration
 
 __all__ = ["status_as_json", "status_as_text"]
@@ -35,43 +37,34 @@ def status_as_json(found: LogStatus) -> str:
             "wal_status": found.slot.status,
             "restart_lsn": _lsn(found.slot.restart),
         },
-        "windows": [
-            {
-                "backup": each.base.manifest.id,
-                "from": stamp(each.since),
-                "to": stamp(each.until),
-                "from_lsn": _lsn(each.base.stop),
-                "to_lsn": _lsn(max(each.cover.end, each.base.stop)),
-                "timeline": each.cover.way.timeline,
-                "complete": each.cover.whole,
-            }
-            for each in found.windows
-        ],
-        "gaps": [
-            {
-                "timeline": each.timeline,
-                "first": each.first,
-                "last": each.last,
-                "segments": each.segments,
-                "from_lsn": _lsn(each.begin),
-                "to_lsn": _lsn(each.end),
-            }
-            for each in found.gaps
-        ],
-        "segments": [
-            {
-                "timeline": each.timeline,
-                "state": each.state,
-                "first": each.first,
-                "last": each.last,
-                "segments": each.segments,
-                "from_lsn": _lsn(each.begin),
-                "to_lsn": _lsn(each.end),
-            }
-            for each in found.states
-        ],
+        "windows": [_window(each) for each in found.windows],
+        "gaps": [_stretch(each) for each in found.gaps],
+        "segments": [{"state": each.state, **_stretch(each)} for each in found.states],
     }  # fmt: skip
     return json.dumps(content, indent=2)
+
+
+def _window(each: Window) -> dict[str, Any]:
+    return {
+        "backup": each.base.manifest.id,
+        "from": stamp(each.since),
+        "to": stamp(each.until),
+        "from_lsn": _lsn(each.base.stop),
+        "to_lsn": _lsn(max(each.cover.end, each.base.stop)),
+        "timeline": each.cover.way.timeline,
+        "complete": each.cover.whole,
+    }
+
+
+def _stretch(each: Gap | Stretch) -> dict[str, Any]:
+    return {
+        "timeline": each.timeline,
+        "first": each.first,
+        "last": each.last,
+        "segments": each.segments,
+        "from_lsn": _lsn(each.begin),
+        "to_lsn": _lsn(each.end),
+    }
 
 
 def status_as_text(found: LogStatus) -> str:

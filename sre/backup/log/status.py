@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sre.backup.databases.pgdsn import reveal
 from sre.backup.job import Job
@@ -93,16 +94,14 @@ def log_status(job: Job, db: str) -> LogStatus:
     reader = LogReader(job.storage(declared), job.backups.keys, log_place(db, place).prefix)
     found, _ = bases(job.catalogue(declared), db, place)
     seen = windows(reader, found)
-    begin = seen[-1].base.start if seen else None
-    fact = job.facts.read(f"backup/{db}/log")
-    said = dict(fact.value) if fact is not None and fact.value.get("place") == place else {}
+    said = _said(job, db, place)
     newest = seen[-1].cover if seen else None
     return LogStatus(
         db=db,
         place=place,
         server=server,
         windows=tuple(seen),
-        states=tuple(_states(job, declared, reader, identity, slot, begin)),
+        states=tuple(_states(job, declared, reader, identity, slot, seen)),
         gaps=newest.gaps if newest is not None else (),
         timeline=newest.way.timeline if newest is not None else 0,
         stored=_stored(reader),
@@ -114,6 +113,12 @@ def log_status(job: Job, db: str) -> LogStatus:
         problem=str(said.get("problem", "")),
         at=job.clock.wall(),
     )
+
+
+def _said(job: Job, db: str, place: str) -> dict[str, Any]:
+    """What an archiver of this host said last of that server."""
+    fact = job.facts.read(f"backup/{db}/log")
+    return dict(fact.value) if fact is not None and fact.value.get("place") == place else {}
 
 
 def _place_in_store(job: Job, declared: Declared) -> str:
@@ -137,7 +142,7 @@ def _states(
     reader: LogReader,
     identity: Identity | None,
     slot: Slot | None,
-    begin: int | None,
+    seen: list[Window],
 ) -> list[Stretch]:
     if not (reader.held.whole or reader.held.partial):
         return []
@@ -145,8 +150,9 @@ def _states(
     newest = max(timeline for timeline, _ in (*held.whole, *held.partial))
     way = identity.way if identity is not None else reader.way(newest, 0, newest)
     numbers = held.numbers(way)
-    if begin is None:
-        begin = numbers[0] * held.size if numbers else 0
+    begin = numbers[0] * held.size if numbers else 0
+    if seen:
+        begin = seen[-1].base.start
     spool: set[str] = set()
     if identity is not None:
         folder = spool_folder(job.state, declared, identity)

@@ -42,11 +42,8 @@ def dumped_from_scratch(
         with psycopg.connect(dsn) as connection:
             facts, tables = source_facts(connection), table_facts(connection)
         parts = with_parts(tables, [find_table(tables, each) for each in wanted])
-        patterns = [
-            f"--table={_pattern(each['schema'])}.{_pattern(each['name'])}" for each in parts
-        ]
-        sequences = [each for table in parts for each in table["sequences"]]
-        patterns += [f"--table={_pattern(s['schema'])}.{_pattern(s['name'])}" for s in sequences]
+        parts += [each for table in parts for each in table["sequences"]]
+        patterns = [f"--table={_pattern(each)}" for each in parts]
         bin_dir = getattr(database, "bin_dir", None)
         found = programs(major_of(facts["version"]), ("pg_dump",), bin_dir=bin_dir)
         argv = [str(found / "pg_dump"), "-Fc", "-Z0", "-w", "-f", str(out / DUMP), *patterns]

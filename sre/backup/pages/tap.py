@@ -81,6 +81,7 @@ class PagesTap:
         self._out = bytearray()
         self._member: Member | None = None
         self._file: _Hashing | _Comparing | _Listed | None = None
+        self.spared = 0
         self.pages = 0
         self.changed = 0
 
@@ -107,7 +108,10 @@ class PagesTap:
             yield bytes(2 * BLOCK)
 
     def report(self) -> dict[str, Any]:
-        """As Tap's, and `pages`, `changed`: how many were looked at, and are stored."""
+        """As Tap's, and `pages`, `changed`: how many there are, and how many are stored.
+
+        `spared`: bytes that a restore writes and that the tar of the server did not hold.
+        """
         tail = self._tail
         return {
             "members": tail.members,
@@ -116,6 +120,7 @@ class PagesTap:
             "tail": tail.tail.decode("utf-8", "replace"),
             "pages": self.pages,
             "changed": self.changed,
+            "spared": self.spared,
         }
 
     def sidecar(self) -> Iterator[bytes]:
@@ -183,6 +188,7 @@ class PagesTap:
             blocks, numbers = file.head.length // PAGE, array("I", file.head.numbers)
             self._map.write(changes(path, blocks, numbers, file.hashes))
             self.pages, self.changed = self.pages + blocks, self.changed + len(numbers)
+            self.spared += max(0, file.head.length - member.size)
         elif file is not None:
             self._map.write(complete(member.name, file.hashes))
             self.pages, self.changed = self.pages + blocks, self.changed + blocks

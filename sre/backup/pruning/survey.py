@@ -26,7 +26,7 @@ from sre.backup.pruning.marks import believed_rest, hold_of
 from sre.backup.records import Fault
 from sre.backup.retention.orphans import Around, backup_of, find_orphans, least_age
 from sre.backup.retention.records import Candidate, History, Orphan, Situation
-from sre.backup.verifying.verify import LEVELS
+from sre.backup.verifying.verify import wanted_level
 from sre.core.errors import Locked, Transient
 
 __all__ = ["Survey", "survey"]
@@ -169,7 +169,7 @@ def _candidate(
 
 def _level(declared: Declared) -> int:
     """The deepest level here that the tier asks for; sizes alone (0) prove no restore."""
-    return max(1, *(level for level in LEVELS if level <= declared.tier.verify.level))
+    return max(1, wanted_level(declared))
 
 
 def _rests(

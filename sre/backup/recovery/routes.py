@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from sre.backup.attest import all_of, failed_at
 from sre.backup.catalogue import Catalogue
+from sre.backup.condition import conditions
 from sre.backup.job import Job
 from sre.backup.job import Target as Found
 from sre.backup.layout import ID, stamp
@@ -81,7 +83,9 @@ def routes_to(job: Job, target: str, aim: Target) -> Routes:
         if aim == OWN_END and any(each.cover for each in routes):
             aim = LATEST
         elif aim == OWN_END or not routes:
-            routes = [_route(job, found, aim)]  # the newest, or what is wrong with it
+            chosen = found.catalogue.newest_good(target)  # or what is wrong with all of them
+            notes += chosen.notes
+            routes = [_route(job, dataclasses.replace(found, place=chosen.manifest.where), aim)]
     known = Routes(declared, aim, notes=notes)
     for route in routes:
         why = unfit(route, aim)
@@ -158,6 +162,7 @@ def _all(
     """Of every backup that counts, newest first; those that failed their verification last."""
     routes, suspects, notes = list[Route](), list[Route](), list[str]()
     failed = {key for key, records in all_of(catalogue).items() if failed_at(records) is not None}
+    marked = conditions(catalogue.storage, catalogue.trusted)
     readers: dict[str, LogReader] = {}
     for each in catalogue.listed([declared.name]):
         if isinstance(each, Fault):
@@ -169,7 +174,9 @@ def _all(
         except CheckFailed as error:
             notes.append(f"{each.id} was passed over: {error}")
             continue
-        if each.id in failed and aim != OWN_END:
+        if each.id in marked and marked[each.id].kind == "shredded":
+            notes.append(f"{each.id} was passed over: {marked[each.id]}")
+        elif each.id in {*failed, *marked} and aim != OWN_END:
             notes.append(f"{each.id} failed its verification: it is tried last")
             suspects.append(route)
         else:

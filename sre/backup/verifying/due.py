@@ -16,7 +16,7 @@ from sre.backup.model import Declared
 from sre.backup.records import Verification
 from sre.backup.restoring.chain import Chain
 from sre.backup.verifying.rhythm import Turn, due_at, next_store, turns_of
-from sre.backup.verifying.verify import verify
+from sre.backup.verifying.verify import verify, wanted_level
 from sre.core.errors import Locked, MissingExtra, SreError, Transient, UsageError
 
 __all__ = ["Outcome", "verify_due", "worst"]
@@ -87,7 +87,7 @@ def _one(
             found = verify(
                 there,
                 declared.name,
-                tier.verify.level,
+                wanted_level(declared),
                 progress=lambda chain: progress(declared.name, chain),
             )
             return Outcome(declared.name, found, problems=tuple(problems))
@@ -108,7 +108,7 @@ def _nothing_in(declared: Declared, store: str) -> tuple[str, int]:
 
 def _turns(job: Job, declared: Declared, problems: list[tuple[str, int]]) -> tuple[Turn, ...]:
     """What this host did, and what others have stored beside the newest backups."""
-    level = declared.tier.verify.level
+    level = wanted_level(declared)
     turns = list(turns_of(last_verified(job, declared.name).get("turns") or [], level))
     known = {(turn.id, turn.at) for turn in turns}
     try:

@@ -10,6 +10,7 @@ from sre.backup.catalogue import Damaged
 from sre.backup.facts import publish_verification
 from sre.backup.job import Job, Target
 from sre.backup.manifest import Manifest
+from sre.backup.model import Declared
 from sre.backup.opening import missing_objects
 from sre.backup.records import Verification
 from sre.backup.restoring.chain import Chain, chain_of
@@ -19,7 +20,7 @@ from sre.backup.verifying.judging import Sample
 from sre.backup.verifying.levels import go_through
 from sre.core.errors import UsageError
 
-__all__ = ["LEVELS", "default_level", "verify"]
+__all__ = ["LEVELS", "default_level", "verify", "wanted_level"]
 
 LEVELS = (0, 1, 2, 3, 4)
 
@@ -37,19 +38,26 @@ def verify(
     """Verify a database's newest backup, or the one with that id.
 
     What is wrong is in the result. It is stored beside the backup (signed, where a signing key is
-    set), published as a fact and noted in the journal. A `sample` reads that part at level 1, and
-    counts as level 0.
+    set), published as a fact and noted in the journal. Level 4 without `smoke:` is
+    level 3. A `sample` reads that part at level 1, and counts as level 0.
 
     Raises:
-        UsageError: no such database or backup, nobody trusted, level 4 without `smoke:`.
+        UsageError: no such database or backup, nobody trusted.
         Transient: the store does not answer: nothing was found out, nothing is recorded.
         Locked: a verification of this database runs already.
     """
     found = job.find(target)
-    _must_fit(found, level, sample)
+    if sample is not None and level != 1:
+        raise UsageError("--sample reads a part of the bytes: that is --level 1")
+    asked, level = level, min(level, deepest(found.declared))
     with job.lock("verify", found.place.db):
         began, at = job.clock.now(), job.clock.wall()
         findings = Findings(job.clock)
+        if asked > level:
+            findings.notes.append(
+                f"databases.{found.place.db}.smoke is not set, so that the application did not try "
+                f"the copy: this counts as level {level}"
+            )
         manifest = _look(found, findings)
         if manifest is not None and findings.good and level > 0:
             go_through(job, found, level, findings, progress, sample)
@@ -75,17 +83,17 @@ def verify(
 def default_level(job: Job, target: str) -> int:
     """The level that the tier of a database or a backup asks for."""
     declared = job.backups.databases.get(target)
-    return (declared or job.find(target).declared).tier.verify.level
+    return wanted_level(declared or job.find(target).declared)
 
 
-def _must_fit(found: Target, level: int, sample: Sample | None) -> None:
-    if level == 4 and not found.declared.smoke:
-        raise UsageError(
-            f"level 4 lets the application try the copy: databases.{found.place.db}.smoke is not "
-            "set in sre.yaml; write smoke: [PROGRAM, …], or verify at level 3"
-        )
-    if sample is not None and level != 1:
-        raise UsageError("--sample reads a part of the bytes: that is --level 1")
+def wanted_level(declared: Declared) -> int:
+    """The deepest level that the tier asks for and the database allows."""
+    return min(declared.tier.verify.level, deepest(declared))
+
+
+def deepest(declared: Declared) -> int:
+    """4 where the application can try the copy, else 3."""
+    return 4 if declared.smoke else 3
 
 
 def _rpo(manifest: Manifest, findings: Findings, at: float) -> float:

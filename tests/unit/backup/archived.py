@@ -99,7 +99,7 @@ def store(writer: Writer, pg_wal: Path, flushed: str, timeline: int = 1) -> None
 
 @contextlib.contextmanager
 def served(programs: Path, folder: Path, more: Sequence[str] = ()) -> Iterator[str]:
-    """A restored folder, copied to where the server's user may be, and started by nothing of ours."""
+    """A restored folder, copied where the server may enter, started by no code of ours."""
     base = Path(f"/tmp/sre-test-served-{os.getpid()}-{free_port()}")
     base.mkdir(mode=0o755)
     owner = (65534, 65534) if os.geteuid() == 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -10,7 +11,14 @@ from urllib.parse import quote
 
 import psycopg
 
+from sre.backup.databases.pglogical import PostgresLogicalDatabase
+from sre.backup.job import Job
+from sre.backup.logical.mask import MaskRule
+from sre.backup.logical.restore import Into, Loaded, restore_into
+from sre.core.secrets import Secret
 from sre.demo.postgres import EmbeddedPostgres
+from sre.sql.model import Invariant
+from tests.unit.backup.setting import make_job, make_keys
 
 ODD = 'o\'dd "däta" base; --'
 """A name that every quoting must survive."""
@@ -83,3 +91,43 @@ def dumped(bin_dir: Path, dsn: str, *more: str) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     kept = (line for line in done.stdout.splitlines() if not re.match(r"\\(un)?restrict |--", line))
     return "\n".join(kept)
+
+
+MASK = (
+    MaskRule("customers", "email", "hash"),
+    MaskRule("public.customers", "näme 'x\"y", "'name ' || id -- of nobody"),
+)
+
+
+def logical(server: EmbeddedPostgres, dsn: str, **more: Any) -> PostgresLogicalDatabase:
+    return PostgresLogicalDatabase(Secret.literal(dsn), server.bin_dir, **more)
+
+
+def job_for(folder: Path, database: PostgresLogicalDatabase, *invariants: Invariant) -> Job:
+    return make_job(folder, make_keys(folder / "keys"), database, invariants=invariants)
+
+
+def into(job: Job, dsn: str, *tables: str, mask: bool = False) -> Loaded:
+    return restore_into(job, Into("orders", Secret.literal(dsn), tables, mask))
+
+
+def nothing_in(dsn: str) -> bool:
+    """No relation and no schema but those of an empty database."""
+    found = sql(dsn, "select count(*) from pg_class where oid >= 16384 and relkind <> 't'")
+    return found == [(0,)]
+
+
+def children_named(name: str) -> list[int]:
+    """Programs of that name below this process, not those of tests beside it."""
+    found, parents = [], {os.getpid()}
+    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda each: int(each.name)):
+        try:
+            words = (entry / "stat").read_text().rpartition(") ")[2].split()
+            command = (entry / "comm").read_text().strip()
+        except OSError:
+            continue
+        if int(words[1]) in parents:
+            parents.add(int(entry.name))
+            if command == name:
+                found.append(int(entry.name))
+    return found

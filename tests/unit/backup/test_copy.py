@@ -329,3 +329,60 @@ def test_a_job_at_a_store_that_is_not_declared(job: Job) -> None:
     with pytest.raises(SreError, match="known: main, offsite"):
         job.at("elsewhere")
     assert declared(job.at("offsite")).store_name == "offsite"
+
+
+def archived(job: Job, keys: Keys, names: list[str]) -> dict[str, bytes]:
+    """Pieces of log in the first store, sealed and signed as the archiver does it."""
+    import pyrage
+
+    from sre.backup.log.layout import key_of_epoch, log_place
+    from sre.backup.log.segment import Record, encode_record, seal_piece
+
+    storage, place = memory(job, "main"), log_place("orders", "7000000000000000001-16")
+    secret = pyrage.x25519.Identity.generate()
+    key = key_of_epoch("20261122-abc")
+    storage.put(key, str(secret).encode())
+    for name in names:
+        sealed = seal_piece([name.encode() * 50], str(secret.to_public()))
+        record = Record(
+            name, int(name[:8], 16), place.object(name), 16 * 2**20, len(sealed.data),
+            sealed.sha256, sealed.plain_bytes, sealed.plain_sha256, key, 1.0,
+        )  # fmt: skip
+        storage.put(record.object, sealed.data)
+        storage.put(place.record(name), encode_record(record, keys.signing))
+    return {place.record(name): storage.objects[place.object(name)] for name in names}
+
+
+SEGMENTS = ["000000010000000000000003", "000000010000000000000004", "00000002.history"]
+
+
+def test_the_log_comes_along_with_its_key(job: Job, keys: Keys) -> None:
+    archived(job, keys, SEGMENTS)
+    before = plan_copy(job, "orders", "offsite")
+    assert before.log_objects == 3
+    found = copied(job)
+    assert (found.log_objects, found.missing_objects, found.faults) == (3, 0, ())
+    here, away = memory(job, "main").objects, memory(job, "offsite").objects
+    log = [key for key in here if "/log/" in key or key.startswith("v1/keys/log-")]
+    assert len(log) == 7
+    assert all(away[key] == here[key] for key in log)
+    assert copied(job).log_objects == 0
+
+
+@pytest.mark.parametrize("what", ["bytes", "record", "key"])
+def test_damaged_log_is_named_and_the_rest_goes_on(job: Job, keys: Keys, what: str) -> None:
+    records = list(archived(job, keys, SEGMENTS))
+    here = memory(job, "main").objects
+    piece = records[0].removesuffix(".json") + ".zst.age"
+    damaged = {"bytes": piece, "record": records[0], "key": "v1/keys/log-20261122-abc.age"}[what]
+    if what == "key":
+        del here[damaged]
+    else:
+        here[damaged] = here[damaged][:-2] + b"?" + here[damaged][-1:]
+    found = copied(job)
+    assert exit_code([found]) == 7
+    assert found.faults[0].object == f"main: {damaged}"
+    assert records[0] not in memory(job, "offsite").objects
+    assert found.log_objects == (0 if what == "key" else 2)
+    assert found.missing_objects > 0
+    assert [each.state for each in found.backups] == ["copied"]

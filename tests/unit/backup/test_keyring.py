@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from sre.backup.catalogue import Damaged
 from sre.backup.job import Job
 from sre.backup.keyring.bundle import export
-from sre.backup.keyring.holding import as_record, held_key, log_secret, of_log, of_manifest, recorded
+from sre.backup.keyring.holding import (
+    as_record,
+    held_key,
+    log_secret,
+    of_log,
+    of_manifest,
+    recorded,
+)
 from sre.backup.keyring.names import original, parse_key, record, wrapped
 from sre.backup.keyring.rewrap import rewrap
 from sre.backup.keyring.shred import plan_shred, shred
@@ -27,6 +34,7 @@ from sre.backup.model import Keys
 from sre.backup.opening import secret_of
 from sre.backup.pruning.marks import hold
 from sre.backup.pruning.prune import prune
+from sre.backup.restoring.restore import restore_to
 from sre.backup.runner import run_backup
 from sre.backup.storage.memory import MemoryStorage
 from sre.backup.tier import Keep, Tier
@@ -400,3 +408,19 @@ def test_names_of_keys_are_read_as_they_are_written(make: Callable[[str], str], 
 def test_no_record_of_any_shape_is_believed_unsigned(content: object) -> None:
     data = json.dumps({"schema": "sre.signed/1", "record": content, "signature": "00"}).encode()
     assert recorded(data, ("ed25519:" + "A" * 43 + "=",), "x", 1) is None
+
+
+def test_restore_goes_back_to_the_newest_good_one_and_says_so(job: Job, tmp_path: Path) -> None:
+    older, newest = manifests(job)
+    shred(job, [newest.id], reason="asked")
+    done = restore_to(job, "orders", tmp_path / "one")
+    assert done.id == older.id
+    assert any(newest.id in each and "shredded" in each for each in done.notes)
+    volume = older.volumes[0].object
+    store(job).objects[volume] = store(job).objects[volume][:-1] + b"x"
+    assert verify(job, older.id, 1).exit_code == 7
+    with pytest.raises(IntegrityError, match=r"none of the 2 backups.*by its id"):
+        restore_to(job, "orders", tmp_path / "two")
+    with pytest.raises(Damaged, match="v000000"):
+        restore_to(job, older.id, tmp_path / "two")
+    assert not (tmp_path / "two").exists()

@@ -3,74 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Self
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sre.backup.attest import attest
 from sre.backup.catalogue import Damaged
-from sre.backup.engine import Dump, Source
 from sre.backup.job import Job
-from sre.backup.manifest import Manifest, Volume
-from sre.backup.model import Keys
-from sre.backup.pages.choose import MOST_LINKS, choose
+from sre.backup.manifest import Manifest
+from sre.backup.model import Keys, Lock, Tier
+from sre.backup.pages.choose import MOST_LINKS
 from sre.backup.pages.identity import opener, recipient
+from sre.backup.pruning.locking import objects_of
 from sre.backup.records import Fault, Verification
 from sre.backup.restoring.chain import chain_of, extract_chain, open_chain
 from sre.backup.runner import plan_backup, run_backup
 from sre.backup.storage.memory import MemoryStorage
+from sre.backup.upkeep import LockState, ObjectLock
 from sre.backup.verifying.verify import verify
-from sre.core.clock import Deadline
-from tests.unit.backup.setting import TarDatabase, make_job, make_keys, make_tar
-
-PAGE = 8192
-NOISE = random.Random(3).randbytes(400 * PAGE)
-SYSTEM = "7000000000000000001"
-
-
-@dataclasses.dataclass(frozen=True)
-class PagedDatabase(TarDatabase):
-    """A database of pages whose dump is a tar that the test made; no server."""
-
-    system: str = SYSTEM
-    timeline: int = 1
-
-    def identify(self, deadline: Deadline) -> Source:
-        size = self.tar.stat().st_size
-        return Source("postgres", "15.4", self.system, size, self.timeline)
-
-    def dump(self, source: Source, label: str) -> Dump:
-        return dataclasses.replace(super().dump(source, label), pages=True)
-
-
-def server_manifest(files: dict[str, bytes], timeline: int = 1) -> bytes:
-    """As the server writes it."""
-    entries = ",\n".join(
-        json.dumps({"Path": name, "Size": len(data), "Checksum-Algorithm": "SHA256",
-                    "Checksum": hashlib.sha256(data).hexdigest()})
-        for name, data in files.items()
-    )  # fmt: skip
-    ranges = f'{{ "Timeline": {timeline}, "Start-LSN": "0/2000028", "End-LSN": "0/2000100" }}'
-    text = f'{{ "PostgreSQL-Backup-Manifest-Version": 1,\n"Files": [\n{entries}\n],\n'
-    text += f'"WAL-Ranges": [\n{ranges}\n],\n'
-    return f'{text}"Manifest-Checksum": "{hashlib.sha256(text.encode()).hexdigest()}"}}\n'.encode()
-
-
-def state(job_folder: Path, changed: int) -> dict[str, bytes]:
-    """The database after `changed` changes, and its tar."""
-    data = bytearray(NOISE)
-    for number in range(changed):
-        data[number * PAGE : number * PAGE + 3] = b"new"
-    files = {"PG_VERSION": b"15\n", "base/1/1": bytes(data), "base/1/2": NOISE[: 9 * PAGE]}
-    files["backup_manifest"] = server_manifest(files)
-    make_tar(job_folder / "db.tar", files)
-    return files
+from tests.unit.backup.paged import NOISE, PAGE, PagedDatabase, server_manifest, state
+from tests.unit.backup.setting import make_job, make_keys, make_tar
 
 
 @pytest.fixture(scope="module")
@@ -279,44 +233,37 @@ def test_what_builds_on_a_backup_that_is_gone_does_not_count(
         chain_of(job.catalogue(job.declared("orders")), made[2].where)
 
 
-def manifest(number: int, kind: str, parent: int | None, stored: int, timeline: int) -> Manifest:
-    volume = Volume("v", 1, "", 1, "")
-    return Manifest(
-        id=f"id{number}", db="orders", engine="postgres", version="15.4", place="7-15", kind=kind,
-        parent=None if parent is None else f"id{parent}", tier="", started=number, finished=number,
-        consistent=number, source_bytes=1, stored_bytes=stored, key="", key_bytes=0, key_sha256="",
-        recipients=(), volumes=(volume,), dump={"timeline": timeline}, argv=(), tool="",
-        sidecar=volume,
-    )  # fmt: skip
+class LockingStorage(MemoryStorage):
+    """Memory where what is written is locked as the last tier asked."""
+
+    lock = ObjectLock("GOVERNANCE", 0.0)
+
+    def locking(self, lock: ObjectLock) -> Self:
+        self.lock = lock
+        return self
+
+    def put(self, key: str, data: bytes) -> None:
+        super().put(key, data)
+        self.extend_lock(key, self.lock)
+
+    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+        size = super().upload(key, chunks)
+        self.extend_lock(key, self.lock)
+        return size
+
+    def extend_lock(self, key: str, lock: ObjectLock) -> None:
+        self.locks[key] = LockState(lock.until, lock.mode)
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> list[Manifest]:
-    made: list[Manifest] = []
-    for number in range(draw(st.integers(0, 9))):
-        kind = draw(st.sampled_from(["full", "differential", "incremental"]))
-        parent = None if kind == "full" or not made else draw(st.integers(0, number - 1))
-        kind = "full" if parent is None else kind
-        stored = draw(st.integers(1, 200))
-        made.append(manifest(number, kind, parent, stored, draw(st.sampled_from([1, 1, 1, 2]))))
-    return made
-
-
-@given(histories(), st.sampled_from(["full", "differential", "incremental"]), st.integers(0, 9))
-def test_a_choice_is_a_sound_chain_or_has_a_reason(
-    made: list[Manifest], kind: str, bad: int
-) -> None:
-    found = choose(kind, made, 1, lambda each: "bad" if each.id == f"id{bad}" else "")
-    if not found.chain:
-        assert found.kind == "full"
-        assert bool(found.reason) == (kind != "full")
-        return
-    assert found.kind == kind
-    assert found.chain[0].kind == "full"
-    assert kind != "differential" or len(found.chain) == 1
-    assert len(found.chain) <= MOST_LINKS
-    assert all(each.dump["timeline"] == 1 and each.id != f"id{bad}" for each in found.chain)
-    for parent, child in zip(found.chain, found.chain[1:], strict=False):
-        assert child.parent == parent.id
-    stored = sum(each.stored_bytes for each in found.chain[1:])
-    assert stored * 2 <= found.chain[0].stored_bytes
+def test_what_it_builds_on_is_locked_as_long_as_itself(keys: Keys, tmp_path: Path) -> None:
+    storage, made = LockingStorage(), []
+    state(tmp_path, 0)
+    for days in (1, 30):
+        tier = Tier(lock=Lock(days=days))
+        database = PagedDatabase(tmp_path / "db.tar")
+        job = make_job(tmp_path, keys, database, storage=storage, tier=tier)
+        made.append(run_backup(job, "orders", "incremental"))
+    until = storage.lock_of(made[1].where.manifest).until
+    assert made[1].parent == made[0].id
+    assert until is not None
+    assert all(storage.lock_of(key).until == until for key in objects_of(made[0]))

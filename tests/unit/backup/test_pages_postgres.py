@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +26,7 @@ from sre.backup.verifying.scratch import scratch
 from sre.core.clock import Deadline
 from sre.core.process import run
 from tests.servers.postgresql import PgServer, running_postgres
-from tests.unit.backup.setting import make_job, make_keys, postgres
+from tests.unit.backup.setting import Scene, make_job, make_keys, postgres
 
 MIB = 2**20
 ODD = '"Bestellungen ""ü"""'
@@ -168,6 +170,36 @@ def test_every_link_of_a_chain_made_under_load_restores(
 
 
 @pytest.mark.postgres
+def test_an_increment_that_was_killed_is_not_there_and_the_next_one_is(
+    server: PgServer, tmp_path: Path
+) -> None:
+    store = {"kind": "local", "path": tmp_path / "store"}
+    scene = Scene(tmp_path, server.dsn(), store, str(server.programs), "4MiB")
+    scene.write()
+
+    def said(*arguments: str) -> dict[str, Any]:
+        done = scene.run(*arguments, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    full = said("run", "orders", "--kind", "incremental")
+    assert full["kind"] == "full"
+    assert "no full backup" in full["manifest"]["dump"]["full_because"]
+    killed = scene.run("run", "orders", "--kind", "incremental", stage="before-manifest")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [each["id"] for each in said("list")["backups"]] == [full["id"]]
+    dry = said("run", "orders", "--kind", "differential", "--dry-run")
+    assert (dry["kind"], dry["parent"]) == ("differential", full["id"])
+    made = said("run", "orders", "--kind", "incremental")
+    assert (made["kind"], made["parent"]) == ("incremental", full["id"])
+    assert made["stored_bytes"] < full["stored_bytes"]
+    shown = scene.run("show", made["id"]).stdout
+    assert f"incremental, on {full['id']}" in shown
+    assert said("verify", made["id"], "--level", "1")["passed"]
+
+
+@pytest.mark.postgres
 def test_the_servers_own_increments_restore_as_its_own_tool_does(
     keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +217,7 @@ def test_the_servers_own_increments_restore_as_its_own_tool_does(
         made.append(run_backup(job, "orders", "incremental"))
         assert [m.dump.get("changes") for m in made] == [None, *["native"] * 3], made[1].dump
         assert restored_sums(job, made[-1]) == expected
+        assert made[-1].source_bytes > made[0].source_bytes / 2  # what a restore needs
         ours = restore(job, made[-1], tmp_path / "ours")
         theirs = combined(job, made, tmp_path, server)
         assert names(ours) == names(theirs)
