@@ -16,7 +16,7 @@ TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probe
 APART := tests $(addprefix --ignore=,$(TIMED))
 ALONE := $(TIMED)
 
-.PHONY: help demo test test-long lint format bench-startup bench-probe bench-load servers clean
+.PHONY: help demo test test-long lint format bench-startup bench-probe bench-load bench-backup servers clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -54,6 +54,10 @@ bench-probe: .venv/.installed-all ## CPU and truth of HTTP probes beside blackbo
 bench-load: .venv/.installed-all ## CPU and truth of our load generator beside Locust and autocannon
 	@tests/ensure-servers.sh nodejs npm gcc
 	$(BIN)/python benchmarks/bench_load.py
+
+bench-backup: .venv/.installed-all ## CPU, time and bytes of backups beside pgBackRest
+	@tests/ensure-servers.sh postgresql pgbackrest openssl
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_backup.py
 
 servers: ## the real servers and programs that tests start
 	@tests/ensure-servers.sh
