@@ -1,0 +1,1 @@
+"""Which metrics does each wing export? One table each; core/metrics.py puts them together."""
