@@ -116,7 +116,8 @@ def read_sidecar(storage: Storage, manifest: Manifest, keys: Keys) -> Sidecar:
         raise IntegrityError(f"{told.object}: it is not the one that the manifest names")
     try:
         packed = pyrage.decrypt(data, [pyrage.x25519.Identity.from_str(opener(keys.signing))])
-        plain = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+        expand = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+        plain = expand.decompress(packed)  # a frame holds a MiB of it
     except pyrage.DecryptError:
         raise IntegrityError(
             f"{told.object}: keys.signing here does not open it; another host's key made it"
