@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sre.core.clock import Deadline
 
@@ -21,6 +21,8 @@ class Source:
         system_id: changes when it is made anew; backups of two never mix.
         bytes: about how much will be read, for progress.
         timeline: of its log now, where an engine has such a thing.
+        as_of: everything until then (Unix seconds) was in it when it was asked; None: until now.
+        about: what the manifest shall say of it under `dump`; JSON.
     """
 
     engine: str
@@ -28,6 +30,8 @@ class Source:
     system_id: str
     bytes: int
     timeline: int | None = None
+    as_of: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -48,6 +52,7 @@ class Dump:
         pages: its files consist of pages, of which later backups may store the changed ones.
         native: the tool itself leaves out what has not changed since the parent.
         server: keep the tool's own manifest, on which it can build itself.
+        hints: words of the tool when it fails, and what to do then.
     """
 
     argv: tuple[str, ...]
@@ -58,6 +63,7 @@ class Dump:
     pages: bool = False
     native: bool = False
     server: bool = False
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 class Database(Protocol):

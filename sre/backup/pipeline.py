@@ -76,7 +76,7 @@ def pour(
         CheckFailed: the tool failed, was killed, or ended before its end.
         Transient: the store gave up.
     """
-    said = Tail()
+    said = Tail(dump.hints)
     read, write = os.pipe()
     sealing = Sealing(recipient, volume_bytes, LEVEL, dump.log_folder, tapping)
     with contextlib.ExitStack() as stack:

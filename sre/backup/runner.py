@@ -124,7 +124,9 @@ def _make(job: Job, plan: Plan, lease: Lease, tapping: Tapping, progress: Progre
     wrapped = wrap(secret, keys.recipients)
     storage.put(place.key, wrapped)
     manifest = _describe(plan, poured, wrapped, keys.recipients, (began, job.clock.wall()))
-    consistent = horizon.before(str(manifest.dump.get("stop_lsn", ""))) or began
+    consistent = horizon.before(str(manifest.dump.get("stop_lsn", "")))
+    if consistent is None:
+        consistent = min(began, plan.source.as_of or began)
     head = audit_head(job, plan.declared.store_name)
     manifest = dataclasses.replace(
         manifest, consistent=consistent, fence=lease.fence, audit_head=head
@@ -185,7 +187,7 @@ def _describe(
 
 def _said(plan: Plan, poured: Poured) -> dict[str, Any]:
     """Timeline, log range and checksum from the end of the engine's own manifest; pages; why."""
-    found: dict[str, Any] = {"files": poured.members, **summary(poured.tail)}
+    found: dict[str, Any] = {**plan.source.about, "files": poured.members, **summary(poured.tail)}
     if plan.choice.chain:
         found |= {each: poured.report[each] for each in ("pages", "changed")}
         found["changes"] = "native" if plan.dump.native else "pages"

@@ -1,0 +1,179 @@
+"""Is a server with tablespaces copied whole, and are the source's own ones never touched?"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from sre.backup.databases import pgnative
+from sre.backup.databases.pgspaces_guard import made_in
+from sre.backup.job import Job
+from sre.backup.model import Keys
+from sre.backup.restoring.restore import restore_to
+from sre.backup.runner import run_backup
+from sre.backup.verifying.scratch import scratch
+from sre.backup.verifying.verify import verify
+from sre.core.clock import Deadline
+from sre.core.errors import CheckFailed
+from tests.servers.postgresql import PgServer, running_postgres
+from tests.unit.backup.setting import make_job, make_keys, postgres
+
+pytestmark = pytest.mark.postgres
+SUM = "select count(*), md5(string_agg(t::text, ',' order by id)) from {} t"
+TABLES = ("near", "far", '"Bestellungen ""ü"""')
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return make_keys(tmp_path_factory.mktemp("keys") / "keys")
+
+
+def space(server: PgServer, name: str, folder: str) -> Path:
+    """A tablespace beside the data folder."""
+    place = server.folder / folder
+    place.mkdir()
+    owner = server.data.stat()
+    os.chown(place, owner.st_uid, owner.st_gid)
+    server.sql(f"create tablespace {name} location '{place}'")
+    return place
+
+
+def fill(server: PgServer) -> None:
+    rows = "select g id, md5(g::text) t from generate_series(1, 20000) g"
+    server.sql(f"create table near as {rows}")
+    server.sql(f"create table far tablespace fast as {rows}")
+    server.sql(f'create table "Bestellungen ""ü""" tablespace "Läger" as {rows}')
+    server.sql("create index on near (t) tablespace fast")
+    server.sql('create database inside tablespace "Läger"')
+
+
+@pytest.fixture(scope="module", params=["15", "18"])
+def shop(request: pytest.FixtureRequest) -> Iterator[tuple[PgServer, tuple[Path, Path]]]:
+    more = {"summarize_wal": "on"} if request.param == "18" else {}
+    with running_postgres(request.param, **more) as server:
+        places = space(server, "fast", "fast one"), space(server, '"Läger"', 'Läger "ü"')
+        fill(server)
+        server.sql("checkpoint")
+        yield server, places
+
+
+def sums(dsn: str) -> list[Any]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        return [connection.execute(SUM.format(name).encode()).fetchone() for name in TABLES]
+
+
+def state(places: tuple[Path, ...]) -> dict[str, Any]:
+    """Every file of the source's tablespaces: content, time and identity."""
+    found = {}
+    for place in places:
+        for path in (place, *place.rglob("*")):
+            stat = path.stat()
+            data = path.read_bytes() if path.is_file() else b""
+            found[str(path)] = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns,
+                                hashlib.sha256(data).hexdigest())  # fmt: skip
+    return found
+
+
+def job_of(server: PgServer, keys: Keys, folder: Path, **more: Any) -> Job:
+    database = dataclasses.replace(postgres(server.dsn(), server.programs), **more)
+    return make_job(folder, keys, database)
+
+
+def test_a_chain_restores_inside_its_folder_and_leaves_the_sources_tablespaces_alone(
+    shop: tuple[PgServer, tuple[Path, Path]], keys: Keys, tmp_path: Path
+) -> None:
+    server, places = shop
+    job = job_of(server, keys, tmp_path)
+    made = [run_backup(job, "orders")]
+    assert sorted(made[0].dump["tablespaces"].values()) == sorted(map(str, places))
+    server.sql("update far set t = 'changed' where id < 50")
+    made.append(run_backup(job, "orders", "differential"))
+    server.sql('delete from "Bestellungen ""ü""" where id > 19000; ')
+    server.sql("vacuum")
+    made.append(run_backup(job, "orders", "incremental"))
+    assert [each.kind for each in made] == ["full", "differential", "incremental"]
+    assert made[2].stored_bytes < made[0].stored_bytes / 3
+    expected = sums(server.dsn())
+    server.sql("checkpoint")
+    before = state(places)
+    for each in made:
+        found = verify(job, each.id, 3)
+        assert found.passed, (found.faults, found.failures)
+    done = restore_to(job, made[2].id, tmp_path / "restored")
+    assert state(places) == before
+    restored = tmp_path / "restored"
+    assert not any(path.is_symlink() for path in restored.rglob("*"))
+    assert not (restored / "tablespace_map").exists()
+    assert "allow_in_place_tablespaces = 'on'" in (restored / "postgresql.auto.conf").read_text()
+    assert done.port is not None
+    with scratch() as work:
+        shutil.copytree(restored, work / "data")
+        with job.declared("orders").database.serve(work / "data", work, Deadline.after(60)) as dsn:
+            assert sums(dsn) == expected
+            with psycopg.connect(dsn) as connection:
+                (total,) = connection.execute("select count(*) from pg_tablespace").fetchone()  # type: ignore[misc]
+                assert total == 4
+    assert state(places) == before
+
+
+def test_the_servers_own_increments_have_tablespaces_too(
+    shop: tuple[PgServer, tuple[Path, Path]],
+    keys: Keys,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, _ = shop
+    if server.sql("show server_version")[0][0] < "17":
+        pytest.skip("15 has none")
+    monkeypatch.setattr(pgnative, "SOUND", {})
+    job = job_of(server, keys, tmp_path, native_incremental=True)
+    full = run_backup(job, "orders")
+    server.sql("update far set t = 'again' where id < 70")
+    made = run_backup(job, "orders", "incremental")
+    assert made.dump["changes"] == "native", made.dump
+    assert made.stored_bytes < full.stored_bytes / 3
+    found = verify(job, made.id, 3)
+    assert found.passed, (found.faults, found.failures)
+
+
+def test_a_log_that_makes_a_tablespace_is_not_replayed_beside_its_source(
+    shop: tuple[PgServer, tuple[Path, Path]], keys: Keys, tmp_path: Path
+) -> None:
+    """On the source's machine the replay would write into the source's new tablespace."""
+    server, _ = shop
+    job = job_of(server, keys, tmp_path)
+    made = run_backup(job, "orders")
+    place = space(server, "later", "later")
+    server.sql("create table in_later tablespace later as select 1 id")
+    server.sql("checkpoint")
+    try:
+        before = state((place,))
+        with scratch() as work:
+            restored = restore_to(job, made.id, work / "data")
+            log = Path(restored.folder) / "sre_wal"
+            log.mkdir()
+            for each in (server.data / "pg_wal").glob("0" * 7 + "1*"):
+                if each.is_file():
+                    shutil.copy(each, log)
+            programs = server.programs
+            found = made_in(Path(restored.folder), work, programs, Deadline.after(60))
+            assert [path for _, path in found] == [str(place)]
+            database = job.declared("orders").database
+            with (
+                pytest.raises(CheckFailed, match="makes a tablespace .* take a new full backup"),
+                database.serve(Path(restored.folder), work, Deadline.after(60)),
+            ):
+                pass
+        assert state((place,)) == before
+        assert verify(job, run_backup(job, "orders").id, 3).passed  # the one after it is good
+    finally:
+        server.sql("drop table in_later")
+        server.sql("drop tablespace later")
