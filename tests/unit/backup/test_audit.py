@@ -349,11 +349,11 @@ def test_a_command_line_keeps_what_is_no_secret() -> None:
 def test_a_signature_of_a_key_that_is_not_trusted(tmp_path: Path, keys: Keys) -> None:
     other = tmp_path / "other"
     new_keys(other)
-    stranger = Keys(signing=Secret.from_file(other / "signing"), trusted=keys.trusted)
-    log, _ = filled(tmp_path, stranger, 1)
+    stranger = Keys(signing=Secret.from_file(other / "signing"))
+    log, objects = filled(tmp_path, stranger, 1)
     assert public_of(stranger.signing) not in keys.trusted
     assert sign(b"x", stranger.signing)
-    assert "forged signature" in problems(log)[0]
+    assert "forged signature" in check_chain(objects, log.known(), keys.trusted).faults[0].problem
 
 
 def test_what_is_known_but_gone(tmp_path: Path, keys: Keys) -> None:

@@ -152,6 +152,7 @@ def test_a_revoked_identity_is_named_and_quarantines_nothing(
     rewrap(under(job, dataclasses.replace(newer, identity=keys.identity)), revoke=True)
     found = verify(job, "orders", 1)
     assert found.exit_code == 7
+    assert list(store(job).list("v1/attest/")) == [], "else retention takes it for a bad one"
     assert newer.recipients[0] in found.faults[0].problem
     assert keys.recipients[0] in found.faults[0].problem
     assert list(store(job).list("v1/marks/")) == []
@@ -385,11 +386,13 @@ def test_a_rotated_signing_key_is_believed_while_both_are_trusted(
     both = dataclasses.replace(keys, signing=signing, trusted=(*keys.trusted, made.trusted))
     assert verify(under(job, both), "orders", 1).passed
     assert len(list_backups(under(job, both))[0]) == 2
+    before = list(store(job).list("v1/attest/"))
     alone = dataclasses.replace(both, trusted=(made.trusted,))
     backups, faults = list_backups(under(job, alone))
     assert (len(backups), len(faults)) == (0, 2)
     assert verify(under(job, alone), "orders", 1).exit_code == 7
     assert list(store(job).list("v1/marks/")) == [], "this host's keys are no damage"
+    assert list(store(job).list("v1/attest/")) == before, "and no verdict either"
 
 
 NAMES: list[Callable[[str], str]] = [original, lambda s: wrapped(s, 3), lambda s: record(s, 12)]
