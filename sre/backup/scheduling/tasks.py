@@ -66,7 +66,14 @@ def _of_database(each: Declared) -> list[Task]:
         if rhythm is not None:
             argv = ("backup", "run", db, "--kind", kind)
             cron = _cron(each, kind, rhythm)
-            found.append(Task(_name(kind, db), argv, cron, f"a {kind} backup of {db}"))
+            found.append(
+                Task(
+                    _name(kind, db),
+                    argv,
+                    cron,
+                    f"{'an' if kind == 'incremental' else 'a'} {kind} backup of {db}",
+                )
+            )
     if not each.tier_name:
         return found
     often = "daily" if tier.verify.every >= _DAY else "hourly"
