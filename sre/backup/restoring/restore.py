@@ -17,7 +17,7 @@ from sre.backup.recovery.aim import NotHere
 from sre.backup.recovery.routes import Route, Routes, routes_to
 from sre.backup.recovery.run import choose_port, quiet
 from sre.backup.recovery.target import OWN_END, Target
-from sre.backup.restoring.chain import Chain, extract_chain, open_chain
+from sre.backup.restoring.chain import Chain, extract_surely, open_chain
 from sre.backup.restoring.landing import beside, give, land, must_be_free
 from sre.backup.restoring.phases import Phases
 from sre.backup.restoring.replaying import Way, get_log, restored_to, said
@@ -66,8 +66,7 @@ def restore_to(
         Transient: the store does not answer, or the disk is full.
         MissingExtra: the engine's programs are not here.
     """
-    folder, wish = folder.absolute(), wish or Wish(owner=owner)
-    began = job.clock.now()
+    folder, wish, began = folder.absolute(), wish or Wish(owner=owner), job.clock.now()
     must_be_free(folder)
     routes, port = routes_to(job, target, wish.aim), choose_port(wish.port)
     store = routes.declared.store_name
@@ -142,7 +141,7 @@ class _Restore:
             if aim != OWN_END:
                 log = get_log(self.job, self.routes, self.route, chain, box, phases)
             with phases.phase("unpack"):
-                faults = extract_chain(chain, draft, None, progress(chain))
+                faults = extract_surely(chain, draft, None, progress(chain))
             if faults:
                 raise Damaged(faults[0])
             done = restored_to(self.routes, self.route, draft, self.folder, self.port)
