@@ -159,9 +159,9 @@ def _fault_lines(label: str, faults: Sequence[Fault]) -> list[str]:
 
 def _verified(backup: Backup) -> str:
     if backup.shredded is not None:
-        return backup.shredded.partition(":")[0].upper()
+        return backup.shredded.partition(": ")[0].upper()
     if backup.quarantined is not None:
-        return backup.quarantined.partition(":")[0].upper()
+        return backup.quarantined.partition(": ")[0].upper()
     if backup.verified is None:
         return "never"
     return f"level {backup.verified.level}, {stamp(backup.verified.at)}"
