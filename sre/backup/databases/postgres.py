@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from sre.backup.databases.pgbin import programs
 from sre.backup.databases.pgdsn import environment, options, reveal
-from sre.backup.databases.pgmanifest import check_manifest
+from sre.backup.databases.pgkeep import keeping
 from sre.backup.databases.pgnative import why_not
 from sre.backup.databases.pgrecover import Replayed, recovering
 from sre.backup.databases.pgreplica import Replica, Standing, look, usable
@@ -19,7 +19,7 @@ from sre.backup.databases.pgscratch import make_bench, scratch_server
 from sre.backup.engine import Dump, Source
 from sre.backup.programs import PYTHON_PATH, python_program
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, MissingExtra, Refused, UsageError
+from sre.core.errors import CheckFailed, IntegrityError, MissingExtra, Refused, UsageError
 from sre.core.process import run
 from sre.core.secrets import Secret
 from sre.sql.session import Session
@@ -121,6 +121,7 @@ class PostgresDatabase:
             pages=True,
             server=self._native(source),
             hints=_HINTS,
+            around=partial(keeping, self._copied(source)),
         )
 
     def _environment(self, source: Source) -> dict[str, str]:
@@ -164,13 +165,13 @@ class PostgresDatabase:
         try:
             found = programs(_major_of(folder), ("pg_verifybackup",), bin_dir=self.bin_dir)
         except MissingExtra:
-            return check_manifest(folder, deadline)
+            return _checked_by_us(folder, deadline)
         program = str(found / "pg_verifybackup")
         done = run([program, "-q", str(folder)], deadline, env={"LC_ALL": "C"})
         if done.timed_out:
             raise CheckFailed("pg_verifybackup did not end in time")
         if done.returncode < 0:  # the one of some builds crashes whatever it is asked
-            return check_manifest(folder, deadline)
+            return _checked_by_us(folder, deadline)
         if done.ok:
             return ()
         lines = [line.removeprefix("pg_verifybackup: error: ") for line in done.stderr.splitlines()]
@@ -211,6 +212,15 @@ class PostgresDatabase:
 
     def tools(self, major: str, needed: tuple[str, ...]) -> Path:
         return programs(major, needed, bin_dir=self.bin_dir)
+
+
+def _checked_by_us(folder: Path, deadline: Deadline) -> tuple[str, ...]:
+    from sre.backup.pages.servers import check_folder  # noqa: PLC0415  its checksums, seldom wanted
+
+    try:
+        return check_folder(str(folder), deadline)
+    except IntegrityError as error:
+        return (str(error),)
 
 
 def _major(version: str) -> str:
