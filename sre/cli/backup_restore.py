@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sre.cli.backup_into import restored_elsewhere
-from sre.cli.backup_parts import bar, job_of, would
+from sre.cli.backup_parts import bar, elsewhere, job_of, would
 from sre.cli.options import Run, common_options
 
 if TYPE_CHECKING:
@@ -52,15 +52,20 @@ def restore_command(target: str, to: str, run: Run, **options: Any) -> int:
     A database goes to the end of its archived log, a backup to its own end, unless told. Exit code
     3 when a hole in the log ended it; 5 when the moment cannot be reached.
     """
+    job, wish = job_of(run).at(options["store"]), _wish(options)
+    with elsewhere(job, options["store"]):
+        code = restored_elsewhere(job, target, to, options, run)
+        return _restored(job, target, Path(to), wish, options, run) if code is None else code
+
+
+def _restored(
+    job: Job, target: str, folder: Path, wish: Wish, options: dict[str, Any], run: Run
+) -> int:
+    """A physical backup, into a folder or as a tar."""
     from sre.backup.render_restored import restored_as_json, restored_as_text  # noqa: PLC0415
     from sre.backup.restoring.restore import restore_to  # noqa: PLC0415  only when it runs
     from sre.backup.restoring.streaming import restore_as_tar  # noqa: PLC0415
 
-    job, wish = job_of(run).at(options["store"]), _wish(options)
-    elsewhere = restored_elsewhere(job, target, to, options, run)
-    if elsewhere is not None:
-        return elsewhere
-    folder = Path(to)
     if options["dry_run"]:
         _would(job, target, folder, wish, run)
         return 0
