@@ -11,6 +11,7 @@ from sre.backup.job import Job
 from sre.backup.manifest import Manifest
 from sre.backup.model import Declared
 from sre.backup.records import Backup, Fault, Verified
+from sre.backup.restoring.fetching import gone_elsewhere
 
 __all__ = ["list_backups", "show_backup"]
 
@@ -32,9 +33,13 @@ def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fa
             verified = best[declared.store_name] = best_of(catalogue)
         held = _held(catalogue)
         found_bad = conditions(catalogue.storage, catalogue.trusted)
-        for found in catalogue.listed([name]):
+        listed = list(catalogue.listed([name]))
+        gone = gone_elsewhere(declared, listed, job.clock)
+        for found in listed:
             if isinstance(found, Fault):
                 faults.append(found)
+            elif problem := gone.get(found.id):
+                faults.append(Fault(found.where.manifest, problem))
             else:
                 backup = _backup(found, verified.get(found.id))
                 until = _locked_until(catalogue, declared, found)

@@ -157,6 +157,7 @@ def _describe(
     recipients: tuple[str, ...],
     times: tuple[float, float],
 ) -> Manifest:
+    said, read = _said(plan, poured), poured.report.get("read", poured.bytes)
     stored = sum(volume.bytes for volume in poured.volumes) + len(wrapped)
     stored += poured.sidecar.bytes if poured.sidecar else 0
     return Manifest(
@@ -171,14 +172,14 @@ def _describe(
         started=times[0],
         finished=times[1],
         consistent=times[0],
-        source_bytes=poured.report.get("read", poured.bytes) + poured.report.get("spared", 0),
+        source_bytes=said.get("kept_elsewhere", read + poured.report.get("spared", 0)),
         stored_bytes=stored,
         key=plan.place.key,
         key_bytes=len(wrapped),
         key_sha256=hashlib.sha256(wrapped).hexdigest(),
         recipients=recipients,
         volumes=poured.volumes,
-        dump=_said(plan, poured),
+        dump=said,
         argv=plan.dump.argv,
         tool=f"sre {__version__}",
         sidecar=poured.sidecar,

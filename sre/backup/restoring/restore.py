@@ -18,6 +18,7 @@ from sre.backup.recovery.routes import Route, Routes, routes_to
 from sre.backup.recovery.run import choose_port, quiet
 from sre.backup.recovery.target import OWN_END, Target
 from sre.backup.restoring.chain import Chain, extract_surely, open_chain
+from sre.backup.restoring.fetching import fetch_kept
 from sre.backup.restoring.landing import beside, give, land, must_be_free
 from sre.backup.restoring.phases import Phases
 from sre.backup.restoring.replaying import Way, get_log, restored_to, said
@@ -142,6 +143,8 @@ class _Restore:
                 log = get_log(self.job, self.routes, self.route, chain, box, phases)
             with phases.phase("unpack"):
                 faults = extract_surely(chain, draft, None, progress(chain))
+                if not faults:
+                    fetch_kept(self.routes.declared, chain.manifest, draft, self.job.clock)
             if faults:
                 raise Damaged(faults[0])
             done = restored_to(self.routes, self.route, draft, self.folder, self.port)

@@ -14,6 +14,7 @@ from sre.backup.model import Declared
 from sre.backup.opening import missing_objects
 from sre.backup.records import Verification
 from sre.backup.restoring.chain import Chain, chain_of
+from sre.backup.restoring.fetching import kept_faults
 from sre.backup.settling import is_about_it, settle
 from sre.backup.verifying.findings import Findings
 from sre.backup.verifying.judging import Sample
@@ -141,4 +142,5 @@ def _look(found: Target, findings: Findings) -> Manifest | None:
             return None
         for manifest in manifests:
             findings.faults += missing_objects(found.catalogue.storage, manifest)
+        findings.faults += kept_faults(found.declared, manifests[-1], findings.clock)
     return manifests[-1]
