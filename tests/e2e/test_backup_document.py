@@ -176,6 +176,7 @@ def day(tmp_path: Path, s3_server: S3Server) -> Iterator[Day]:
 def test_a_day_with_it(day: Day) -> None:
     """Every block of the section, in order, on a server that a load is writing to."""
     accident = "sre backup restore orders --to latest"
+    day.type("sre backup run orders-logical")
     with load(day.server, day.folder):
         for block in blocks("A day with it"):
             if accident in block:
