@@ -81,6 +81,8 @@ def pour(
     sealing = Sealing(recipient, volume_bytes, LEVEL, dump.log_folder, tapping)
     with contextlib.ExitStack() as stack:
         with _closing(read, write):
+            if dump.around is not None:
+                stack.enter_context(dump.around())
             dumper = stack.enter_context(
                 Child(dump.argv, env=dump.env, stdout=write, stderr=said, grace=1.0)
             )

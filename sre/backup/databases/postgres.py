@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,6 +39,8 @@ _SIZE = (
 _HINTS = {
     "has already been removed": "the server removed log that the copy needs while it was made: "
     "raise wal_keep_size there, on a standby too",
+    "COPY stream ended before last file was finished": "the server ended the copy: look in its log;"
+    " where segments of its own log were removed meanwhile, raise wal_keep_size",
     "the standby was promoted": "it became a primary while it was copied: run it again",
     "full_page_writes=off": "set full_page_writes on at the primary, checkpoint, and run it again",
     "can only write single tablespace to stdout": "a tablespace was just made: run it again",
