@@ -69,7 +69,7 @@ def pgbackrest(version: str = "15") -> Iterator[BackRest]:
             made.config.write_text(
                 f"[global]\nrepo1-path={made.repo}\nrepo1-retention-full=2\nstart-fast=y\n"
                 f"lock-path={folder}/lock\nlog-path={folder}/log\nspool-path={folder}/spool\n"
-                f"compress-type=zst\n[shop]\npg1-path={server.data}\npg1-port={server.port}\n"
+                f"compress-type=zst\njob-retry=0\n[shop]\npg1-path={server.data}\npg1-port={server.port}\n"
                 f"pg1-socket-path={server.folder}\npg1-user=postgres\n"
             )
             made.run("stanza-create")

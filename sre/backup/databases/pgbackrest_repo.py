@@ -94,11 +94,8 @@ class Stanza:
         if done.timed_out:
             raise CheckFailed("pgbackrest verify did not end in time")
         said = done.stdout.decode("utf-8", "replace").splitlines()
-        bad = [
-            line.strip()
-            for line in said
-            if "status: invalid" in line or "status: error" in line or _counts(line)
-        ]
+        bad = [line.strip() for line in said if "status: invalid" in line or _counts(line)]
+        bad = bad or [line.strip() for line in said if "status: error" in line]
         return tuple(bad) or (() if done.ok else (f"pgbackrest verify: {_words(done)}",))
 
     def restore(self, label: str, folder: Path, work: Path, deadline: Deadline) -> None:

@@ -16,7 +16,7 @@ from sre.backup.databases.pgspaces import MAP, SPACES
 from sre.backup.log.lsn import parse_lsn
 from sre.backup.recovery.settings import LOG_FOLDER
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed
+from sre.core.errors import CheckFailed, UsageError
 from sre.core.process import run
 
 __all__ = ["Made", "has_spaces", "made_in", "must_stay_inside", "runs_of"]
@@ -106,8 +106,8 @@ def _made(
     argv = [str(programs / "pg_waldump"), "-p", str(here), "-r", "Tablespace", *dict.fromkeys(ends)]
     try:
         done = run(argv, deadline, env={"LC_ALL": "C"}, cwd="/", limit=_LIMIT)
-    except OSError as error:
-        raise CheckFailed(f"pg_waldump does not run: {error}") from error
+    except UsageError as error:
+        raise CheckFailed(f"{error}; without it nobody knows what the log does") from error
     if done.timed_out or done.truncated or done.returncode < 0:
         raise CheckFailed("pg_waldump did not say in time whether the log makes tablespaces")
     said = done.stdout.decode("utf-8", "replace")

@@ -168,7 +168,7 @@ def test_a_log_that_makes_a_tablespace_is_not_replayed_beside_its_source(
             assert [path for _, path in found] == [str(place)]
             database = job.declared("orders").database
             with (
-                pytest.raises(CheckFailed, match="makes a tablespace .* take a new full backup"),
+                pytest.raises(CheckFailed, match=r"makes a tablespace .* take a new full backup"),
                 database.serve(Path(restored.folder), work, Deadline.after(60)),
             ):
                 pass
