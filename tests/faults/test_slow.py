@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sre.backup.restoring.restore import restore_to
+from sre.backup.storage.s3 import S3Store
 from sre.backup.storage.s3_reading import FLOOR, Broken, Patience, pieces_of
 from sre.core.errors import Transient
 from sre.core.units import Duration, Size
@@ -56,6 +57,7 @@ def test_always_it_ends_in_bounded_time(ground: Ground) -> None:
 
 def test_an_upload_may_take_longer_than_the_timeout(ground: Ground) -> None:
     """What moves is waited for: 12 MiB take twice the store's timeout, and go once."""
+    assert isinstance(ground.bad, S3Store)
     store = dataclasses.replace(ground.bad, timeout=Duration(3.0), part=Size(16 * 2**20))
     data, size = random.Random(5).randbytes(12 * 2**20), 2**16
     pace = 2 * 3.0 / (len(data) / size)

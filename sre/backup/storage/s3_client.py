@@ -22,7 +22,7 @@ from sre.backup.objects import Cell, ObjectInfo
 from sre.backup.storage import s3_cells
 from sre.backup.storage.s3_care import lock_fields, lock_state, must_be_locked, seconds_of
 from sre.backup.storage.s3_errors import TAKEN, asking, code_of
-from sre.backup.storage.s3_reading import Patience, pieces_of, slices
+from sre.backup.storage.s3_reading import Patience, pieces_of
 from sre.backup.storage.s3_upkeep import S3Upkeep
 from sre.core.errors import Refused, Transient
 
@@ -59,8 +59,6 @@ class S3Storage(S3Upkeep):
 
         for call in ("PutObject", "CompleteMultipartUpload", "DeleteObject"):
             self.client.meta.events.register(f"before-send.s3.{call}", _may_leave)
-        for call in ("PutObject", "UploadPart"):
-            self.client.meta.events.register(f"before-send.s3.{call}", _in_slices)
 
     def put(self, key: str, data: bytes) -> None:
         self._put(key, data)
@@ -246,11 +244,6 @@ class S3Storage(S3Upkeep):
 def _may_leave(**_request: Any) -> None:
     """Before each try of a write: a guard may raise."""
     may_write()
-
-
-def _in_slices(request: Any, **_more: Any) -> None:
-    if isinstance(request.body, bytes):
-        request.body = slices(request.body)
 
 
 @asking

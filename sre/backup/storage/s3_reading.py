@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 
-__all__ = ["FLOOR", "Broken", "Patience", "pieces_of", "slices"]
+__all__ = ["FLOOR", "Broken", "Patience", "pieces_of"]
 
 FLOOR = 1024
 """Bytes a second; what is slower stands still."""
@@ -25,7 +25,6 @@ _PIECE = 2**20
 _SMALL = 2**14
 _AWAY = 8 * 2**20
 """Bytes after which a break is the first one again: a long object may break more often."""
-_SENT = 2**15
 
 
 class Broken(BotoCoreError):  # type: ignore[misc]
@@ -121,21 +120,3 @@ def _some(body: Any) -> bytes:
     except (HTTPError, OSError) as error:
         raise Broken(problem=str(error)) from error
     return some
-
-
-class slices:  # noqa: N801  reads as what it gives
-    """A body that is sent a little at a time.
-
-    A socket's timeout is for all that it is given at once: a part of 16 MiB would have to be away
-    within it, over whatever line. So each slice has that time.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)
-
-    def __iter__(self) -> Iterator[memoryview]:
-        for start in range(0, len(self._data), _SENT):
-            yield self._data[start : start + _SENT]
-
-    def seek(self, _position: int) -> None:
-        """Each try begins at the beginning by itself."""
