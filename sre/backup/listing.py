@@ -13,7 +13,7 @@ from sre.backup.model import Declared
 from sre.backup.records import Backup, Fault, Verified
 from sre.backup.restoring.fetching import gone_elsewhere
 
-__all__ = ["list_backups", "show_backup"]
+__all__ = ["just_made", "list_backups", "show_backup"]
 
 
 def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fault]]:
@@ -46,6 +46,17 @@ def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fa
                 backup = replace(backup, held=found.id in held, locked_until=until)
                 backups.append(_judged(backup, found_bad.get(found.id)))
     return sorted(backups, key=lambda each: (each.finished, each.id)), faults
+
+
+def just_made(job: Job, manifest: Manifest) -> tuple[Manifest, Backup]:
+    """A backup that this host committed just now, as `show_backup` gives it.
+
+    Nothing is read back but a lock, which its writer may see: a host that takes backups need not be
+    allowed to read them. Raises Transient.
+    """
+    declared = job.declared(manifest.db)
+    until = _locked_until(job.catalogue(declared), declared, manifest)
+    return manifest, replace(_backup(manifest, None), locked_until=until)
 
 
 def show_backup(job: Job, target: str) -> tuple[Manifest, Backup]:
