@@ -18,7 +18,7 @@ __all__ = ["restored_elsewhere"]
 
 _PHYSICAL = (
     "at", "lsn", "restore_point", "before_order", "latest", "inclusive", "timeline", "owner",
-    "port", "no_recover",
+    "port", "no_recover", "tablespace_map",
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def restored_elsewhere(
         )
     if dsn is None and not is_logical(job, target):
         return None
-    given = [name for name in _PHYSICAL if options.get(name) not in (None, False)]
+    given = [name for name in _PHYSICAL if options.get(name) not in (None, False, ())]
     if given:
         raise UsageError(_only_in_a_folder(_option(given[0], options), is_logical(job, target)))
     if dsn is not None:

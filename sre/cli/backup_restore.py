@@ -39,6 +39,10 @@ __all__ = ["restore_command"]
 )  # fmt: skip
 @click.option("--timeline", type=int, metavar="N", help="Follow the log to this timeline.")
 @click.option("--from", "store", metavar="STORE", help="Take it from another store of sre.yaml.")
+@click.option(
+    "--tablespace-map", multiple=True, metavar="OID|OLD=DIR",
+    help="Put this tablespace into a new folder, by a link; else it is inside. Repeat it.",
+)  # fmt: skip
 @click.option("--owner", metavar="USER", help="Give the files to this user (root only).")
 @click.option("--port", type=click.IntRange(1, 65535), help="In its configuration (a free one).")
 @click.option(
@@ -91,10 +95,12 @@ def _wish(options: dict[str, Any]) -> Wish:
     from sre.backup.recovery.target import parse_target  # noqa: PLC0415  only when it runs
     from sre.backup.restoring.landing import uid_of  # noqa: PLC0415
     from sre.backup.restoring.restore import Wish  # noqa: PLC0415
+    from sre.backup.restoring.spaces import parse_spaces  # noqa: PLC0415
 
     names = ("at", "lsn", "restore_point", "before_order", "latest", "inclusive", "timeline")
     aim = parse_target(**{name: options[name] for name in names})
-    return Wish(aim, uid_of(options["owner"]), options["port"], not options["no_recover"])
+    spaces = parse_spaces(options["tablespace_map"])
+    return Wish(aim, uid_of(options["owner"]), options["port"], not options["no_recover"], spaces)
 
 
 def _would(job: Job, target: str, folder: Path, wish: Wish, run: Run) -> None:

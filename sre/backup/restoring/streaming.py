@@ -46,6 +46,8 @@ def restore_as_tar(
     """
     if os.isatty(out):
         raise Refused("a tar does not go to a terminal; say: --to - | ssh HOST tar x -C DIR")
+    if wish.spaces:
+        raise Refused("a tar has no other places for tablespaces: leave out --tablespace-map")
     routes, route, chain = plan_route(job, target, None, wish)
     if routes.aim == OWN_END and len(chain.links) == 1 and not kept_elsewhere(route.manifest):
         began, manifest = job.clock.now(), route.manifest

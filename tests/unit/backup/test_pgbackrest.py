@@ -17,6 +17,7 @@ from sre.backup.databases.pgbackrest import PgBackRestDatabase
 from sre.backup.databases.pgbackrest_repo import segment_after, told
 from sre.backup.job import Job
 from sre.backup.listing import list_backups
+from sre.backup.logical.restore import Into, restore_into
 from sre.backup.model import Keys
 from sre.backup.restoring.restore import restore_to
 from sre.backup.runner import run_backup
@@ -99,6 +100,11 @@ def test_a_chain_of_theirs_is_listed_verified_and_restored(
         ):
             assert connection.execute(ROWS.encode()).fetchone() == (9100,)
             assert connection.execute("select id from far").fetchone() == (7,)
+    shop.server.sql("create database beside")
+    beside = Secret.literal(shop.server.dsn(database="beside"))
+    restore_into(job, Into(full.id, beside, ("goods",)))
+    with psycopg.connect(beside.reveal()) as connection:
+        assert connection.execute(ROWS.encode()).fetchone() == (9000,)
     owners = {path.stat().st_uid for path in shop.repo.rglob("*")}
     assert owners == {shop.repo.stat().st_uid}  # nothing of root's, which would stop the archive
     assert shop.server.password not in str(list(tmp_path.rglob("*.json"))) + str(incr.argv)

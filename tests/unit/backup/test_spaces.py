@@ -17,12 +17,13 @@ from sre.backup.databases import pgnative
 from sre.backup.databases.pgspaces_guard import made_in
 from sre.backup.job import Job
 from sre.backup.model import Keys
-from sre.backup.restoring.restore import restore_to
+from sre.backup.restoring.restore import Wish, restore_to
+from sre.backup.restoring.spaces import parse_spaces
 from sre.backup.runner import run_backup
 from sre.backup.verifying.scratch import scratch
 from sre.backup.verifying.verify import verify
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed
+from sre.core.errors import CheckFailed, Refused, UsageError
 from tests.servers.postgresql import PgServer, running_postgres
 from tests.unit.backup.setting import make_job, make_keys, postgres
 
@@ -177,3 +178,51 @@ def test_a_log_that_makes_a_tablespace_is_not_replayed_beside_its_source(
     finally:
         server.sql("drop table in_later")
         server.sql("drop tablespace later")
+
+
+def test_a_tablespace_goes_where_it_is_told_and_never_over_something(
+    shop: tuple[PgServer, tuple[Path, Path]], keys: Keys, tmp_path: Path
+) -> None:
+    server, places = shop
+    job = job_of(server, keys, tmp_path)
+    made = run_backup(job, "orders")
+    (first,) = (oid for oid, path in made.dump["tablespaces"].items() if path == str(places[0]))
+    with scratch() as work:
+        there, data = work / "elsewhere" / "fast", work / "data"
+        full = work / "full"
+        full.mkdir()
+        (full / "kept").write_text("by somebody")
+        for wrong, said in (
+            (str(full), "not empty"),
+            (str(data / "pg_tblspc" / "x"), "one in the other"),
+            (str(places[0]), "not empty"),
+        ):
+            wish = Wish(spaces=parse_spaces([f"{places[0]}={wrong}"]))
+            with pytest.raises(Refused, match=said):
+                restore_to(job, made.id, data, wish=wish)
+        with pytest.raises(Refused, match=r"has no tablespace '/nowhere'; it has: .*fast one"):
+            restore_to(job, made.id, data, wish=Wish(spaces={"/nowhere": there}))
+        assert sorted(each.name for each in work.iterdir() if each.name != "lock") == ["full"]
+        restore_to(job, made.id, data, wish=Wish(spaces=parse_spaces([f"{places[0]}={there}"])))
+        link = data / "pg_tblspc" / first
+        assert link.is_symlink()
+        assert link.resolve() == there.resolve()
+        assert any(there.rglob("PG_VERSION")) or any(there.glob("PG_*/*/*"))
+        database = job.declared("orders").database
+        with (
+            pytest.raises(CheckFailed, match="is a link out of the copy"),
+            database.serve(data, work, Deadline.after(60)),
+        ):
+            pass
+        link.unlink()
+        shutil.copytree(there, link)
+        with database.serve(data, work, Deadline.after(60)) as dsn:
+            assert sums(dsn) == sums(server.dsn())
+
+
+@pytest.mark.parametrize("text", ["", "x", "16384=here", "=/a", "16384="])
+def test_a_map_that_says_nothing_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="OID=DIR or OLD=DIR"):
+        parse_spaces([text])
+    with pytest.raises(UsageError, match="twice"):
+        parse_spaces(["1=/a", "2=/a"])
