@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sre.cli.backup_parts import bar, job_of, metrics_file_option, write_metrics_file
+from sre.cli.backup_parts import bar, job_of, metrics_file_option, seconds_of, write_metrics_file
 from sre.cli.options import Run, common_options
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def copy_command(
     """
     from sre.backup.copying.copy import targets_of  # noqa: PLC0415  only when it runs
 
-    job, pause = job_of(run), _seconds(every)
+    job, pause = job_of(run), seconds_of("--every", every, 1)
     pairs = targets_of(job, databases, to)
     if watch and not dry_run:
         return _watch(job, pairs, pause, metrics_file, run)
@@ -107,16 +107,3 @@ def _show(passes: list[Passed], run: Run) -> None:
     from sre.backup.copying.render import copies_as_json, copies_as_text  # noqa: PLC0415
 
     run.emit(copies_as_json(passes) if run.format == "json" else copies_as_text(passes))
-
-
-def _seconds(text: str) -> float:
-    from sre.core.errors import UsageError  # noqa: PLC0415
-    from sre.core.units import Duration  # noqa: PLC0415
-
-    try:
-        found = float(Duration.parse(text))
-    except ValueError as error:
-        raise UsageError(f"--every: {error}") from error
-    if found < 1:
-        raise UsageError("--every must be at least 1s")
-    return found

@@ -15,6 +15,7 @@ from sre.backup.model import Keys, Tier
 from sre.backup.objects import ObjectInfo
 from sre.backup.storage.memory import MemoryStorage
 from sre.cli import backup_restore
+from sre.cli.backup_parts import seconds_of
 from sre.cli.backup_restore import restore_command
 from sre.core.errors import SreError, Transient, UsageError
 from tests.unit.backup.setting import TarDatabase, make_job
@@ -77,3 +78,14 @@ def test_a_store_that_is_away_is_said_with_its_copies(
     kind, said = restoring(tmp_path, monkeypatch, "--to", str(tmp_path / "out"), *more)
     assert kind is Transient
     assert said.endswith("its copies are elsewhere: add --from far")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("9s", "--timeout must be at least 10s: no"), ("soon", "--timeout: "), ("", "--timeout: ")],
+)
+def test_a_duration_on_the_command_line_names_its_option(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        seconds_of("--timeout", text, 10, ": no")
+    assert str(caught.value).startswith(said)
+    assert seconds_of("--timeout", "10s", 10) == 10
