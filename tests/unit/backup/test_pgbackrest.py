@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from sre.backup.databases.pgbackrest import PgBackRestDatabase
 from sre.backup.databases.pgbackrest_repo import segment_after, told
 from sre.backup.job import Job
-from sre.backup.listing import list_backups
+from sre.backup.listing import list_backups, show_backup
 from sre.backup.logical.restore import Into, restore_into
 from sre.backup.model import Keys
+from sre.backup.render import backup_as_text
 from sre.backup.restoring.restore import restore_to
 from sre.backup.runner import run_backup
 from sre.backup.verifying.scratch import scratch
@@ -81,6 +82,8 @@ def test_a_chain_of_theirs_is_listed_verified_and_restored(
     assert incr.dump["prior"] == full.dump["label"]
     assert incr.source_bytes > 2**20 > incr.stored_bytes
     assert full.dump["label"] in shop.run("info")
+    shown = backup_as_text(*show_backup(job, incr.id))
+    assert f"as {incr.dump['label']} of stanza shop" in shown
     backups, faults = list_backups(job)
     assert ([each.id for each in backups], faults) == ([full.id, incr.id], [])
     for level in (0, 1, 3):

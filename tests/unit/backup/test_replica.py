@@ -11,9 +11,10 @@ import pytest
 
 from sre.backup.databases.pgreplica import Replica, Standing, judge
 from sre.backup.job import Job
-from sre.backup.listing import list_backups
+from sre.backup.listing import list_backups, show_backup
 from sre.backup.manifest import Manifest
 from sre.backup.model import Keys
+from sre.backup.render import backup_as_text
 from sre.backup.runner import run_backup
 from sre.backup.verifying.verify import verify
 from sre.core.clock import Deadline
@@ -91,6 +92,9 @@ def test_a_standby_that_is_far_behind_or_away_is_not_copied_and_the_manifest_say
         pair.standby.sql("select pg_wal_replay_resume()")
     assert where(made) == "primary"
     assert "s behind, more than 0.2 s" in made.dump["not_from_replica"]
+    assert "copied from: primary, because the replica: it is" in " ".join(
+        backup_as_text(*show_backup(job, made.id)).split()
+    )
     gone = dataclasses.replace(pair.standby, port=1)
     made = run_backup(beside(PgPair(pair.primary, gone), keys, tmp_path), "orders")
     assert where(made) == "primary"
@@ -121,6 +125,7 @@ def test_a_standby_alone_is_copied_and_what_it_lacks_is_not_promised(
     assert verify(job, made.id, 3).passed
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_another_system_is_never_copied(pair: PgPair, keys: Keys, tmp_path: Path) -> None:
     with running_postgres("15") as other:

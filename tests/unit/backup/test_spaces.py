@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import os
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sre.backup.databases import pgnative
-from sre.backup.databases.pgspaces_guard import made_in
+from sre.backup.databases.pgspaces import archive_of, file_header, without_map
+from sre.backup.databases.pgspaces_guard import made_in, runs_of
 from sre.backup.job import Job
 from sre.backup.model import Keys
+from sre.backup.restoring.replaying import must_not_meet
 from sre.backup.restoring.restore import Wish, restore_to
 from sre.backup.restoring.spaces import parse_spaces
 from sre.backup.runner import run_backup
 from sre.backup.verifying.scratch import scratch
 from sre.backup.verifying.verify import verify
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, Refused, UsageError
+from sre.core.errors import CheckFailed, IntegrityError, Refused, UsageError
 from tests.servers.postgresql import PgServer, running_postgres
 from tests.unit.backup.setting import make_job, make_keys, postgres
 
-pytestmark = pytest.mark.postgres
 SUM = "select count(*), md5(string_agg(t::text, ',' order by id)) from {} t"
 TABLES = ("near", "far", '"Bestellungen ""ü"""')
 
@@ -56,7 +61,7 @@ def fill(server: PgServer) -> None:
     server.sql('create database inside tablespace "Läger"')
 
 
-@pytest.fixture(scope="module", params=["15", "18"])
+@pytest.fixture(scope="module", params=["15", pytest.param("18", marks=pytest.mark.long)])
 def shop(request: pytest.FixtureRequest) -> Iterator[tuple[PgServer, tuple[Path, Path]]]:
     more = {"summarize_wal": "on"} if request.param == "18" else {}
     with running_postgres(request.param, **more) as server:
@@ -88,6 +93,7 @@ def job_of(server: PgServer, keys: Keys, folder: Path, **more: Any) -> Job:
     return make_job(folder, keys, database)
 
 
+@pytest.mark.postgres
 def test_a_chain_restores_inside_its_folder_and_leaves_the_sources_tablespaces_alone(
     shop: tuple[PgServer, tuple[Path, Path]], keys: Keys, tmp_path: Path
 ) -> None:
@@ -125,6 +131,7 @@ def test_a_chain_restores_inside_its_folder_and_leaves_the_sources_tablespaces_a
     assert state(places) == before
 
 
+@pytest.mark.postgres
 def test_the_servers_own_increments_have_tablespaces_too(
     shop: tuple[PgServer, tuple[Path, Path]],
     keys: Keys,
@@ -145,6 +152,7 @@ def test_the_servers_own_increments_have_tablespaces_too(
     assert found.passed, (found.faults, found.failures)
 
 
+@pytest.mark.postgres
 def test_a_log_that_makes_a_tablespace_is_not_replayed_beside_its_source(
     shop: tuple[PgServer, tuple[Path, Path]], keys: Keys, tmp_path: Path
 ) -> None:
@@ -167,6 +175,8 @@ def test_a_log_that_makes_a_tablespace_is_not_replayed_beside_its_source(
             programs = server.programs
             found = made_in(Path(restored.folder), work, programs, Deadline.after(60))
             assert [path for _, path in found] == [str(place)]
+            with pytest.raises(Refused, match="is there on this machine"):
+                must_not_meet(Path(restored.folder), programs)
             database = job.declared("orders").database
             with (
                 pytest.raises(CheckFailed, match=r"makes a tablespace .* take a new full backup"),
@@ -180,6 +190,7 @@ def test_a_log_that_makes_a_tablespace_is_not_replayed_beside_its_source(
         server.sql("drop tablespace later")
 
 
+@pytest.mark.postgres
 def test_a_tablespace_goes_where_it_is_told_and_never_over_something(
     shop: tuple[PgServer, tuple[Path, Path]], keys: Keys, tmp_path: Path
 ) -> None:
@@ -226,3 +237,55 @@ def test_a_map_that_says_nothing_is_refused(text: str) -> None:
         parse_spaces([text])
     with pytest.raises(UsageError, match="twice"):
         parse_spaces(["1=/a", "2=/a"])
+
+
+@given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
+def test_every_segment_is_in_one_row_and_rows_have_no_holes(one: set[int], two: set[int]) -> None:
+    names = {f"00000001000000A0{each:08X}" for each in one}
+    names |= {f"0000000B000000A0{each:08X}" for each in two}
+    rows = list(runs_of(names))
+    found = [
+        f"{first[:16]}{at:08X}"
+        for first, last in rows
+        for at in range(int(first[16:], 16), int(last[16:], 16) + 1)
+    ]
+    assert sorted(found) == sorted(names)
+    assert all(first[:16] == last[:16] for first, last in rows)
+
+
+def test_a_tar_that_is_cut_or_holds_a_link_is_refused() -> None:
+    whole = file_header("PG_15_1/5/1", 3) + b"abc" + bytes(509) + bytes(1024)
+    archive = archive_of("16384.tar")
+    made = archive.begin() + b"".join(bytes(each) for each in archive.feed(whole))
+    archive.end()
+    with tarfile.open(fileobj=io.BytesIO(made + bytes(1024))) as tar:
+        assert [each.name for each in tar] == ["pg_tblspc", "pg_tblspc/16384",
+                                               "pg_tblspc/16384/PG_15_1/5/1"]  # fmt: skip
+    cut = archive_of("16384.tar")
+    list(cut.feed(whole[:600]))
+    with pytest.raises(IntegrityError, match="was cut"):
+        cut.end()
+    link = tarfile.TarInfo("pg_wal")
+    link.type, link.linkname = tarfile.SYMTYPE, "/elsewhere"
+    for name in ("base.tar", "16384.tar"):
+        with pytest.raises(IntegrityError, match="neither a file nor a folder"):
+            list(archive_of(name).feed(link.tobuf(tarfile.USTAR_FORMAT)))
+    for name in ("x.tar", "../1.tar", "", "016384.tar"):
+        with pytest.raises(IntegrityError, match="no tar that is known"):
+            archive_of(name)
+
+
+def test_the_list_of_files_stays_a_list_without_the_map() -> None:
+    head = b'{ "PostgreSQL-Backup-Manifest-Version": 1,\n"Files": [\n%s],\n"WAL-Ranges": [\n],\n'
+    entry = b'{ "Path": "%s", "Size": 1 }'
+
+    def manifest(*names: bytes) -> bytes:
+        told = head % (b",\n".join(entry % name for name in names) + b"\n")
+        digest = hashlib.sha256(told).hexdigest().encode()
+        return told + b'"Manifest-Checksum": "' + digest + b'"}\n'
+
+    for names in ((b"tablespace_map", b"a"), (b"a", b"tablespace_map"), (b"a", b"b")):
+        rest = [each for each in names if each != b"tablespace_map"]
+        assert without_map(manifest(*names)) == manifest(*rest)
+    with pytest.raises(IntegrityError, match="damaged"):
+        without_map(manifest(b"a").replace(b'"a"', b'"b"'))
