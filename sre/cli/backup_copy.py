@@ -59,7 +59,8 @@ def copy_command(
     finally:
         if not dry_run:
             write_metrics_file(metrics_file, job)
-    _show(passes, run)
+    if passes or run.format == "json":
+        _show(passes, run)
     return code
 
 
@@ -69,7 +70,7 @@ def _passes(
     """Every pair has its turn; a store that is away does not hold up the others."""
     from sre.backup.copying.copy import copy_pass, plan_copy  # noqa: PLC0415
     from sre.backup.copying.records import exit_code  # noqa: PLC0415
-    from sre.core.errors import Locked, Transient  # noqa: PLC0415
+    from sre.core.errors import Locked, Transient, UsageError  # noqa: PLC0415
 
     done: list[Passed] = []
     code = 0
@@ -80,7 +81,7 @@ def _passes(
                 continue
             with bar(f"copying {db} to {store}", run) as start:
                 done.append(copy_pass(job, db, store, progress=start))
-        except (Transient, Locked) as error:
+        except (Transient, Locked, UsageError) as error:  # one store's credentials, for example
             click.echo(f"error: {db} to {store}: {error}", err=True)
             code = max(code, error.exit_code)
     return done, exit_code(done) or code
@@ -90,9 +91,13 @@ def _watch(
     job: Job, pairs: list[tuple[str, str]], pause: float, metrics_file: Path | None, run: Run
 ) -> int:
     """Until SIGTERM or Ctrl-C; trouble is said and tried again."""
+    from sre.core.errors import UsageError  # noqa: PLC0415
+
     while True:
-        passes, _code = _passes(job, pairs, dry_run=False, run=run)
+        passes, code = _passes(job, pairs, dry_run=False, run=run)
         write_metrics_file(metrics_file, job)
+        if code == UsageError.exit_code and not passes:
+            return code  # nothing that waiting would mend
         news = [each for each in passes if each.faults or _moved(each)]
         if news:
             _show(news, run)

@@ -29,7 +29,7 @@ from sre.backup.keyring.shred import shred
 from sre.backup.keyring.survey import openers, try_keys
 from sre.backup.keys import new_backup_key, new_keys, wrap
 from sre.backup.listing import list_backups
-from sre.backup.model import Keys
+from sre.backup.model import Keys, Tier
 from sre.backup.opening import secret_of
 from sre.backup.restoring.restore import restore_to
 from sre.backup.runner import run_backup
@@ -93,6 +93,17 @@ def test_rewrap_lets_the_new_key_in_and_the_old_one_out(job: Job, keys: Keys, ne
     for level in (0, 1):
         assert verify(under(job, newer), "orders", level).passed
     assert {each.state for each in rewrap(under(job, newer), revoke=True)[0]} == {"same"}
+
+
+def test_copies_that_a_revocation_leaves_open_are_named(job: Job, newer: Keys, keys: Keys) -> None:
+    declared = dataclasses.replace(job.declared("orders"), tier=Tier(copies=("away",)))
+    backups = dataclasses.replace(job.backups, databases={"orders": declared})
+    job = under(
+        dataclasses.replace(job, backups=backups),
+        dataclasses.replace(newer, identity=keys.identity),
+    )
+    assert not any("away" in each for each in rewrap(job)[2])
+    assert any("away" in each and "--everywhere" in each for each in rewrap(job, revoke=True)[2])
 
 
 def test_a_revoked_identity_is_named_and_quarantines_nothing(
