@@ -92,6 +92,11 @@ def pour(
         _must_have_ended(dumper, sealer, said)
         _must_be_whole(last, dump)
         volumes = uploads.finish()
+    return _poured(volumes, place, last)
+
+
+def _poured(volumes: tuple[Volume, ...], place: Place, last: dict[str, Any]) -> Poured:
+    """What was stored, the sidecar apart."""
     sidecar = volumes[-1] if volumes and volumes[-1].object == place.sidecar else None
     return Poured(
         volumes if sidecar is None else volumes[:-1],
