@@ -48,8 +48,13 @@ def seconds_of(moment: datetime | None) -> float | None:
 
 
 def server_time(storage: S3Upkeep) -> float | None:
-    """The Date of an answer; None where the server sends none."""
-    answer = storage.client.head_bucket(Bucket=storage.bucket)
+    """The Date of an answer, be it a refusal; None where the server sends none."""
+    try:
+        answer = storage.client.head_bucket(Bucket=storage.bucket)
+    except ClientError as error:
+        if code_of(error) not in _REFUSED:
+            raise
+        answer = error.response  # rights to a prefix alone
     said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
     try:
         return None if said is None else parsedate_to_datetime(said).timestamp()

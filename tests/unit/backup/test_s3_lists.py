@@ -1,4 +1,4 @@
-"""Is a list of S3 whole, or an error?"""
+"""Is a list of S3 whole, or an error, and who is told the time?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sre.backup.storage.s3_care import server_time
 from sre.backup.storage.s3_client import S3Storage
 from sre.core.errors import Transient
 from tests.servers.s3 import S3Server
@@ -60,3 +61,22 @@ def test_a_list_that_breaks_off_is_an_error(second: Any) -> None:
     first = {"Contents": [OBJECT], "IsTruncated": True, "NextContinuationToken": "t"}
     with pytest.raises(Transient):
         list(storage([first, second]).list("v1/"))
+
+
+@pytest.mark.parametrize(("code", "told"), [("403", 1763812800.0), ("NoSuchBucket", None)])
+def test_the_time_of_a_store_is_in_its_refusal_too(code: str, told: float | None) -> None:
+    """Rights to a prefix alone do not open the bucket; the clock is in the answer's head."""
+    headers = {"date": "Sat, 22 Nov 2025 12:00:00 GMT"}
+    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPHeaders": headers}}
+
+    class Refusing(Client):
+        def head_bucket(self, **_: Any) -> Any:
+            raise ClientError(answer, "HeadBucket")
+
+    made = storage([])
+    made.client = Refusing([])
+    if told is None:
+        with pytest.raises(ClientError):
+            server_time(made)
+    else:
+        assert server_time(made) == told
