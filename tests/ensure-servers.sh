@@ -26,6 +26,7 @@ packages=(
   postgresql prometheus chromium age zstd openssl curl prometheus-blackbox-exporter
   mariadb-server redis-server memcached rabbitmq-server haproxy nginx-light
   exim4-daemon-light nagios4-core zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql influxdb
+  pgbackrest
 )
 if [ $# -gt 0 ]; then packages=("$@"); fi  # a benchmark names what it needs beside them
 

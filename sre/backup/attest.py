@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sre.backup.catalogue import Catalogue
-from sre.backup.keys import sign
+from sre.backup.keys import is_believed, sign
 from sre.backup.layout import attestation
 from sre.backup.manifest import canonical
 from sre.backup.model import Keys
@@ -24,8 +24,8 @@ SCHEMA = "sre.attestation/1"
 
 
 def attest(storage: Storage, keys: Keys, found: Verification) -> bool:
-    """Store a signed record of a verification, good or bad; False without a key to sign with."""
-    if keys.signing is None:
+    """Store a signed record of a verification, good or bad; False where nobody would believe it."""
+    if keys.signing is None or not is_believed(keys):
         return False
     record = {"schema": SCHEMA, **asdict(found), "passed": found.passed}
     data = canonical(record)

@@ -19,6 +19,7 @@ from sre.backup.manifest import LARGEST, Manifest, parse_manifest
 from sre.backup.objects import ObjectInfo, Storage
 from sre.backup.records import Fault
 from sre.backup.standing import Chosen, Standing, choose, stand
+from sre.backup.twice import read_until_good, read_until_sound
 from sre.core.errors import IntegrityError, UsageError
 
 __all__ = ["Catalogue", "Damaged", "index_folder"]
@@ -73,6 +74,9 @@ class Catalogue:
         return entry.data, entry.signature
 
     def _read(self, place: Place) -> tuple[Manifest, Entry]:
+        return read_until_sound(lambda: self._read_once(place))
+
+    def _read_once(self, place: Place) -> tuple[Manifest, Entry]:
         data = self._part(place.manifest, "the manifest is missing")
         signature = self._part(place.signature, "the signature of the manifest is missing")
         self._must_trust()
@@ -150,8 +154,11 @@ class Catalogue:
             index.remember(fresh)
 
     def _fetched(self, key: str, stamp: str) -> Entry | None:
+        def read() -> Entry:
+            return Entry(self.storage.get(key), self.storage.get(f"{key}.sig"), stamp)
+
         try:
-            entry = Entry(self.storage.get(key), self.storage.get(f"{key}.sig"), stamp)
+            entry = read_until_good(read, self.believes)
         except KeyError:
             return None
         return entry if self.believes(entry) else None

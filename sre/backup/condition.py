@@ -20,6 +20,7 @@ from sre.backup.model import Keys
 from sre.backup.objects import Changed, Storage
 from sre.backup.records import Fault
 from sre.backup.signed import enclose, opened
+from sre.backup.twice import read_until_good
 from sre.core.errors import IntegrityError
 
 __all__ = ["Condition", "condition_of", "conditions", "lift", "quarantine", "shredded_mark"]
@@ -78,12 +79,13 @@ def condition_of(
 def _read(
     storage: Storage, key: str, backup: str, name: str, trusted: Sequence[str]
 ) -> Condition | None:
+    schema = QUARANTINE if name == "quarantine" else SHREDDED
     try:
-        data = storage.get(key)
+        record = read_until_good(
+            lambda: opened(storage.get(key), trusted, schema), lambda found: found is not None
+        )
     except KeyError:
         return None
-    schema = QUARANTINE if name == "quarantine" else SHREDDED
-    record = opened(data, trusted, schema)
     if record is None or record.get("id") != backup or record.get("lifted") is not None:
         return None
     return _condition(record, name)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sre.core.clock import Deadline
 
-__all__ = ["Database", "Dump", "Source"]
+__all__ = ["Database", "Dump", "Elsewhere", "Source"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Source:
         system_id: changes when it is made anew; backups of two never mix.
         bytes: about how much will be read, for progress.
         timeline: of its log now, where an engine has such a thing.
+        as_of: everything until then (Unix seconds) was in it when it was asked; None: until now.
+        about: what the manifest shall say of it under `dump`; JSON.
     """
 
     engine: str
@@ -28,6 +30,8 @@ class Source:
     system_id: str
     bytes: int
     timeline: int | None = None
+    as_of: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -48,6 +52,8 @@ class Dump:
         pages: its files consist of pages, of which later backups may store the changed ones.
         native: the tool itself leaves out what has not changed since the parent.
         server: keep the tool's own manifest, on which it can build itself.
+        hints: words of the tool when it fails, and what to do then.
+        around: what must hold while the tool runs, entered right before it.
     """
 
     argv: tuple[str, ...]
@@ -58,6 +64,8 @@ class Dump:
     pages: bool = False
     native: bool = False
     server: bool = False
+    hints: Mapping[str, str] = field(default_factory=dict)
+    around: Callable[[], AbstractContextManager[object]] | None = None
 
 
 class Database(Protocol):
@@ -82,4 +90,28 @@ class Database(Protocol):
         ended when the context is left, even by kill -9 of this process. Raises CheckFailed when
         the files do not start, MissingExtra without the engine's programs.
         """
+        ...
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A kind whose own tool keeps the data: what we store says which backup of it one is.
+
+    Its dump is a small record. Under `dump` the manifest says, beside what it likes, how many
+    bytes a restore writes: `kept_elsewhere`.
+    """
+
+    def missing_of(self, dumps: Sequence[Mapping[str, Any]], deadline: Deadline) -> list[str]:
+        """Why the tool cannot restore each backup, of which the manifest's `dump` is given.
+
+        Empty where it says that it can. Raises Transient.
+        """
+        ...
+
+    def check_kept(self, deadline: Deadline) -> tuple[str, ...]:
+        """Let the tool read everything that it keeps; what is wrong."""
+        ...
+
+    def fetch(self, folder: Path, deadline: Deadline) -> None:
+        """Put the data in place of the record that was unpacked. Raises IntegrityError."""
         ...

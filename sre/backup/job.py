@@ -18,12 +18,13 @@ from sre.backup.layout import ID, Place
 from sre.backup.lease import Lease, Terms, hold
 from sre.backup.model import Backups, Declared
 from sre.backup.objects import Storage
+from sre.backup.owners import owners_file, owners_in, write_owners
 from sre.core.clock import Clock, SystemClock
 from sre.core.errors import Locked, Transient, UsageError
 from sre.core.facts import Facts
-from sre.core.files import replace_file, state_folder
+from sre.core.files import state_folder
 from sre.core.journal import Journal
-from sre.core.lock import boot_id, exclusive
+from sre.core.lock import exclusive
 
 __all__ = ["Job", "Target"]
 
@@ -140,31 +141,21 @@ class Job:
         """
         for hint in heed(self.facts, declared, op, self.clock):
             _log.warning("%s", hint)
-        note, owner = self._owner_note(declared, op), secrets.token_hex(16)
-        others = CONFLICTS.get(op, ())
-        dead = {self._owner_in(note), *(self._dead_owner(declared, other) for other in others)}
+        note, owner = owners_file(self.state, declared, op), secrets.token_hex(16)
+        before = owners_in(note)
+        others = (self._dead_owners(declared, other) for other in CONFLICTS.get(op, ()))
+        dead = frozenset(before).union(*others)
         alone = bool(getattr(declared.store, "single_writer", False))
-        terms = Terms(declared.name, op, self.lease_ttl, frozenset(dead - {""}), alone, owner)
+        terms = Terms(declared.name, op, self.lease_ttl, dead, alone, owner)
+        write_owners(note, (*before, owner))  # first: killed in between, the next run knows us
         with hold(self.storage(declared), terms, self.clock) as lease:
-            replace_file(note, f"{owner} {boot_id()}".encode())
+            write_owners(note, (owner,))
             yield lease
 
-    def _owner_note(self, declared: Declared, op: str) -> Path:
-        return self.state / "locks" / f"lease-{declared.store_name}-{op}-{declared.name}"
-
-    def _dead_owner(self, declared: Declared, op: str) -> str:
-        """Who held another lease here and has ended since; empty while somebody may."""
+    def _dead_owners(self, declared: Declared, op: str) -> tuple[str, ...]:
+        """Who held another lease here and has ended since; nobody while somebody may."""
         try:
             with self.lock(op, declared.name):
-                return self._owner_in(self._owner_note(declared, op))
+                return owners_in(owners_file(self.state, declared, op))
         except Locked:
-            return ""
-
-    @staticmethod
-    def _owner_in(note: Path) -> str:
-        """Of this boot of this machine: a copied state folder says nothing of the original."""
-        try:
-            owner, boot = note.read_text(encoding="ascii").split()
-        except (OSError, ValueError):
-            return ""
-        return owner if boot == boot_id() else ""
+            return ()

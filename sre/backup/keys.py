@@ -28,6 +28,7 @@ from sre.core.secrets import Secret, redactor
 
 __all__ = [
     "Made",
+    "is_believed",
     "keys_ready",
     "new_backup_key",
     "new_keys",
@@ -230,8 +231,15 @@ def keys_ready(keys: Keys) -> None:
     """Whether a backup could be encrypted and signed, before any work. Raises UsageError."""
     wrap("", keys.recipients)
     public = public_of(keys.signing)
-    if keys.trusted and public not in keys.trusted:
+    if not is_believed(keys):
         raise UsageError(
             "keys.trusted does not name the key that keys.signing is, so no host would believe "
             f"this backup; add {public}"
         )
+
+
+def is_believed(keys: Keys) -> bool:
+    """Whether hosts with the same `keys.trusted` believe what this one signs. Raises UsageError."""
+    return keys.signing is not None and (
+        not keys.trusted or public_of(keys.signing) in keys.trusted
+    )

@@ -167,7 +167,7 @@ def hold(storage: Storage, terms: Terms, clock: Clock | None = None) -> Iterator
         UsageError: the store does not keep conditions, so that no lease there means anything.
         Transient: the store does not answer.
     """
-    lease = Lease(storage, terms, clock)
+    lease = _taken(storage, terms, clock)
     ended = threading.Event()
     keeper = threading.Thread(target=_keep, args=(lease, ended), name="lease", daemon=True)
     try:
@@ -178,6 +178,25 @@ def hold(storage: Storage, terms: Terms, clock: Clock | None = None) -> Iterator
     finally:
         ended.set()
         lease.release()
+
+
+def _taken(storage: Storage, terms: Terms, clock: Clock | None) -> Lease:
+    try:
+        return Lease(storage, terms, clock)
+    except SreError:
+        raise
+    except BaseException:  # told to end: perhaps right after the store took the claim
+        with contextlib.suppress(SreError):
+            _take_back(storage, terms)
+        raise
+
+
+def _take_back(storage: Storage, terms: Terms) -> None:
+    key = lease_key(terms.db, terms.op)
+    cell = storage.cell(key)
+    held = None if cell.data is None else parse_claim(cell.data, key)
+    if held is not None and held.owner == terms.owner:
+        storage.swap(key, dataclasses.replace(held, released=True).encode(), cell.version)
 
 
 def _keep(lease: Lease, ended: threading.Event) -> None:

@@ -11,8 +11,9 @@ from sre.backup.job import Job
 from sre.backup.manifest import Manifest
 from sre.backup.model import Declared
 from sre.backup.records import Backup, Fault, Verified
+from sre.backup.restoring.fetching import gone_elsewhere
 
-__all__ = ["list_backups", "show_backup"]
+__all__ = ["just_made", "list_backups", "show_backup"]
 
 
 def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fault]]:
@@ -32,15 +33,30 @@ def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fa
             verified = best[declared.store_name] = best_of(catalogue)
         held = _held(catalogue)
         found_bad = conditions(catalogue.storage, catalogue.trusted)
-        for found in catalogue.listed([name]):
+        listed = list(catalogue.listed([name]))
+        gone = gone_elsewhere(declared, listed, job.clock)
+        for found in listed:
             if isinstance(found, Fault):
                 faults.append(found)
+            elif problem := gone.get(found.id):
+                faults.append(Fault(found.where.manifest, problem))
             else:
                 backup = _backup(found, verified.get(found.id))
                 until = _locked_until(catalogue, declared, found)
                 backup = replace(backup, held=found.id in held, locked_until=until)
                 backups.append(_judged(backup, found_bad.get(found.id)))
     return sorted(backups, key=lambda each: (each.finished, each.id)), faults
+
+
+def just_made(job: Job, manifest: Manifest) -> tuple[Manifest, Backup]:
+    """A backup that this host committed just now, as `show_backup` gives it.
+
+    Nothing is read back but a lock, which its writer may see: a host that takes backups need not be
+    allowed to read them. Raises Transient.
+    """
+    declared = job.declared(manifest.db)
+    until = _locked_until(job.catalogue(declared), declared, manifest)
+    return manifest, replace(_backup(manifest, None), locked_until=until)
 
 
 def show_backup(job: Job, target: str) -> tuple[Manifest, Backup]:

@@ -76,11 +76,13 @@ def pour(
         CheckFailed: the tool failed, was killed, or ended before its end.
         Transient: the store gave up.
     """
-    said = Tail()
+    said = Tail(dump.hints)
     read, write = os.pipe()
     sealing = Sealing(recipient, volume_bytes, LEVEL, dump.log_folder, tapping)
     with contextlib.ExitStack() as stack:
         with _closing(read, write):
+            if dump.around is not None:
+                stack.enter_context(dump.around())
             dumper = stack.enter_context(
                 Child(dump.argv, env=dump.env, stdout=write, stderr=said, grace=1.0)
             )
@@ -90,6 +92,11 @@ def pour(
         _must_have_ended(dumper, sealer, said)
         _must_be_whole(last, dump)
         volumes = uploads.finish()
+    return _poured(volumes, place, last)
+
+
+def _poured(volumes: tuple[Volume, ...], place: Place, last: dict[str, Any]) -> Poured:
+    """What was stored, the sidecar apart."""
     sidecar = volumes[-1] if volumes and volumes[-1].object == place.sidecar else None
     return Poured(
         volumes if sidecar is None else volumes[:-1],

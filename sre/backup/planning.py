@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sre.backup.engine import Dump, Source
+from sre.backup.engine import Dump, Elsewhere, Source
 from sre.backup.job import Job
 from sre.backup.keys import keys_ready
 from sre.backup.layout import Place, new_id
@@ -57,7 +57,10 @@ def plan_backup(job: Job, db: str, kind: str = "full", *, refuse: str = "") -> P
     keys_ready(job.backups.keys)
     writing(job.storage(declared), declared.tier.lock, job.clock.wall())
     source = declared.database.identify(Deadline.after(_IDENTIFY_SECONDS, job.clock))
-    choice = Choice(reason=refuse) if refuse else choice_for(job, declared, source, kind)
+    if isinstance(declared.database, Elsewhere):
+        choice = Choice(kind)  # on what it builds is its own business
+    else:
+        choice = Choice(reason=refuse) if refuse else choice_for(job, declared, source, kind)
     label = new_id(job.clock.wall(), KINDS[choice.kind], secrets.token_bytes(8))
     dump = declared.database.dump(source, label)
     return Plan(declared, source, dump, Place(db, source.place, label), kind, choice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import sre
@@ -13,6 +14,7 @@ from sre.core.secrets import redactor
 __all__ = ["PYTHON_PATH", "Tail", "python_program"]
 
 _TAIL_LINES = 12
+_NO_HINTS: Mapping[str, str] = {}
 
 PYTHON_PATH = {
     "PYTHONPATH": os.pathsep.join([str(Path(sre.__file__).parent.parent), *filter(None, sys.path)])
@@ -26,9 +28,13 @@ def python_program(module: str, *arguments: str) -> list[str]:
 
 
 class Tail:
-    """The last lines that programs said on stderr, secrets masked."""
+    """The last lines that programs said on stderr, secrets masked.
 
-    def __init__(self) -> None:
+    `hints`: after words of theirs, what to do.
+    """
+
+    def __init__(self, hints: Mapping[str, str] = _NO_HINTS) -> None:
+        self._hints = hints
         self._lines: deque[str] = deque(maxlen=_TAIL_LINES)
 
     def __call__(self, line: str) -> None:
@@ -37,4 +43,6 @@ class Tail:
 
     def text(self) -> str:
         """All of them as one line."""
-        return redactor.mask(" | ".join(self._lines)) or "it said nothing"
+        said = redactor.mask(" | ".join(self._lines)) or "it said nothing"
+        hint = next((hint for words, hint in self._hints.items() if words in said), "")
+        return f"{said}; {hint}" if hint else said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -75,9 +75,24 @@ def backup_as_text(manifest: Manifest, backup: Backup) -> str:
         "opened by": ", ".join(manifest.recipients),
         "verified": _verified(backup),
     }
+    lines |= _whence(log)
     if backup.shredded or backup.quarantined:
         lines["beware"] = backup.shredded or backup.quarantined or ""
     return "\n".join(f"{name + ':':<13}{value}" for name, value in lines.items())
+
+
+def _whence(told: Mapping[str, Any]) -> dict[str, str]:
+    """From whom it was copied, where there was a choice, and who keeps it, if not we."""
+    lines = dict[str, str]()
+    if "copied_from" in told:
+        lag, why = told.get("lag_seconds"), told.get("not_from_replica")
+        more = f", {lag:g} s behind its primary" if lag is not None else ""
+        lines["copied from"] = (
+            told["copied_from"] + more + (f", because the replica: {why}" if why else "")
+        )
+    if "kept_by" in told:
+        lines["kept by"] = f"{told['kept_by']}, as {told['label']} of stanza {told['stanza']}"
+    return lines
 
 
 def _kind(manifest: Manifest) -> str:
@@ -159,9 +174,9 @@ def _fault_lines(label: str, faults: Sequence[Fault]) -> list[str]:
 
 def _verified(backup: Backup) -> str:
     if backup.shredded is not None:
-        return backup.shredded.partition(":")[0].upper()
+        return backup.shredded.partition(": ")[0].upper()
     if backup.quarantined is not None:
-        return backup.quarantined.partition(":")[0].upper()
+        return backup.quarantined.partition(": ")[0].upper()
     if backup.verified is None:
         return "never"
     return f"level {backup.verified.level}, {stamp(backup.verified.at)}"

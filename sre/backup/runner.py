@@ -124,7 +124,9 @@ def _make(job: Job, plan: Plan, lease: Lease, tapping: Tapping, progress: Progre
     wrapped = wrap(secret, keys.recipients)
     storage.put(place.key, wrapped)
     manifest = _describe(plan, poured, wrapped, keys.recipients, (began, job.clock.wall()))
-    consistent = horizon.before(str(manifest.dump.get("stop_lsn", ""))) or began
+    consistent = horizon.before(str(manifest.dump.get("stop_lsn", "")))
+    if consistent is None:
+        consistent = min(began, plan.source.as_of or began)
     head = audit_head(job, plan.declared.store_name)
     manifest = dataclasses.replace(
         manifest, consistent=consistent, fence=lease.fence, audit_head=head
@@ -155,6 +157,7 @@ def _describe(
     recipients: tuple[str, ...],
     times: tuple[float, float],
 ) -> Manifest:
+    said, read = _said(plan, poured), poured.report.get("read", poured.bytes)
     stored = sum(volume.bytes for volume in poured.volumes) + len(wrapped)
     stored += poured.sidecar.bytes if poured.sidecar else 0
     return Manifest(
@@ -169,14 +172,14 @@ def _describe(
         started=times[0],
         finished=times[1],
         consistent=times[0],
-        source_bytes=poured.report.get("read", poured.bytes) + poured.report.get("spared", 0),
+        source_bytes=said.get("kept_elsewhere", read + poured.report.get("spared", 0)),
         stored_bytes=stored,
         key=plan.place.key,
         key_bytes=len(wrapped),
         key_sha256=hashlib.sha256(wrapped).hexdigest(),
         recipients=recipients,
         volumes=poured.volumes,
-        dump=_said(plan, poured),
+        dump=said,
         argv=plan.dump.argv,
         tool=f"sre {__version__}",
         sidecar=poured.sidecar,
@@ -185,7 +188,7 @@ def _describe(
 
 def _said(plan: Plan, poured: Poured) -> dict[str, Any]:
     """Timeline, log range and checksum from the end of the engine's own manifest; pages; why."""
-    found: dict[str, Any] = {"files": poured.members, **summary(poured.tail)}
+    found: dict[str, Any] = {**plan.source.about, "files": poured.members, **summary(poured.tail)}
     if plan.choice.chain:
         found |= {each: poured.report[each] for each in ("pages", "changed")}
         found["changes"] = "native" if plan.dump.native else "pages"

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from sre.backup.catalogue import Catalogue
 from sre.backup.condition import condition_of, lift, quarantine
 from sre.backup.keyring.names import parse_key
+from sre.backup.keys import is_believed
 from sre.backup.layout import MANIFEST, Place
 from sre.backup.model import Keys
 from sre.backup.records import Fault, Verification
 from sre.backup.retention.orphans import backup_of
 from sre.core.errors import IntegrityError, SreError
 
-__all__ = ["settle"]
+__all__ = ["is_about_it", "settle"]
 
 
 def settle(catalogue: Catalogue, keys: Keys, place: Place, found: Verification) -> tuple[str, ...]:
@@ -26,11 +27,23 @@ def settle(catalogue: Catalogue, keys: Keys, place: Place, found: Verification) 
     Never raises: the verification has its result, whatever becomes of the mark.
     """
     try:
+        if not is_believed(keys):
+            return ()  # nobody would believe the mark that replaces one
         if found.passed:
             return _free(catalogue, keys, place, found)
         return _lay(catalogue, keys, place, found)
     except SreError as error:
         return (f"the mark of the quarantine could not be written: {error}",)
+
+
+def is_about_it(found: Verification) -> bool:
+    """Whether a verification says something about the backup, not only about this host. (pure)"""
+    return found.passed or bool(found.failures) or any(not _of_host(each) for each in found.faults)
+
+
+def _of_host(fault: Fault) -> bool:
+    """A key that is not here, or a manifest that this host does not believe."""
+    return fault.host or fault.object.rpartition("/")[2].startswith(MANIFEST)
 
 
 def _free(catalogue: Catalogue, keys: Keys, place: Place, found: Verification) -> tuple[str, ...]:
@@ -72,8 +85,7 @@ def _damage(faults: Iterable[Fault]) -> dict[str, list[Fault]]:
     """Damaged objects by the backup that they belong to."""
     found: dict[str, list[Fault]] = {}
     for fault in faults:
-        name = fault.object.rpartition("/")[2]
-        if fault.host or name.startswith(MANIFEST):
+        if _of_host(fault):
             continue
         place, key = backup_of(fault.object), parse_key(fault.object)
         if place is not None:

@@ -51,6 +51,8 @@ class Known:
         attempt: when the last run here ended, and its exit code.
         answered: whether facts of this machine say anything.
         trouble: why the store said nothing.
+        log_upto: the newest moment to which the log leads that this machine archives.
+        copies: store -> since when it lacks something, for copies that this machine makes.
     """
 
     newest: Seen | None = None
@@ -60,6 +62,8 @@ class Known:
     damaged: tuple[Fault, ...] = ()
     answered: bool = False
     trouble: SreError | None = None
+    log_upto: float | None = None
+    copies: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -91,7 +95,19 @@ def facts_known(memory: Memory, database: str) -> Known:
         failed=verified.failed,
         attempt=run.attempt,
         answered=run.answered or verified.answered,
+        log_upto=memory.read(f"backup/{database}/log", _log_upto, None),
+        copies=memory.read(f"backup/{database}/copies", _copies, {}),
     )
+
+
+def _log_upto(fact: Mapping[str, Any]) -> float | None:
+    return None if fact["last"] is None else float(fact["last"])
+
+
+def _copies(fact: Mapping[str, Any]) -> dict[str, float]:
+    """A pass says how far it was behind when it ended; what came later may be missing too."""
+    stores = fact["stores"]
+    return {name: float(each["at"]) - float(each["lag_seconds"]) for name, each in stores.items()}
 
 
 def _run(fact: Mapping[str, Any]) -> Known:

@@ -12,6 +12,8 @@ from sre.chain.model import Finding, World
 
 __all__ = ["fresh_backups", "wanted_level"]
 
+_DAY = 86400.0
+
 
 def fresh_backups(world: World, declared: Declared, known: Known, now: float) -> Iterator[Finding]:
     """What is stale, failed or unknown about one database's backups."""
@@ -37,6 +39,7 @@ def fresh_backups(world: World, declared: Declared, known: Known, now: float) ->
         yield world.find("backup-missing", steps, message, f"sre backup run {declared.name}")
         return
     yield from _young(world, declared, known, now)
+    yield from _copied(world, declared, known, now)
     yield from _proven(world, declared, known, now)
 
 
@@ -56,16 +59,12 @@ def _young(world: World, declared: Declared, known: Known, now: float) -> Iterat
     newest, tier, steps = known.newest, declared.tier, ("databases", declared.name)
     if newest is None:
         return
-    lost, again = now - newest.consistent, f"sre backup run {declared.name}"
+    upto = newest.consistent
+    if tier.archive and known.log_upto is not None:
+        upto = max(upto, known.log_upto)
+    lost, again = now - upto, f"sre backup run {declared.name}"
     if tier.rpo is not None and lost > tier.rpo:
-        archive = ", and archiving is not acted on by this version" if tier.archive else ""
-        yield world.find(
-            "backup-rpo", steps,
-            f"the newest backup restores to {span(lost)} ago, rpo is {span(tier.rpo)} "
-            f"(tier {declared.tier_name}){archive}",
-            again,
-            "warning" if tier.archive else "error",
-        )  # fmt: skip
+        yield _lost(world, declared, known, lost)
     limit, age = rhythm(tier.full), now - newest.finished
     if limit is not None and age > limit * LATE:
         yield world.find(
@@ -74,6 +73,38 @@ def _young(world: World, declared: Declared, known: Known, now: float) -> Iterat
             f"(full: {tier.full} of tier {declared.tier_name})",
             again,
         )  # fmt: skip
+
+
+def _lost(world: World, declared: Declared, known: Known, lost: float) -> Finding:
+    """More than may be lost. A log that another machine archives may reach further."""
+    name, rpo = declared.name, f"rpo is {span(declared.tier.rpo or 0.0)}"
+    steps, tier = ("databases", name), f"(tier {declared.tier_name})"
+    if not declared.tier.archive:
+        what = f"the newest backup restores to {span(lost)} ago, {rpo} {tier}"
+        return world.find("backup-rpo", steps, what, f"sre backup run {name}")
+    if known.log_upto is None:
+        what = (
+            f"the newest backup restores to {span(lost)} ago, {rpo} {tier}, and no archiver on "
+            "this machine says how far the log leads"
+        )
+        return world.find("backup-rpo", steps, what, f"sre backup plan {name}", "warning")
+    what = f"backups and log restore to {span(lost)} ago, {rpo} {tier}"
+    return world.find("backup-rpo", steps, what, f"sre backup archive {name}")
+
+
+def _copied(world: World, declared: Declared, known: Known, now: float) -> Iterator[Finding]:
+    """Copies that this machine makes, held to what may be lost."""
+    tier = declared.tier
+    limit = float(tier.rpo or rhythm(tier.full) or _DAY)
+    for store in tier.copies:
+        behind = None if store not in known.copies else now - known.copies[store]
+        if behind is not None and behind > limit * LATE:
+            yield world.find(
+                "copy-late", ("databases", declared.name),
+                f"the copy in {store!r} is {span(behind)} behind, {span(limit)} may be lost "
+                f"(tier {declared.tier_name})",
+                f"sre backup copy {declared.name} --to {store}",
+            )  # fmt: skip
 
 
 def _proven(world: World, declared: Declared, known: Known, now: float) -> Iterator[Finding]:

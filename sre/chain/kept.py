@@ -11,11 +11,17 @@ from sre.chain.model import Finding, World
 from sre.runbook.model import Block, Runbook
 from sre.runbook.shelltext import outside_quotes
 
-__all__ = ["kept", "restores"]
+__all__ = ["FLAGS", "kept", "restores"]
 
 _RESTORE = re.compile(r"\bsre\s+backup\s+restore\b([^\n;|&]*)")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
-_FLAGS = frozenset({"--no-progress", "--dry-run"})
+FLAGS = frozenset(
+    {
+        "--no-progress", "--dry-run", "--latest", "--inclusive", "--exclusive", "--no-recover",
+        "--mask", "--help",
+    }
+)  # fmt: skip
+"""Options of `sre backup restore` that take no value; a test holds them to the command."""
 
 
 def kept(world: World) -> Iterator[Finding]:
@@ -107,7 +113,7 @@ def _targets(block: Block) -> Iterator[str]:
 
 
 def _takes_value(word: str) -> bool:
-    return word.startswith("--") and "=" not in word and word not in _FLAGS
+    return word.startswith("--") and "=" not in word and word not in FLAGS
 
 
 def _names(runbook: Runbook, target: str, database: str) -> bool:

@@ -68,10 +68,12 @@ RULES: dict[str, Rule] = {
     "database-runbook": _links("a runbook's commands restore every database"),
     "backup-missing": _fresh("a database has a committed backup"),
     "backup-rpo": _fresh(
-        "the newest backup is younger than the tier's `rpo`; a warning with `archive: true`",
+        "the newest backup, or the log, is younger than the tier's `rpo`; a warning with "
+        "`archive: true` where another machine archives",
         "error", "warning",
     ),
     "backup-stale": _fresh("the newest backup is not older than the rhythm of `full`"),
+    "copy-late": _fresh("copies that this machine makes lack no more than `rpo` (else a `full`)"),
     "backup-failed": _fresh("the last `sre backup run` on this machine succeeded", "warning"),
     "backup-damaged": _fresh("the newest manifests in the store are genuine"),
     "verify-missing": _fresh("a backup was once verified at the tier's level"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sre.cli.backup_parts import bar, job_of, metrics_file_option, write_metrics_file
+from sre.cli.backup_parts import bar, job_of, metrics_file_option, seconds_of, write_metrics_file
 from sre.cli.options import Run, common_options
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def copy_command(
     """
     from sre.backup.copying.copy import targets_of  # noqa: PLC0415  only when it runs
 
-    job, pause = job_of(run), _seconds(every)
+    job, pause = job_of(run), seconds_of("--every", every, 1)
     pairs = targets_of(job, databases, to)
     if watch and not dry_run:
         return _watch(job, pairs, pause, metrics_file, run)
@@ -59,7 +59,8 @@ def copy_command(
     finally:
         if not dry_run:
             write_metrics_file(metrics_file, job)
-    _show(passes, run)
+    if passes or run.format == "json":
+        _show(passes, run)
     return code
 
 
@@ -69,7 +70,7 @@ def _passes(
     """Every pair has its turn; a store that is away does not hold up the others."""
     from sre.backup.copying.copy import copy_pass, plan_copy  # noqa: PLC0415
     from sre.backup.copying.records import exit_code  # noqa: PLC0415
-    from sre.core.errors import Locked, Transient  # noqa: PLC0415
+    from sre.core.errors import Locked, Transient, UsageError  # noqa: PLC0415
 
     done: list[Passed] = []
     code = 0
@@ -80,7 +81,7 @@ def _passes(
                 continue
             with bar(f"copying {db} to {store}", run) as start:
                 done.append(copy_pass(job, db, store, progress=start))
-        except (Transient, Locked) as error:
+        except (Transient, Locked, UsageError) as error:  # one store's credentials, for example
             click.echo(f"error: {db} to {store}: {error}", err=True)
             code = max(code, error.exit_code)
     return done, exit_code(done) or code
@@ -90,9 +91,13 @@ def _watch(
     job: Job, pairs: list[tuple[str, str]], pause: float, metrics_file: Path | None, run: Run
 ) -> int:
     """Until SIGTERM or Ctrl-C; trouble is said and tried again."""
+    from sre.core.errors import UsageError  # noqa: PLC0415
+
     while True:
-        passes, _code = _passes(job, pairs, dry_run=False, run=run)
+        passes, code = _passes(job, pairs, dry_run=False, run=run)
         write_metrics_file(metrics_file, job)
+        if code == UsageError.exit_code and not passes:
+            return code  # nothing that waiting would mend
         news = [each for each in passes if each.faults or _moved(each)]
         if news:
             _show(news, run)
@@ -107,16 +112,3 @@ def _show(passes: list[Passed], run: Run) -> None:
     from sre.backup.copying.render import copies_as_json, copies_as_text  # noqa: PLC0415
 
     run.emit(copies_as_json(passes) if run.format == "json" else copies_as_text(passes))
-
-
-def _seconds(text: str) -> float:
-    from sre.core.errors import UsageError  # noqa: PLC0415
-    from sre.core.units import Duration  # noqa: PLC0415
-
-    try:
-        found = float(Duration.parse(text))
-    except ValueError as error:
-        raise UsageError(f"--every: {error}") from error
-    if found < 1:
-        raise UsageError("--every must be at least 1s")
-    return found

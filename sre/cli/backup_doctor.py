@@ -6,9 +6,8 @@ import json
 
 import click
 
-from sre.cli.backup_parts import job_of
+from sre.cli.backup_parts import job_of, seconds_of
 from sre.cli.options import Run, common_options
-from sre.core.errors import UsageError
 
 __all__ = ["doctor_command"]
 
@@ -37,7 +36,8 @@ def doctor_command(store: str, timeout: str, dry_run: bool, run: Run) -> int:
     from sre.backup.doctor.render import report_as_json, report_as_text  # noqa: PLC0415
     from sre.core.console import status  # noqa: PLC0415
 
-    seconds, job = _seconds(timeout), job_of(run)
+    seconds = seconds_of("--timeout", timeout, 10, ": part of it is kept for cleaning up")
+    job = job_of(run)
     if dry_run:
         names = check_names(job, store)
         would = f"try {len(names)} things in {store}: {', '.join(names)}"
@@ -56,15 +56,3 @@ def doctor_command(store: str, timeout: str, dry_run: bool, run: Run) -> int:
             report = examine(job, store, seconds=seconds, progress=progress)
     run.emit(report_as_json(report) if run.format == "json" else report_as_text(report))
     return exit_code(report)
-
-
-def _seconds(text: str) -> float:
-    from sre.core.units import Duration  # noqa: PLC0415
-
-    try:
-        found = float(Duration.parse(text))
-    except ValueError as error:
-        raise UsageError(f"--timeout: {error}") from error
-    if found < 10:
-        raise UsageError("--timeout must be at least 10s: part of it is kept for cleaning up")
-    return found

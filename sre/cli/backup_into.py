@@ -18,7 +18,7 @@ __all__ = ["restored_elsewhere"]
 
 _PHYSICAL = (
     "at", "lsn", "restore_point", "before_order", "latest", "inclusive", "timeline", "owner",
-    "port", "no_recover",
+    "port", "no_recover", "tablespace_map",
 )  # fmt: skip
 
 
@@ -38,17 +38,30 @@ def restored_elsewhere(
         )
     if dsn is None and not is_logical(job, target):
         return None
-    given = [name for name in _PHYSICAL if options.get(name) not in (None, False)]
+    given = [name for name in _PHYSICAL if options.get(name) not in (None, False, ())]
     if given:
-        raise UsageError(
-            f"--{given[0].replace('_', '-')} is for physical backups in a folder; "
-            "a logical dump is of one moment"
-        )
+        raise UsageError(_only_in_a_folder(_option(given[0], options), is_logical(job, target)))
     if dsn is not None:
         return _into(job, Into(target, dsn, tables, mask), dry_run=dry_run, run=run)
     if to == "-":
         raise UsageError("a logical dump goes to a folder or a server: --to DIR or --to DSN")
     return _files(job, target, Path(to), dry_run=dry_run, run=run)
+
+
+def _option(name: str, options: Mapping[str, Any]) -> str:
+    """As it was written."""
+    if name == "inclusive":
+        return "--inclusive" if options[name] else "--exclusive"
+    return f"--{name.replace('_', '-')}"
+
+
+def _only_in_a_folder(option: str, logical: bool) -> str:
+    if logical:
+        return f"{option} is for physical backups in a folder; a logical dump is of one moment"
+    return (
+        f"{option} needs a folder: restore with {option} --to DIR, start a server there and copy "
+        "the tables over; --table takes them as they were at the end of a backup (say its ID)"
+    )
 
 
 def _into(job: Job, wish: Into, *, dry_run: bool, run: Run) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "from_option",
     "job_of",
     "metrics_file_option",
+    "seconds_of",
     "would",
     "write_metrics_file",
 ]
@@ -80,6 +81,20 @@ def write_metrics_file(path: Path | None, job: Job) -> None:
 
     if path is not None:
         write_metrics(path, job.facts)
+
+
+def seconds_of(option: str, text: str, least: float, why: str = "") -> float:
+    """What a duration on the command line says. Raises UsageError, also below `least` seconds."""
+    from sre.core.errors import UsageError  # noqa: PLC0415
+    from sre.core.units import Duration  # noqa: PLC0415
+
+    try:
+        found = float(Duration.parse(text))
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
+    if found < least:
+        raise UsageError(f"{option} must be at least {least:g}s{why}")
+    return found
 
 
 class bar:  # noqa: N801  used like a function

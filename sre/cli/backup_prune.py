@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sre.cli.backup_parts import job_of
+from sre.cli.backup_parts import job_of, would
 from sre.cli.options import Run, common_options
 
 __all__ = ["hold_command", "prune_command", "release_command"]
@@ -76,7 +76,8 @@ def hold_command(id: str, reason: str, dry_run: bool, run: Run) -> int:  # noqa:
 
     job = job_of(run)
     if dry_run:
-        run.emit(f"would hold {job.find(id).place.id}")
+        found = job.find(id).place.id
+        would(run, f"hold {found}", id=found)
         return 0
     held = hold(job, id, reason)
     if run.format == "json":
@@ -100,7 +101,7 @@ def release_command(id: str, dry_run: bool, run: Run) -> int:  # noqa: A002  the
     job = job_of(run)
     place = job.find(id).place
     if dry_run:
-        run.emit(f"would release {place.id}")
+        would(run, f"release {place.id}", id=place.id)
         return 0
     held = release(job, id)
     if run.format == "json":

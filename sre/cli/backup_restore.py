@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sre.cli.backup_into import restored_elsewhere
-from sre.cli.backup_parts import bar, job_of, would
+from sre.cli.backup_parts import bar, elsewhere, job_of, would
 from sre.cli.options import Run, common_options
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ __all__ = ["restore_command"]
 )  # fmt: skip
 @click.option("--timeline", type=int, metavar="N", help="Follow the log to this timeline.")
 @click.option("--from", "store", metavar="STORE", help="Take it from another store of sre.yaml.")
+@click.option(
+    "--tablespace-map", multiple=True, metavar="OID|OLD=DIR",
+    help="Put this tablespace into a new folder, by a link; else it is inside. Repeat it.",
+)  # fmt: skip
 @click.option("--owner", metavar="USER", help="Give the files to this user (root only).")
 @click.option("--port", type=click.IntRange(1, 65535), help="In its configuration (a free one).")
 @click.option(
@@ -52,15 +56,20 @@ def restore_command(target: str, to: str, run: Run, **options: Any) -> int:
     A database goes to the end of its archived log, a backup to its own end, unless told. Exit code
     3 when a hole in the log ended it; 5 when the moment cannot be reached.
     """
+    job, wish = job_of(run).at(options["store"]), _wish(options)
+    with elsewhere(job, options["store"]):
+        code = restored_elsewhere(job, target, to, options, run)
+        return _restored(job, target, Path(to), wish, options, run) if code is None else code
+
+
+def _restored(
+    job: Job, target: str, folder: Path, wish: Wish, options: dict[str, Any], run: Run
+) -> int:
+    """A physical backup, into a folder or as a tar."""
     from sre.backup.render_restored import restored_as_json, restored_as_text  # noqa: PLC0415
     from sre.backup.restoring.restore import restore_to  # noqa: PLC0415  only when it runs
     from sre.backup.restoring.streaming import restore_as_tar  # noqa: PLC0415
 
-    job, wish = job_of(run).at(options["store"]), _wish(options)
-    elsewhere = restored_elsewhere(job, target, to, options, run)
-    if elsewhere is not None:
-        return elsewhere
-    folder = Path(to)
     if options["dry_run"]:
         _would(job, target, folder, wish, run)
         return 0
@@ -86,10 +95,12 @@ def _wish(options: dict[str, Any]) -> Wish:
     from sre.backup.recovery.target import parse_target  # noqa: PLC0415  only when it runs
     from sre.backup.restoring.landing import uid_of  # noqa: PLC0415
     from sre.backup.restoring.restore import Wish  # noqa: PLC0415
+    from sre.backup.restoring.spaces import parse_spaces  # noqa: PLC0415
 
     names = ("at", "lsn", "restore_point", "before_order", "latest", "inclusive", "timeline")
     aim = parse_target(**{name: options[name] for name in names})
-    return Wish(aim, uid_of(options["owner"]), options["port"], not options["no_recover"])
+    spaces = parse_spaces(options["tablespace_map"])
+    return Wish(aim, uid_of(options["owner"]), options["port"], not options["no_recover"], spaces)
 
 
 def _would(job: Job, target: str, folder: Path, wish: Wish, run: Run) -> None:

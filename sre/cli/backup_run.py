@@ -26,7 +26,7 @@ __all__ = ["run_command"]
 @common_options
 def run_command(db: str, kind: str, dry_run: bool, metrics_file: Path | None, run: Run) -> int:
     """Back up a database now. Until the last moment nothing is listed; then all of it is."""
-    from sre.backup.listing import show_backup  # noqa: PLC0415  only when it runs
+    from sre.backup.listing import just_made  # noqa: PLC0415  only when it runs
     from sre.backup.render import backup_as_json, backup_as_text  # noqa: PLC0415
     from sre.backup.runner import plan_backup, run_backup  # noqa: PLC0415
 
@@ -50,6 +50,6 @@ def run_command(db: str, kind: str, dry_run: bool, metrics_file: Path | None, ru
             manifest = run_backup(job, db, kind, progress=lambda source: start(source.bytes))
     finally:
         write_metrics_file(metrics_file, job)
-    shown = show_backup(job, manifest.id)
+    shown = just_made(job, manifest)
     run.emit(backup_as_json(*shown) if run.format == "json" else backup_as_text(*shown))
     return 0

@@ -126,7 +126,7 @@ def load(server: EmbeddedPostgres, folder: Path) -> Iterator[None]:
     script = folder / "order.sql"
     script.write_text(ORDER)
     argv = [
-        str(server.bin_dir / "pgbench"), "-n", "-c", "2", "-R", "40", "-T", "600",
+        str(server.bin_dir / "pgbench"), "-n", "-c", "2", "-R", "5", "-T", "600",
         "-f", str(script), server.dsn,
     ]  # fmt: skip
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
@@ -173,9 +173,11 @@ def day(tmp_path: Path, s3_server: S3Server) -> Iterator[Day]:
         yield scene
 
 
+@pytest.mark.timeout(300)  # some thirty commands, each a process
 def test_a_day_with_it(day: Day) -> None:
     """Every block of the section, in order, on a server that a load is writing to."""
     accident = "sre backup restore orders --to latest"
+    day.type("sre backup run orders-logical")
     with load(day.server, day.folder):
         for block in blocks("A day with it"):
             if accident in block:

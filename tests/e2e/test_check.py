@@ -98,6 +98,14 @@ def test_the_examples_of_backups_are_whole(clone: Path, example: str) -> None:
     assert {each["rule"] for each in problems(done)} <= {"runbook-alert"}
 
 
+def test_the_example_with_everything_lacks_one_runbook_and_nothing_else(clone: Path) -> None:
+    found = check(clone, "--config", "examples/backups.yaml", "--only", "links", "--format", "json")
+    broken = [each for each in problems(found) if each["severity"] == "error"]
+    assert [(each["rule"], each["path"]) for each in broken] == [
+        ("database-runbook", "databases.customers")
+    ]
+
+
 def test_nothing_but_the_declaration_is_read_for_config(clone: Path) -> None:
     shutil.rmtree(clone / "runbooks")
     done = check(clone, "--config", "examples/demo.yaml", "--only", "config")

@@ -49,6 +49,11 @@ class Ledger:
             connection.execute("insert into ledger values (%s, %s)", (self._number, note))
             self.acknowledged.append((self._number, time.time()))
 
+    @property
+    def number(self) -> int:
+        """Of the order that was placed last, acknowledged or not."""
+        return self._number
+
     def invariant(self, moment: float) -> Invariant:
         """Every order acknowledged before a moment is there."""
         known = {number for number, at in list(self.acknowledged) if at < moment}

@@ -1,10 +1,11 @@
 """What does a shop's backup look like after random faults, and does it keep every promise?
 
-One storm: a real database that takes orders all the time, a ledger of those it acknowledged, some
-commands on backups, one random fault during each. Then the weather is good again and the oracle
-asks: what is listed restores (or was damaged on purpose), with every order acknowledged before the
-moment that it promises; nothing is left running or lying about; the next backup is good; retention
-leaves a good one. Everything random comes from the seed.
+One storm: a real database that takes orders all the time, a ledger of those it acknowledged, an
+archiver of its log, a second store, some commands on backups, one random fault during each. Then
+the weather is good again and the oracle asks: what is listed restores (or was damaged on purpose),
+with every order acknowledged before the moment that it promises; the log leads to the newest, or
+to exactly the orders of a moment, from either store; nothing is left running or lying about; the
+next backup is good; retention leaves a good one. Everything random comes from the seed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import os
 import random
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sre.backup.claim import lease_key
 from sre.backup.job import Job
-from sre.backup.lease import lease_key
 from sre.backup.listing import list_backups
 from sre.backup.manifest import Manifest
 from sre.backup.model import Backups
@@ -29,17 +31,21 @@ from sre.backup.runner import run_backup
 from sre.backup.verifying.verify import verify
 from sre.core.errors import Locked, SreError
 from sre.settings import load_settings
+from tests.faults.archiver import Archiver
 from tests.faults.ground import none_left, s3_fields, started
 from tests.faults.ledger import Ledger
+from tests.faults.moments import judge_log
 from tests.faults.weather import FAULTS
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import Killable, S3Server
 from tests.servers.s3faults import FaultyS3
 from tests.unit.backup.setting import Scene
 
 __all__ = ["Storm"]
 
 TIER = "verify: {level: 3, every: 1d}}"
-KEEPS = "verify: {level: 1}, keep: {last: 2, min_verified_fulls: 1}}"
+KEEPS = (
+    "verify: {level: 1}, keep: {last: 2, min_verified_fulls: 1}, archive: true, copies: [second]}"
+)
 BUG, ENOUGH = 70, 60.0
 
 
@@ -47,24 +53,31 @@ class Storm:
     """One run. `story` tells what happened, for the failure's message."""
 
     def __init__(
-        self, seed: int, folder: Path, ledger: Ledger, s3: tuple[FaultyS3, S3Server], scratch: Path
+        self,
+        seed: int,
+        folder: Path,
+        ledger: Ledger,
+        s3: tuple[FaultyS3, S3Server],
+        scratch: Path,
+        store: Killable,
     ) -> None:
-        self.chance, self.seed, self.ledger, self.scratch = (
-            random.Random(seed),
-            seed,
-            ledger,
-            scratch,
-        )
+        self.chance, self.seed, self.ledger = random.Random(seed), seed, ledger
+        self.scratch, self.store = scratch, store
         self.server, (self.faulty, proxied) = ledger.server, s3
         self.story: list[str] = []
         self.damaged: set[str] = set()
         self.good: list[str] = []
         fields = s3_fields(proxied, timeout="2s")
         self.scene = Scene(folder, self.server.dsn, fields, str(self.server.bin_dir), "8MiB")
-        config = self.scene.write()
-        text = config.read_text()
+        self._declare(s3_fields(proxied, timeout="2s"))
+        self.archiver = Archiver(self.scene, folder.parent / f"{folder.name}-archiver")
+
+    def _declare(self, second: dict[str, Any]) -> None:
+        text = self.scene.write().read_text().replace("rpo: 60s", "rpo: 4s")
         assert TIER in text
-        config.write_text(text.replace(TIER, KEEPS))
+        there = ", ".join(f"{name}: {value}" for name, value in second.items())
+        text = text.replace(TIER, KEEPS).replace("tiers:\n", f"  second: {{{there}}}\ntiers:\n")
+        self.scene.config.write_text(text)
 
     def __str__(self) -> str:
         return f"seed {self.seed}\n  " + "\n  ".join(self.story)
@@ -86,9 +99,12 @@ class Storm:
         self.server.restart()
         self.scene = dataclasses.replace(self.scene, dsn=self.server.dsn)
         os.environ["ORDERS_DSN"] = self.server.dsn
+        self.archiver.kept_up(self.scene)
 
     def blow(self) -> None:
         """Some commands, each with a fault; what must hold after each holds."""
+        self.archiver.start()
+        self.archiver.reached(time.time())  # before it, nothing of the log is promised
         self.good.append(run_backup(self.job(), "orders").id)
         for _ in range(2):
             words = self._words()
@@ -97,6 +113,7 @@ class Storm:
             with fault(self) as strike:
                 code, error = self._strike(words, strike)
             self.faulty.plan()
+            self.archiver.kept_up(self.scene)
             self.story[-1] += f": exit code {code} {error.strip()[-300:]}"
             assert code != BUG, self
             assert "Traceback" not in error, self
@@ -111,6 +128,7 @@ class Storm:
                 ["run", "orders", "--kind", "incremental"],
                 ["verify", "orders", "--level", level],
                 ["prune", "--yes", "--confirm-count", "1"],
+                ["copy"],
                 ["restore", "orders", "--to", f"out-{self.chance.randrange(10**9)}"],
             ]
         )
@@ -131,9 +149,10 @@ class Storm:
     def judge(self) -> None:
         """The oracle."""
         self._next_run_is_good()
+        judge_log(self)
         backups, faults = list_backups(self.job(), "orders")
         for fault in faults:
-            assert self._was_damaged(fault.object), f"{fault} {self}"
+            assert self.was_damaged(fault.object), f"{fault} {self}"
         restorable = [each.id for each in backups if self._restores(each.id)]
         assert self.good[-1] in restorable, self
         assert list(self.scratch.iterdir()) == [], self
@@ -166,10 +185,10 @@ class Storm:
             return True
         assert found.faults, f"{found.failures} {self}"
         for fault in found.faults:
-            assert self._was_damaged(fault.object), f"{fault} {self}"
+            assert self.was_damaged(fault.object), f"{fault} {self}"
         return False
 
-    def _was_damaged(self, key: str) -> bool:
+    def was_damaged(self, key: str) -> bool:
         return (
             key in self.damaged
             or key.removesuffix(".sig") in self.damaged

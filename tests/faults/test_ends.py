@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from sre.backup.claim import parse_claim
-from sre.backup.lease import lease_key
+from sre.backup.claim import lease_key, parse_claim
 from tests.faults.ground import ids, none_left, processes, s3_fields, started, until
 from tests.servers.s3 import S3Server
 from tests.servers.s3faults import FaultyS3, Rule, faulty_s3

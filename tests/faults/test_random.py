@@ -15,7 +15,7 @@ import pytest
 from sre.demo.postgres import EmbeddedPostgres
 from tests.faults.ledger import Ledger
 from tests.faults.storm import Storm
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import Killable, killable_s3
 from tests.servers.s3faults import faulty_s3
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
@@ -28,6 +28,13 @@ FIRST = int(os.environ.get("SRE_FAULT_SEED", "1000"))
 def ledger() -> Iterator[Ledger]:
     """One database for all; it takes orders all the time."""
     with EmbeddedPostgres() as server, Ledger(server) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
+    """A server of its own: it is killed now and then."""
+    with killable_s3(tmp_path_factory.mktemp("weed")) as found:
         yield found
 
 
@@ -44,18 +51,22 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def weather(
     seed: int,
     ledger: Ledger,
-    server: S3Server,
+    store: Killable,
     folder: Path,
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    server = store.server
     monkeypatch.setenv("S3_ACCESS", server.access_key)
     monkeypatch.setenv("S3_SECRET", server.secret_key)
     monkeypatch.setenv("ORDERS_DSN", ledger.server.dsn)
     with faulty_s3(server, seed) as s3:
-        storm = Storm(seed, folder, ledger, s3, scratch)
-        storm.blow()
-        storm.judge()
+        storm = Storm(seed, folder, ledger, s3, scratch, store)
+        try:
+            storm.blow()
+            storm.judge()
+        finally:
+            storm.archiver.close(ledger.server)
     print(storm)
 
 
@@ -63,12 +74,12 @@ def weather(
 def test_fixed_weather(
     seed: int,
     ledger: Ledger,
-    s3_server: S3Server,
+    store: Killable,
     tmp_path: Path,
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    weather(seed, ledger, s3_server, tmp_path, scratch, monkeypatch)
+    weather(seed, ledger, store, tmp_path, scratch, monkeypatch)
 
 
 @pytest.mark.long
@@ -76,9 +87,9 @@ def test_fixed_weather(
 def test_random_weather(
     seed: int,
     ledger: Ledger,
-    s3_server: S3Server,
+    store: Killable,
     tmp_path: Path,
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    weather(seed, ledger, s3_server, tmp_path, scratch, monkeypatch)
+    weather(seed, ledger, store, tmp_path, scratch, monkeypatch)

@@ -102,6 +102,31 @@ def store_away(storm: Storm) -> Iterator[Callable[..., None]]:
 
 
 @contextlib.contextmanager
+def store_restarts(storm: Storm) -> Iterator[Callable[..., None]]:
+    """The server itself: kill -9, and again on the same files and port."""
+    struck = threading.Event()
+
+    def strike(_process: subprocess.Popen[str]) -> None:
+        storm.store.kill()
+        threading.Event().wait(3.0)  # sooner, it cannot have its ports again
+        storm.store.start()
+        struck.set()
+
+    yield strike
+    assert struck.wait(90), "the store did not come back"
+
+
+@contextlib.contextmanager
+def kill_9_of_the_archiver(storm: Storm) -> Iterator[Callable[..., None]]:
+    def strike(_process: subprocess.Popen[str]) -> None:
+        storm.archiver.signal(signal.SIGKILL)
+        threading.Event().wait(storm.chance.uniform(0.0, 2.0))
+        storm.archiver.kept_up(storm.scene)
+
+    yield strike
+
+
+@contextlib.contextmanager
 def database_stops(storm: Storm) -> Iterator[Callable[..., None]]:
     """At once, without a word to its clients; it comes back."""
     struck = threading.Event()
@@ -124,7 +149,7 @@ def damaged_object(storm: Storm) -> Iterator[Callable[..., None]]:
     page = client.list_objects_v2(Bucket=store["bucket"], Prefix=prefix)
     keys = sorted(
         each["Key"] for each in page["Contents"]
-        if "/backups/" in each["Key"] or "/keys/" in each["Key"]
+        if any(part in each["Key"] for part in ("/backups/", "/keys/", "/log/"))
     )  # fmt: skip
     key = storm.chance.choice(keys)
     body = bytearray(client.get_object(Bucket=store["bucket"], Key=key)["Body"].read())
@@ -155,6 +180,6 @@ def no_room(storm: Storm) -> Iterator[Callable[..., None]]:
 
 FAULTS: list[Fault] = [
     nothing, kill_9, kill_9, told_to_end, kill_9_of_a_child, kill_9_of_a_child,
-    frozen_for_a_while, bad_network, bad_network, store_away, database_stops, damaged_object,
-    no_room,
+    frozen_for_a_while, bad_network, bad_network, store_away, store_restarts, database_stops,
+    damaged_object, no_room, kill_9_of_the_archiver,
 ]  # fmt: skip

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
+import signal
+import subprocess
 import sysconfig
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,7 @@ from sre.demo.ports import free_port
 from tests.servers.child import child
 from tests.servers.net import missing, wait_until
 
-__all__ = ["S3Server", "running_s3", "s3_server", "s3_store"]
+__all__ = ["Killable", "S3Server", "killable_s3", "running_s3", "s3_server", "s3_store"]
 
 _START_SECONDS = 60
 
@@ -112,6 +116,54 @@ def _ports() -> tuple[int, int, int, int]:
 @contextlib.contextmanager
 def running_s3(home: Path) -> Iterator[S3Server]:
     """A server with the bucket `backups`, ready to store."""
+    server, argv = _declared(home)
+    with child(argv, home=home, grace=0.2):  # it takes seconds to say goodbye; nothing is kept
+        _ready(server)
+        yield server
+
+
+class Killable:
+    """A server that can be killed and started again on the same folder and port."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.server, self._argv = _declared(home)
+        self._thread = ThreadPoolExecutor(1)  # the server lives as long as who started it
+        self._running = contextlib.ExitStack()
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """And wait until it stores."""
+        self._thread.submit(self._start).result()
+        _ready(self.server)
+
+    def _start(self) -> None:
+        self._process = self._running.enter_context(child(self._argv, home=self.home, grace=5))
+
+    def kill(self) -> None:
+        """kill -9 of all of it."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
+        self._running.close()
+
+    def close(self) -> None:
+        self._running.close()
+        self._thread.shutdown()
+
+
+@contextlib.contextmanager
+def killable_s3(home: Path) -> Iterator[Killable]:
+    """As `running_s3`, for a test that kills it."""
+    made = Killable(home)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+def _declared(home: Path) -> tuple[S3Server, list[str]]:
     weed, (master, volume, filer, port) = _weed(), _ports()
     access, secret = f"ak{secrets.token_hex(8)}", f"sk{secrets.token_hex(16)}"
     data = home / "data"
@@ -126,18 +178,19 @@ def running_s3(home: Path) -> Iterator[S3Server]:
         f"-filer.port={filer}", "-s3", f"-s3.port={port}", "-s3.port.iceberg=0",
         "-s3.port.lance=0", f"-s3.config={config}",
     ]  # fmt: skip
-    server = S3Server(port, access, secret, writer)
-    with child(argv, home=home, grace=5):
-        client = server.client()
+    return S3Server(port, access, secret, writer), argv
 
-        def stores() -> bool:
-            with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
-                client.create_bucket(Bucket="backups")
-            client.put_object(Bucket="backups", Key="ready", Body=b"yes")
-            return True
 
-        wait_until(stores, _START_SECONDS, "the S3 server's first object")
-        yield server
+def _ready(server: S3Server) -> None:
+    client = server.client()
+
+    def stores() -> bool:
+        with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket="backups")
+        client.put_object(Bucket="backups", Key="ready", Body=b"yes")
+        return True
+
+    wait_until(stores, _START_SECONDS, "the S3 server's first object")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import random
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ ACTS = {
     "flip-up": "the middle byte of the request's body is turned over",
     "flip-down": "the middle byte of the answer's body is turned over",
     "cut-down": "the answer's body ends early, its length says so too",
+    "slow-up": "the request's body is taken in pieces of `size` bytes, `seconds` apart",
     "drip": "the answer's body comes in pieces of `size` bytes, `seconds` apart",
     "empty-list": "a list without anything in it, and no word of more",
     "twice-list": "everything in a list stands there twice",
@@ -137,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         if act == "reset-up":
             self.rfile.read(min(size, rule.size))
             raise _Reset
-        body = self.rfile.read(size)
+        body = self._slowly(size, rule) if act == "slow-up" else self.rfile.read(size)
         if act == "delay":
             self.faulty.ended.wait(rule.seconds)
         elif act == "stall":
@@ -151,6 +153,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, [], _ERROR.format("InternalError").encode())
         else:
             self._answer(act, rule, *self._ask(_flipped(body) if act == "flip-up" else body))
+
+    def _slowly(self, size: int, rule: Rule) -> bytes:
+        taken = bytearray()
+        while len(taken) < size and not self.faulty.ended.wait(rule.seconds):
+            taken += self.rfile.read(min(rule.size, size - len(taken)))
+        return bytes(taken)
 
     def _answer(
         self, act: str, rule: Rule, status: int, headers: list[tuple[str, str]], body: bytes
@@ -224,6 +232,10 @@ def _flipped(body: bytes) -> bytes:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)  # a line, not a lake
+        super().server_bind()
 
     def handle_error(self, *_: Any) -> None:
         """A client that broke its connection is a part of the plan."""

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import pytest
 
 from sre.chain.ages import moment, rhythm, span
 from sre.chain.gather import gather, library_folder
+from sre.chain.kept import FLAGS
 from sre.chain.links import links
 from sre.chain.model import Finding, World
 from sre.chain.rules import RULES, table
+from sre.cli.backup_restore import restore_command
 from sre.cli.runbook import command_names
 from sre.cli.slo import promises_of
 from sre.settings import load_settings
@@ -356,6 +359,7 @@ def test_all_missing_keys_are_named_and_none_without_a_database() -> None:
         ("sre backup restore \\\n  orders \\\n  --to /x", True),
         ("echo before; sre backup restore orders --to /x && echo done", True),
         ("sre backup restore ${OTHER:-orders} --to /x", True),
+        ("sre backup restore --latest --mask orders --to /x", True),
         ("sre backup restore books --to /x", False),
         ("sre backup restore orders --to /x --dry-run", False),
         ("# sre backup restore orders --to /x", False),
@@ -366,6 +370,14 @@ def test_all_missing_keys_are_named_and_none_without_a_database() -> None:
 def test_which_lines_restore_a_database(line: str, restored: bool) -> None:
     found = found_in(WHOLE, RUNBOOK.replace('sre backup restore "$SOURCE" --to "$DIR"', line))
     assert ("database-runbook" not in {each.rule for each in found}) == restored
+
+
+def test_the_options_without_a_value_are_those_of_the_command() -> None:
+    bare = {"--help"}
+    for each in restore_command.params:
+        if isinstance(each, click.Option) and each.is_flag:
+            bare |= {name for name in (*each.opts, *each.secondary_opts) if name.startswith("--")}
+    assert bare == FLAGS
 
 
 def test_an_objective_on_a_step_or_a_probe_of_the_journey_covers_it() -> None:

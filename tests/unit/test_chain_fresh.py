@@ -7,7 +7,7 @@ Facts are published by the code that publishes them; stores are in memory; time 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sre.backup.facts import publish_attempt, publish_verification
 from sre.backup.job import Job
 from sre.backup.keys import new_keys, sign
 from sre.backup.layout import Place
+from sre.backup.log.facts import LogState, publish_log
 from sre.backup.manifest import Manifest, Volume
 from sre.backup.model import Backups, Declared, Keys
 from sre.backup.objects import ObjectInfo
@@ -224,14 +225,47 @@ def test_an_old_backup(scene: Scene) -> None:
     ]
 
 
-def test_archiving_makes_an_old_backup_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_an_archive_the_log_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = proven(make(tmp_path, monkeypatch, "{rpo: 60s, archive: true}"))
     assert scene.found() == [
         "warning: sre.yaml:22:3 databases.orders: the newest backup restores to 1h ago, rpo is 1m (tier "
-        "gold), and archiving is not acted on by this version; sre backup run orders"
+        "gold), and no archiver on this machine says how far the log leads; sre backup plan orders"
     ]
+    archived(scene, None)
+    assert [each.severity for each in scene.findings()] == ["warning"]
+    archived(scene, NOW - 30)
+    assert scene.found() == []
+    archived(scene, NOW - 300)
+    assert scene.found() == [
+        "sre.yaml:22:3 databases.orders: backups and log restore to 5m ago, rpo is 1m (tier gold); "
+        "sre backup archive orders"
+    ]
+
+
+def archived(scene: Scene, upto: float | None) -> None:
+    """As an archiver of this machine says it."""
+    publish_log(scene.job, LogState("orders", "7000000000000000001-16", "following", last=upto))
+
+
+def copied(scene: Scene, behind: float, ago: float = 0.0) -> None:
+    """As a pass over the copies in `main` leaves it here, which is asked for from now on."""
+    declared = replace(scene.declared, tier=replace(scene.declared.tier, copies=("main",)))
+    settings = replace(scene.world.settings, databases={"orders": declared})
+    scene.world = replace(scene.world, settings=settings)
+    value = {"stores": {"main": {"at": NOW - ago, "lag_seconds": behind, "exit_code": 0}}}
+    scene.job.facts.publish("backup/orders/copies", {"db": "orders", **value})
+
+
+def test_a_copy_that_is_late(scene: Scene) -> None:
+    proven(scene)
+    copied(scene, 0.0, HOUR)
+    assert scene.found() == []
+    for behind, ago in ((1.2 * DAY, 0.0), (0.0, 1.2 * DAY)):
+        copied(scene, behind, ago)
+        assert scene.found() == [
+            "sre.yaml:22:3 databases.orders: the copy in 'main' is 1d 4h behind, 1d may be lost (tier "
+            "gold); sre backup copy orders --to main"
+        ]
 
 
 def test_a_rhythm_may_be_late_by_a_tenth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,6 +462,7 @@ BREAKS: dict[str, Callable[[Scene], Any]] = {
     "backup-missing": lambda scene: scene.back_up(HOUR, code=1),
     "backup-rpo": lambda scene: scene.back_up(2 * DAY),
     "backup-stale": lambda scene: scene.back_up(2 * DAY),
+    "copy-late": lambda scene: (proven(scene), copied(scene, 2 * DAY)),
     "backup-failed": lambda scene: scene.back_up(HOUR, code=1),
     "backup-damaged": lambda scene: scene.job.storages["main"].put(
         scene.manifest(1.0).where.manifest, b"{}"

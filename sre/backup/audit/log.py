@@ -31,7 +31,7 @@ from sre.backup.audit.record import (
     key_after,
     seq_of,
 )
-from sre.backup.keys import public_of, sign
+from sre.backup.keys import is_believed, public_of, sign
 from sre.backup.model import Keys
 from sre.backup.objects import Storage
 from sre.core.clock import Clock, Deadline
@@ -146,7 +146,9 @@ class AuditLog:
         raise Transient(f"{FOLDER} grows faster than we can write to it")
 
     def _entry(self, head: Head, action: Action) -> Entry:
-        signing = self.keys.signing
+        signing = self.keys.signing if is_believed(self.keys) else None
+        if signing is None and self.keys.signing is not None:
+            _log.warning("keys.trusted does not name keys.signing: this record is not signed")
         record = Record(
             seq=head.seq + 1,
             prev=head.sha256,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from sre.backup.catalogue import Damaged
 from sre.backup.copying.standing import Wanted
@@ -19,6 +20,7 @@ from sre.backup.log.layout import item_of
 from sre.backup.log.segment import Record, parse_record
 from sre.backup.objects import ObjectInfo
 from sre.backup.records import Fault
+from sre.backup.twice import read_alike, read_until_sound
 from sre.core.errors import IntegrityError
 
 __all__ = ["LogCopied", "copy_attestations", "copy_log", "log_waiting"]
@@ -74,11 +76,7 @@ def _piece(
     keys: set[str],
     progress: Progress,
 ) -> int:
-    try:
-        data = source.get(key)
-    except KeyError:
-        raise source.fault(key, "the object is missing") from None
-    record = _believed(source, key, data, trusted)
+    data, record = read_until_sound(lambda: _read(source, key, trusted))
     if record.key not in keys:
         _epoch_key(source, target, record.key)
         keys.add(record.key)
@@ -86,6 +84,14 @@ def _piece(
     count = transfer(source, target, wanted, progress)
     transfer_small(target, key, data)
     return count + len(data)
+
+
+def _read(source: Side, key: str, trusted: tuple[str, ...]) -> tuple[bytes, Record]:
+    try:
+        data = source.get(key)
+    except KeyError:
+        raise source.fault(key, "the object is missing") from None
+    return data, _believed(source, key, data, trusted)
 
 
 def _believed(source: Side, key: str, data: bytes, trusted: tuple[str, ...]) -> Record:
@@ -113,7 +119,7 @@ def _epoch_key(source: Side, target: Side, key: str) -> None:
         raise source.fault(key, "the key of an epoch of the log is missing")
     for each in sorted(here - there):  # one that was wrapped again: its record after it
         with contextlib.suppress(KeyError):
-            transfer_small(target, each, source.get(each))
+            transfer_small(target, each, read_alike(partial(source.get, each)))
 
 
 def _gone(source: Side, key: str) -> bool:

@@ -12,7 +12,8 @@ DATABASES: Kinds[Database] = Kinds(
     {
         "postgres": "sre.backup.databases.postgres:PostgresDatabase",
         "postgres-logical": "sre.backup.databases.pglogical:PostgresLogicalDatabase",
+        "pgbackrest": "sre.backup.databases.pgbackrest:PgBackRestDatabase",
     },
-    {"postgres": "backup", "postgres-logical": "backup"},
+    {"postgres": "backup", "postgres-logical": "backup", "pgbackrest": "backup"},
 )
 """A kind's name in `sre.yaml` -> where its class is."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sre.backup.databases.pgbin import programs, server_user
+from sre.backup.databases.pgspaces_guard import has_spaces, must_stay_inside
 from sre.backup.recovery.settings import LOG_FOLDER, RESTORE_COMMAND, line
 from sre.core.child import Child
 from sre.core.clock import Deadline
@@ -163,6 +164,7 @@ def running(
         CheckFailed: it does not start, or not in time; the message ends with its last words.
     """
     folder, log = bench.folder, bench.log
+    must_stay_inside(folder, bench.work, bench.programs, deadline)
     (folder / "postgresql.auto.conf").write_text("", encoding="ascii")
     bench.sockets.mkdir(mode=0o700, exist_ok=True)
     config = _configure(bench, more)
@@ -202,6 +204,7 @@ def _configure(bench: Bench, more: Mapping[str, str]) -> Path:
     settings = {
         **_SETTINGS,
         **more,
+        **({"allow_in_place_tablespaces": "on"} if has_spaces(bench.folder) else {}),
         "hba_file": str(hba),
         "ident_file": str(hba),
         "unix_socket_directories": str(bench.sockets),

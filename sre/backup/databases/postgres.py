@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sre.backup.databases.pgbin import programs
 from sre.backup.databases.pgdsn import environment, options, reveal
-from sre.backup.databases.pgmanifest import check_manifest
+from sre.backup.databases.pgkeep import keeping
 from sre.backup.databases.pgnative import why_not
 from sre.backup.databases.pgrecover import Replayed, recovering
+from sre.backup.databases.pgreplica import Replica, Standing, look, usable
 from sre.backup.databases.pgscratch import make_bench, scratch_server
 from sre.backup.engine import Dump, Source
+from sre.backup.programs import PYTHON_PATH, python_program
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, MissingExtra, Refused, UsageError
+from sre.core.errors import CheckFailed, IntegrityError, MissingExtra, Refused, UsageError
 from sre.core.process import run
 from sre.core.secrets import Secret
 from sre.sql.session import Session
 
 __all__ = ["PostgresDatabase"]
 
+_OLDEST_WITH_SPACES = 15
 _ASK_SECONDS = 30.0
-_TIMELINE = (
-    "select case when pg_is_in_recovery() then greatest("
-    "(select timeline_id from pg_control_checkpoint()), "
-    "(select min_recovery_end_timeline from pg_control_recovery())) "
-    "else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end"
+_SPACES = (
+    "select oid::text, pg_tablespace_location(oid) from pg_tablespace where oid >= 16384 order by 1"
 )
-
+_SIZE = (
+    "select coalesce(sum(pg_database_size(oid)), 0)::bigint from pg_database "
+    "where has_database_privilege(oid, 'connect')"
+)
+_HINTS = {
+    "has already been removed": "the server removed log that the copy needs while it was made: "
+    "raise wal_keep_size there, on a standby too",
+    "COPY stream ended before last file was finished": "the server ended the copy: look in its log;"
+    " where segments of its own log were removed meanwhile, raise wal_keep_size",
+    "the standby was promoted": "it became a primary while it was copied: run it again",
+    "full_page_writes=off": "set full_page_writes on at the primary, checkpoint, and run it again",
+    "can only write single tablespace to stdout": "a tablespace was just made: run it again",
+}
 _POSITION = (
     "select case when pg_is_in_recovery() then '' else pg_current_wal_insert_lsn()::text end"
 )
@@ -38,10 +52,12 @@ _POSITION = (
 
 @dataclass(frozen=True)
 class PostgresDatabase:
-    """`kind: postgres`: the whole server, physically, while it runs; tablespaces of its own not.
+    """`kind: postgres`: the whole server, physically, while it runs; its tablespaces too.
 
     Attributes:
-        dsn: a user that may replicate and connect; `postgresql://…` or `host=… user=…`.
+        dsn: a user that may replicate and connect; `postgresql://…` or `host=… user=…`. It may be
+            a standby's.
+        replica: a standby that is copied instead, while it is near.
         bin_dir: where PostgreSQL's programs of the server's version are, if not found by version.
         native_incremental: let a server of 17 or newer say itself what has changed since another
             backup, where that is sound (a release with the corrections of 2026, summarize_wal and
@@ -52,41 +68,81 @@ class PostgresDatabase:
     dsn: Secret
     bin_dir: Path | None = None
     native_incremental: bool = False
+    replica: Replica | None = None
 
     def identify(self, deadline: Deadline) -> Source:
         with Session(reveal(self.dsn), statement_seconds=max(1.0, deadline.left())) as session:
             version = str(session.value("show server_version")).split(" ", maxsplit=1)[0]
-            system = session.value("select system_identifier::text from pg_control_system()")
-            spaces = session.value("select count(*) from pg_tablespace where oid >= 16384")
-            timeline = session.value(_TIMELINE)
-            size = session.value(
-                "select coalesce(sum(pg_database_size(oid)), 0)::bigint from pg_database "
-                "where has_database_privilege(oid, 'connect')"
-            )
-        if spaces:
+            spaces = {str(oid): str(path) for oid, path in session.rows(_SPACES)}
+            standing, asked = look(session), deadline.clock.wall()
+            position = str(session.value(_POSITION))
+            size = session.value(_SIZE)
+        if spaces and int(_major(version)) < _OLDEST_WITH_SPACES:
             raise UsageError(
-                f"the server has {spaces} tablespaces of its own, which cannot stream to one tar; "
-                "move their tables to pg_default"
+                f"the server has {len(spaces)} tablespaces of its own, which can be copied from "
+                f"PostgreSQL {_OLDEST_WITH_SPACES} and newer alone; move their tables to pg_default"
             )
-        return Source("postgres", version, str(system), int(size), int(timeline))
+        about: dict[str, Any] = {"tablespaces": spaces} if spaces else {}
+        lag, more = standing.behind, dict[str, Any]()
+        if self.replica is not None:
+            more, lag = self._from_replica(standing, position, deadline)
+        elif standing.recovering:
+            more = {"copied_from": "standby", "lag_seconds": round(lag, 3)}
+        return Source(
+            "postgres", version, standing.system_id, int(size), standing.timeline, asked - lag,
+            about | more,
+        )  # fmt: skip
+
+    def _from_replica(
+        self, primary: Standing, position: str, deadline: Deadline
+    ) -> tuple[dict[str, Any], float]:
+        """What the manifest says of whom is copied; how far behind that one is."""
+        assert self.replica is not None  # noqa: S101  whoever calls looked
+        if primary.recovering:
+            raise UsageError(
+                "dsn leads to a standby itself: name the primary there, or leave out replica"
+            )
+        system, timeline = primary.system_id, primary.timeline
+        problem, lag = usable(self.replica, system, timeline, position, deadline)
+        if problem:
+            return {"copied_from": "primary", "not_from_replica": problem}, 0.0
+        return {"copied_from": "replica", "lag_seconds": round(lag, 3)}, lag
+
+    def _copied(self, source: Source) -> str:
+        """The dsn of whom is copied."""
+        if self.replica is not None and source.about.get("copied_from") == "replica":
+            return reveal(self.replica.dsn)
+        return reveal(self.dsn)
 
     def dump(self, source: Source, label: str) -> Dump:
-        found = programs(_major(source.version), ("pg_basebackup",), bin_dir=self.bin_dir)
-        argv = (
-            str(found / "pg_basebackup"), "-D", "-", "-Ft", "-X", "fetch", "-c", "fast", "-w",
-            "--manifest-checksums=CRC32C", "-l", label,  # SHA-256 costs the server most of a core
-        )  # fmt: skip
-        env = environment(reveal(self.dsn))
-        env.pop("PGDATABASE", None)
         return Dump(
-            argv,
-            env,
+            self._argv(source, label),
+            self._environment(source),
             "backup_manifest",
             "pg_wal/0",
             self._position,
             pages=True,
             server=self._native(source),
+            hints=_HINTS,
+            around=partial(keeping, self._copied(source)),
         )
+
+    def _environment(self, source: Source) -> dict[str, str]:
+        env = environment(self._copied(source))
+        env.pop("PGDATABASE", None)
+        return {**PYTHON_PATH, **env} if source.about.get("tablespaces") else env
+
+    def _argv(self, source: Source, label: str, parent: str = "") -> tuple[str, ...]:
+        """pg_basebackup, or ours where there are tablespaces, for which it writes several tars."""
+        if source.about.get("tablespaces"):
+            wish = json.dumps([label, parent])
+            return tuple(python_program("sre.backup.databases.pgstream", wish))
+        found = programs(_major(source.version), ("pg_basebackup",), bin_dir=self.bin_dir)
+        return (
+            str(found / "pg_basebackup"), "-D", "-", "-Ft", "-X", "fetch", "-c", "fast", "-w",
+            "--manifest-checksums=CRC32C", "-l", label,  # SHA-256 costs the server most of a core
+            *([f"--incremental={parent}"] if parent else []),
+        )  # fmt: skip
 
     def increment(self, source: Source, label: str, parent: Path) -> Dump:
         """As `dump`, but the server leaves out what has not changed since `parent`, its manifest.
@@ -94,12 +150,11 @@ class PostgresDatabase:
         Raises:
             Refused: it must not be relied on there; the message says why.
         """
-        problem = why_not(reveal(self.dsn), source.version, Deadline.after(_ASK_SECONDS))
+        problem = why_not(self._copied(source), source.version, Deadline.after(_ASK_SECONDS))
         if problem:
             raise Refused(problem)
-        whole = self.dump(source, label)
-        argv = (*whole.argv, f"--incremental={parent}")
-        return replace(whole, argv=argv, native=True)
+        argv = self._argv(source, label, str(parent))
+        return replace(self.dump(source, label), argv=argv, native=True)
 
     def _native(self, source: Source) -> bool:
         return self.native_incremental and int(_major(source.version)) >= 17
@@ -113,13 +168,13 @@ class PostgresDatabase:
         try:
             found = programs(_major_of(folder), ("pg_verifybackup",), bin_dir=self.bin_dir)
         except MissingExtra:
-            return check_manifest(folder, deadline)
+            return _checked_by_us(folder, deadline)
         program = str(found / "pg_verifybackup")
         done = run([program, "-q", str(folder)], deadline, env={"LC_ALL": "C"})
         if done.timed_out:
             raise CheckFailed("pg_verifybackup did not end in time")
         if done.returncode < 0:  # the one of some builds crashes whatever it is asked
-            return check_manifest(folder, deadline)
+            return _checked_by_us(folder, deadline)
         if done.ok:
             return ()
         lines = [line.removeprefix("pg_verifybackup: error: ") for line in done.stderr.splitlines()]
@@ -160,6 +215,15 @@ class PostgresDatabase:
 
     def tools(self, major: str, needed: tuple[str, ...]) -> Path:
         return programs(major, needed, bin_dir=self.bin_dir)
+
+
+def _checked_by_us(folder: Path, deadline: Deadline) -> tuple[str, ...]:
+    from sre.backup.pages.servers import check_folder  # noqa: PLC0415  its checksums, seldom wanted
+
+    try:
+        return check_folder(str(folder), deadline)
+    except IntegrityError as error:
+        return (str(error),)
 
 
 def _major(version: str) -> str:

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sre.backup.keyring.names import family, original, parse_key, wrapped
+from sre.backup.keyring.names import KeyObject, family, original, parse_key, wrapped
 from sre.backup.keys import opens_with, unwrap
 from sre.backup.manifest import Manifest
 from sre.backup.model import Keys
 from sre.backup.objects import Storage
 from sre.backup.records import Fault
 from sre.backup.signed import LARGEST, enclose, opened
+from sre.backup.twice import read_until_good
 from sre.core.errors import IntegrityError
 
 __all__ = [
@@ -106,8 +107,7 @@ def held_key(storage: Storage, trusted: Sequence[str], first: Wrapped) -> Held:
             continue
         last = max(last, name.number)
         if name.what == "json":
-            data = storage.get(key) if size <= LARGEST else b""
-            form = recorded(data, trusted, first.stem, name.number)
+            form = _recorded_at(storage, key, trusted, name) if size <= LARGEST else None
             if form is None:
                 strays.append(Fault(key, _STRAY))
             else:
@@ -120,6 +120,15 @@ def held_key(storage: Storage, trusted: Sequence[str], first: Wrapped) -> Held:
         strays=tuple(strays),
         last=last,
         objects=tuple(sorted(sizes)),
+    )
+
+
+def _recorded_at(
+    storage: Storage, key: str, trusted: Sequence[str], name: KeyObject
+) -> Wrapped | None:
+    return read_until_good(
+        lambda: recorded(storage.get(key), trusted, name.stem, name.number),
+        lambda found: found is not None,
     )
 
 
@@ -165,6 +174,12 @@ def open_held(storage: Storage, held: Held, keys: Keys) -> tuple[str, Wrapped] |
 
 
 def _open(storage: Storage, form: Wrapped, keys: Keys) -> str | Fault:
+    return read_until_good(
+        lambda: _open_once(storage, form, keys), lambda found: not isinstance(found, Fault)
+    )
+
+
+def _open_once(storage: Storage, form: Wrapped, keys: Keys) -> str | Fault:
     try:
         data = storage.get(form.key)
     except KeyError:

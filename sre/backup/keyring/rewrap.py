@@ -79,7 +79,8 @@ def rewrap(
     for each in chosen:
         with _alone(each, dry_run=dry_run) as lease:
             done += _rewrap_all(each, lease, step, revoke=revoke)
-    return done, [fault for each in chosen for fault in each.faults], _notes(keys)
+    notes = (*_notes(keys), *(() if everywhere or not revoke else _left(chosen)))
+    return done, [fault for each in chosen for fault in each.faults], notes
 
 
 def _notes(keys: Keys) -> tuple[str, ...]:
@@ -91,6 +92,14 @@ def _notes(keys: Keys) -> tuple[str, ...]:
             "keys.recipients names one key: once it is lost nothing opens; add a second, in a safe"
         )
     return tuple(found)
+
+
+def _left(chosen: Sequence[Chosen]) -> tuple[str, ...]:
+    """Where who was revoked can still open copies."""
+    stores = sorted({name for each in chosen for name in each.declared.tier.copies})
+    if not stores:
+        return ()
+    return (f"copies in {', '.join(stores)} open as before: --everywhere revokes there too",)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from sre.backup.log.timelines import Switch, Way, newest_after, parse_history, w
 from sre.backup.model import Keys
 from sre.backup.objects import Storage
 from sre.backup.records import Fault
+from sre.backup.twice import read_until_sound
 from sre.core.errors import CheckFailed, IntegrityError, Transient, UsageError
 
 __all__ = ["Fetched", "LogReader"]
@@ -127,6 +128,9 @@ class LogReader:
 
     def record(self, name: str) -> Record:
         """The signed record of a piece. Raises Damaged, which names the object."""
+        return read_until_sound(lambda: self._record(name))
+
+    def _record(self, name: str) -> Record:
         key = self.place.record(name)
         try:
             data = self.storage.get(key)
@@ -235,7 +239,12 @@ class LogReader:
                 raise Damaged(found)
             self._secrets[record.key] = found
         try:
-            return open_piece(data, record, self._secrets[record.key])
+            try:
+                return open_piece(data, record, self._secrets[record.key])
+            except IntegrityError:  # once more: it may have been damaged on the way
+                return open_piece(self._bytes(record), record, self._secrets[record.key])
+        except Damaged:
+            raise
         except IntegrityError as error:
             raise Damaged(Fault(record.object, str(error))) from error
 

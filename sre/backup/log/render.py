@@ -30,6 +30,7 @@ def status_as_json(found: LogStatus) -> str:
         "server_lsn": _lsn(found.current),
         "lag_bytes": found.lag_bytes,
         "rpo_seconds": found.rpo_seconds,
+        "rpo_target_seconds": found.rpo_target,
         "archiver": found.archiver or None,
         "archiver_problem": found.problem or None,
         "slot": None if found.slot is None else {
@@ -87,9 +88,15 @@ def status_as_text(found: LogStatus) -> str:
         for gap in found.gaps
     ]
     if found.full_needed:
-        why = "log is missing" if found.gaps else "there is no backup that the log continues"
-        lines.append(f"  {why}: take a full backup: sre backup run {found.db}")
+        lines.append(f"  {_needed(found)}")
     return "\n".join(lines)
+
+
+def _needed(found: LogStatus) -> str:
+    if found.stored is None:
+        return f"no log is stored yet; start: sre backup archive {found.db}"
+    why = "log is missing" if found.gaps else "there is no backup that the log continues"
+    return f"{why}: take a full backup: sre backup run {found.db}"
 
 
 def _archiver(found: LogStatus) -> str:
@@ -97,7 +104,9 @@ def _archiver(found: LogStatus) -> str:
         return "none has run on this host"
     words = found.archiver + (f": {found.problem}" if found.problem else "")
     if found.rpo_seconds is not None:
-        words += f", newest moment {format_duration(found.rpo_seconds)} old when it said so"
+        words += f", newest stored moment {format_duration(round(found.rpo_seconds))} old"
+        if found.misses_rpo:
+            words += f", more than the tier's rpo of {format_duration(found.rpo_target)}"
     return words
 
 

@@ -102,9 +102,19 @@ def archive(
                 follower.store_problem = str(error)
                 follower.note("archive stopped", problem=str(error))
                 raise
+            except OSError as error:
+                raise Transient(_no_spool(follower, error)) from error
             finally:
-                follower.tell("stopped")
+                with contextlib.suppress(OSError):
+                    follower.tell("stopped")
             return format_lsn(follower.shipping.stored)
+
+
+def _no_spool(follower: Follower, error: OSError) -> str:
+    return (
+        f"cannot work in the spool {follower.shipping.spool.folder}: {error.strerror}; is its disk "
+        "there? The server keeps the log meanwhile; start it again"
+    )
 
 
 def _planned(job: Job, declared: Declared, *, once: bool, say: Say) -> Archiving:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ class Shipping:
     stored: int = 0
     bytes: int = 0
     _early: dict[str, int] = field(default_factory=dict)
+    _seen: dict[str, int] = field(default_factory=dict)
 
     def whole(self) -> int:
         """Store every history and whole segment, oldest first; how many.
@@ -54,14 +56,18 @@ class Shipping:
     def early(self, *, flushed: int | None, still: bool) -> int:
         """Store the beginning of what is not whole yet, as far as it grew; how many pieces.
 
-        `flushed` is how far pg_receivewal said it is on disk; `still`: it does not write now.
+        `flushed` is how far pg_receivewal said it is on disk; None: the server does not tell, as it
+        tells nobody without pg_read_all_stats; then a piece is what stood there a call ago, so
+        call again soon when none is stored. `still`: pg_receivewal does not write now.
         """
         partial = [each for each in self.spool.files() if each.partial]
         self.whole()  # what comes before them has its whole name by now, and goes first
         count = 0
         for each in partial:
             newest = each == partial[-1]
-            count += self._beginning(each, flushed if newest else None, still=still or not newest)
+            with contextlib.suppress(FileNotFoundError):  # it has just become whole
+                told = flushed if newest else None
+                count += self._beginning(each, told, still=still or not newest)
             if not newest:  # a timeline ended in it, and pg_receivewal writes another file
                 self.spool.remove(each)
         return count
@@ -94,7 +100,9 @@ class Shipping:
             length = end_of_data(each.path)
             if flushed is not None and begin < flushed <= begin + size:
                 length = max(length, flushed - begin)
-        elif flushed is None or not begin < flushed < begin + size:
+        elif flushed is None:
+            length = self._stood(each)
+        elif not begin < flushed < begin + size:
             return False  # what is written now may be torn
         else:
             length = flushed - begin
@@ -103,6 +111,14 @@ class Shipping:
         self._store(each, f"{each.name}.partial-{length:08x}", length, begin + length)
         self._early[each.name] = length
         return True
+
+    def _stood(self, each: Spooled) -> int:
+        """How much of it stood there a call ago: that write has ended. 0 each other time."""
+        before = self._seen.pop(each.name, None)
+        if before is not None:
+            return before
+        self._seen = {each.name: min(self.spool.size, end_of_data(each.path))}
+        return 0
 
     def _store(self, each: Spooled, name: str, length: int, end: int) -> None:
         timeline = int(name[:8], 16)

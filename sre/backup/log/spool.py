@@ -21,6 +21,7 @@ _NAME = re.compile(r"(?P<segment>[0-9A-F]{24})(?P<partial>\.partial)?|[0-9A-F]{8
 _HEADER = struct.Struct("<HHIQI4xQII")
 _LONG = 0x0002
 _CHUNK = 2**20
+_ALIGNED = 8
 
 
 @dataclass(frozen=True, order=True)
@@ -105,7 +106,10 @@ def check_header(head: bytes, name: str, size: int, system: int) -> str:
 
 
 def end_of_data(path: Path) -> int:
-    """Where the zeros at the end of a partial file begin."""
+    """Where the zeros at the end of a partial file begin, rounded up as records are.
+
+    A record may end in zeros, a commit's always does: with its time, and what fills it to 8 bytes.
+    """
     with path.open("rb") as file:
         at = file.seek(0, 2)
         while at > 0:
@@ -113,6 +117,6 @@ def end_of_data(path: Path) -> int:
             file.seek(start)
             data = file.read(at - start).rstrip(b"\0")
             if data:
-                return start + len(data)
+                return -(-(start + len(data)) // _ALIGNED) * _ALIGNED
             at = start
     return 0

@@ -10,15 +10,19 @@ from sre.backup.job import Job
 from sre.backup.layout import database_of
 from sre.backup.log.coverage import Gap
 from sre.backup.log.layout import log_place
-from sre.backup.log.places import server_of, slot_name, spool_folder
+from sre.backup.log.places import early_seconds, server_of, slot_name, spool_folder
 from sre.backup.log.reading import LogReader
 from sre.backup.log.server import Identity, Slot, identify, slot_of
 from sre.backup.log.states import Stretch, stretches
 from sre.backup.log.survey import Window, bases, windows
 from sre.backup.model import Declared
 from sre.core.errors import SreError, UsageError
+from sre.core.units import format_duration
 
 __all__ = ["LogStatus", "log_status"]
+
+_SILENT = 30.0
+"""Seconds; an archiver says every five how it stands."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,11 @@ class LogStatus:
         gaps: holes after the newest backup.
         stored: the position up to which the log is stored; None when nothing is.
         current: where the server writes.
-        rpo_seconds: as the archiver of this host measured it last; None without one.
-        archiver: `following`, `waiting`, `behind`, `stopped`; empty: none ran on this host.
+        rpo_seconds: how old the newest stored moment is, by the archiver of this host and the time
+            since it said so; None without one.
+        rpo_target: what the tier allows.
+        archiver: `following`, `waiting`, `behind`, `stopped`, `silent` (it ended without a word);
+            empty: none ran on this host.
         problem: what it said.
     """
 
@@ -48,6 +55,7 @@ class LogStatus:
     slot: Slot | None
     slot_name: str
     rpo_seconds: float | None
+    rpo_target: float
     archiver: str
     problem: str
     at: float
@@ -63,7 +71,14 @@ class LogStatus:
         late = any(each.state in {"LOST", "DELAYED"} for each in self.states)
         bad_slot = self.slot is not None and self.slot.status in {"lost", "unreserved"}
         lacks = not self.server and self.slot is None
-        return not (self.full_needed or late or bad_slot or lacks)
+        silent = self.archiver == "silent"
+        return not (self.full_needed or late or bad_slot or lacks or silent or self.misses_rpo)
+
+    @property
+    def misses_rpo(self) -> bool:
+        """More would be lost now than the tier allows; another host's archiver is not judged."""
+        known = self.rpo_seconds is not None and self.archiver != "waiting"
+        return known and (self.rpo_seconds or 0.0) > self.rpo_target
 
     @property
     def lag_bytes(self) -> int | None:
@@ -92,8 +107,7 @@ def log_status(job: Job, db: str) -> LogStatus:
         server = str(error).splitlines()[0]
     place = identity.place if identity is not None else _place_in_store(job, declared)
     reader = LogReader(job.storage(declared), job.backups.keys, log_place(db, place).prefix)
-    found, _ = bases(job.catalogue(declared), db, place)
-    seen = windows(reader, found)
+    seen = windows(reader, bases(job.catalogue(declared), db, place)[0])
     said = _said(job, db, place)
     newest = seen[-1].cover if seen else None
     return LogStatus(
@@ -109,6 +123,7 @@ def log_status(job: Job, db: str) -> LogStatus:
         slot=slot,
         slot_name=slot_name(declared),
         rpo_seconds=said.get("rpo_seconds"),
+        rpo_target=2 * early_seconds(declared),
         archiver=str(said.get("state", "")),
         problem=str(said.get("problem", "")),
         at=job.clock.wall(),
@@ -116,9 +131,17 @@ def log_status(job: Job, db: str) -> LogStatus:
 
 
 def _said(job: Job, db: str, place: str) -> dict[str, Any]:
-    """What an archiver of this host said last of that server."""
+    """What an archiver of this host said last of that server, and what its silence since means."""
     fact = job.facts.read(f"backup/{db}/log")
-    return dict(fact.value) if fact is not None and fact.value.get("place") == place else {}
+    if fact is None or fact.value.get("place") != place:
+        return {}
+    said, age = dict(fact.value), fact.age(job.clock)
+    if said.get("rpo_seconds") is not None:
+        said["rpo_seconds"] += age
+    if said.get("state") != "stopped" and age > _SILENT:
+        said["state"] = "silent"
+        said["problem"] = f"it said nothing for {format_duration(round(age))}: it does not run"
+    return said
 
 
 def _place_in_store(job: Job, declared: Declared) -> str:

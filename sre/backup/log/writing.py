@@ -23,6 +23,7 @@ from sre.backup.log.segment import Record, Sealed, encode_record, parse_record, 
 from sre.backup.model import Keys, Lock
 from sre.backup.objects import Storage
 from sre.backup.pruning.locking import writing
+from sre.backup.twice import read_until_sound
 from sre.core.clock import Clock
 from sre.core.errors import IntegrityError, Refused, Transient
 
@@ -141,16 +142,14 @@ class Writer:
         key = self.place.record(piece.name)
         if self.storage.head(key) is None:
             return None
-        data = self._readable(key)
-        if data is None:
+        try:
+            record = read_until_sound(lambda: self._record_at(key, piece.name))
+        except KeyError:
             return None
-        if self.keys.trusted:
-            try:
-                record = parse_record(data, self.keys.trusted, piece.name)
-            except IntegrityError as error:
-                raise Diverged(f"{key}: {error}; look who writes there") from error
-        else:  # a host that believes nobody: what is there is compared, not trusted
-            record = _unchecked(data, key)
+        except Diverged:
+            raise
+        except IntegrityError as error:
+            raise Diverged(f"{key}: {error}; look who writes there") from error
         digest = hashlib.sha256()
         for chunk in piece.chunks():
             digest.update(chunk)
@@ -162,11 +161,11 @@ class Writer:
             )
         return record
 
-    def _readable(self, key: str) -> bytes | None:
-        try:
-            return self.storage.get(key)
-        except KeyError:
-            return None
+    def _record_at(self, key: str, name: str) -> Record:
+        data = self.storage.get(key)
+        if not self.keys.trusted:  # a host that believes nobody: it is compared, not trusted
+            return _unchecked(data, key)
+        return parse_record(data, self.keys.trusted, name)
 
 
 def _unchecked(data: bytes, key: str) -> Record:

@@ -34,6 +34,7 @@ DUMP = "database.dump"
 """The file that they become in a restored folder."""
 PIECE = 16 * 2**20
 _BLOCK = 512
+_RECORDS = (SCHEMA, "sre.pgbackrest/1")
 
 
 def summary(tail: str) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def summary(tail: str) -> dict[str, Any]:
         found = json.loads(tail)
     except ValueError:
         return {}
-    if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
+    if not isinstance(found, dict) or found.pop("schema", None) not in _RECORDS:
         return {}
     return found
 

@@ -27,6 +27,7 @@ from sre.backup.logical.roles import RolePlan, database_sql, plan_roles
 from sre.backup.logical.target import Target, judge, look
 from sre.backup.logical.unpacked import extracted
 from sre.backup.restoring.chain import Chain, open_chain
+from sre.backup.restoring.fetching import fetch_kept
 from sre.backup.verifying.scratch import scratch
 from sre.core.errors import Locked, Refused, SreError, Transient, UsageError
 from sre.core.secrets import Secret, redactor
@@ -169,6 +170,7 @@ class _Restoring:
             folder.mkdir(mode=0o700)
             extracted(chain, folder, progress)
             if not self.logical:
+                fetch_kept(self.found.declared, chain.manifest, folder, self.job.clock)
                 folder = dumped_from_scratch(
                     self.found.declared.database, folder, work, self.wish.tables
                 )

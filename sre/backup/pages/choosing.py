@@ -19,7 +19,6 @@ import zstandard
 
 from sre.backup.attest import all_of, failed_at
 from sre.backup.catalogue import Catalogue, Damaged
-from sre.backup.condition import condition_of
 from sre.backup.engine import Source
 from sre.backup.job import Job
 from sre.backup.layout import stamp
@@ -55,18 +54,14 @@ def choice_for(job: Job, declared: Declared, source: Source, kind: str) -> Choic
     if source.engine != "postgres":
         return Choice(reason="backups of this kind of database are always full ones")
     catalogue = job.catalogue(declared)
-    found, damaged = [], ""
-    for place in catalogue.places(declared.name):
-        if place.system != source.place:
-            continue
-        try:
-            found.append(catalogue.manifest(place))
-            damaged = ""
-        except Damaged as error:
-            damaged = str(error)
-    if damaged:
-        return Choice(reason=f"the newest backup is damaged: {damaged}")
-    found.sort(key=lambda each: (each.finished, each.id))
+    standing = catalogue.standing(declared.name)
+    places = catalogue.places(declared.name)
+    here = [place.id for place in places if place.system == source.place]
+    committed = [id_ for id_ in standing.order if id_ in here]
+    for newest in (*committed[-1:], *here[-1:]):  # by the store's clock, and by the hosts'
+        if newest in standing.unusable:
+            return Choice(reason=f"the newest backup, {newest}: {standing.unusable[newest]}")
+    found = [each for each in standing.usable if each.id in here]
     return choose(kind, found, source.timeline, _against(catalogue))
 
 
@@ -75,9 +70,10 @@ def _against(catalogue: Catalogue) -> Callable[[Manifest], str]:
         storage, place = catalogue.storage, manifest.where
         if storage.head(place.mark("expiring")) is not None:
             return "it is being deleted"
-        condition = condition_of(storage, catalogue.trusted, place)
-        if condition is not None:
-            return str(condition)
+        try:
+            catalogue.manifest(place)  # what was believed so far may come from the index
+        except Damaged as error:
+            return str(error)
         failed = failed_at(all_of(catalogue, manifest.id).get(manifest.id, []))
         if failed is not None:
             return f"its verification failed on {stamp(failed)}"

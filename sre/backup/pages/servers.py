@@ -19,7 +19,9 @@ from typing import IO, Any, Protocol
 
 from google_crc32c import extend
 
-from sre.core.errors import IntegrityError
+from sre.backup.recovery.settings import LOG_FOLDER
+from sre.core.clock import Deadline
+from sre.core.errors import CheckFailed, IntegrityError
 
 __all__ = ["MANIFEST", "Sum", "Told", "check_folder", "parse", "summing"]
 
@@ -28,7 +30,8 @@ _PIECE = 2**20
 _THREADS = 4
 _END = re.compile(rb'"Manifest-Checksum": "([0-9a-f]{64})"\}\s*\Z')
 _IGNORED = {MANIFEST, "postgresql.auto.conf", "recovery.signal", "standby.signal"}
-_LOG = "pg_wal"
+_LOGS = {"pg_wal", LOG_FOLDER}
+_MOST = 20
 
 
 class Sum(Protocol):
@@ -102,19 +105,30 @@ def parse(data: bytes) -> tuple[dict[str, Any], dict[str, Told]]:
     return document, files
 
 
-def check_folder(folder: str) -> tuple[str, ...]:
-    """What is wrong with a restored folder, a file a line. Raises IntegrityError as `parse`."""
+def check_folder(folder: str, deadline: Deadline | None = None) -> tuple[str, ...]:
+    """What is wrong with a restored folder, a file a line, at most twenty.
+
+    Raises:
+        IntegrityError: the manifest is missing, or as `parse`.
+        CheckFailed: the deadline has passed.
+    """
     try:
         with open(os.path.join(folder, MANIFEST), "rb") as file:  # noqa: PTH118, PTH123
             _, told = parse(file.read())
     except FileNotFoundError:
         raise IntegrityError(f"{MANIFEST} is missing") from None
-    found = set(_files(folder))
-    extra = sorted(path for path in found - told.keys() if path not in _IGNORED)
+    except OSError as error:
+        raise IntegrityError(f"{MANIFEST} cannot be read: {error.strerror}") from error
+
+    def problem(each: Told) -> str:
+        if deadline is not None and deadline.passed():
+            raise CheckFailed(f"the check against {MANIFEST} did not end in time")
+        return _problem(folder, each)
+
+    extra = sorted(path for path in set(_files(folder)) - told.keys() if path not in _IGNORED)
     with ThreadPoolExecutor(_THREADS) as pool:
-        problems = pool.map(lambda each: _problem(folder, each), told.values())
-        wrong = [each for each in problems if each]
-    return (*wrong, *(f"{path}: the server did not send it" for path in extra))
+        wrong = [found for found in pool.map(problem, told.values()) if found]
+    return (*wrong, *(f"{path}: the server did not send it" for path in extra))[:_MOST]
 
 
 def _told(item: Mapping[str, Any]) -> Told:
@@ -126,12 +140,12 @@ def _told(item: Mapping[str, Any]) -> Told:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Every file but those of the log, by its path in the folder."""
+    """Every file but those of the log, also of one that was fetched, by its path in the folder."""
     for here, folders, files in os.walk(folder):
         base = os.path.relpath(here, folder)
         if base == ".":
-            folders[:] = [name for name in folders if name != _LOG]
-            yield from (name for name in files if name != _LOG)
+            folders[:] = [name for name in folders if name not in _LOGS]
+            yield from (name for name in files if name not in _LOGS)
         else:
             yield from (f"{base}/{name}" for name in files)
 

@@ -98,7 +98,10 @@ def _without_tools(log: Log, aim: Target) -> Target:
     if log.wal_there:
         return aim
     if aim.time is not None and aim.time > consistent:
+        gaps = log.route.cover.gaps if log.route.cover is not None else ()
+        hole = f": {gaps[0].segments} segments are missing, from {gaps[0].first} on" if gaps else ""
         raise Refused(
-            f"no log is archived after {time_text(consistent)}; the nearest possible: --latest"
+            f"no log is archived after {time_text(consistent)}{hole}; "
+            "the nearest possible: --latest"
         )
     return dataclasses.replace(LATEST, timeline=aim.timeline)

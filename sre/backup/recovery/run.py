@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sre.backup.databases.pgrecover import Replayed
+from sre.backup.databases.pgspaces_guard import has_spaces
 from sre.backup.recovery.engine import Replays, nothing
 from sre.backup.recovery.settings import LOG_FOLDER, RESTORE_COMMAND, auto_conf, kept_settings
 from sre.backup.recovery.target import Target
@@ -53,16 +54,14 @@ def replay(
 
 def quiet(folder: Path, old: str, port: int) -> None:
     """Settings by which the copy does not disturb the source; `old` is what ALTER SYSTEM said."""
-    major = int((folder / "PG_VERSION").read_text(encoding="ascii"))
-    _write(folder, auto_conf(old, kept_settings(major, port)))
+    _write(folder, auto_conf(old, _kept(folder, port)))
 
 
 def leave_to_user(folder: Path, log: Path, aim: Target, timeline: int, old: str, port: int) -> None:
     """Everything for a recovery that the user's own server makes when it is started."""
     log.rename(folder / LOG_FOLDER)
-    major = int((folder / "PG_VERSION").read_text(encoding="ascii"))
     settings = {
-        **kept_settings(major, port),
+        **_kept(folder, port),
         "restore_command": RESTORE_COMMAND,
         **aim.settings(),
         "recovery_target_timeline": str(timeline),
@@ -71,6 +70,12 @@ def leave_to_user(folder: Path, log: Path, aim: Target, timeline: int, old: str,
     (folder / "standby.signal").unlink(missing_ok=True)
     (folder / "recovery.signal").write_bytes(b"")
     _write(folder, auto_conf(old, settings))
+
+
+def _kept(folder: Path, port: int) -> dict[str, str]:
+    major = int((folder / "PG_VERSION").read_text(encoding="ascii"))
+    inside = {"allow_in_place_tablespaces": "on"} if has_spaces(folder) else {}
+    return {**kept_settings(major, port), **inside}
 
 
 def choose_port(wanted: int | None) -> int:

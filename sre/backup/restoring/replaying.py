@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sre.backup.databases.pgrecover import NotReached, Replayed
+from sre.backup.databases.pgspaces_guard import made_in
 from sre.backup.job import Job
 from sre.backup.log.lsn import format_lsn, parse_lsn
 from sre.backup.records import Restored
@@ -18,11 +19,14 @@ from sre.backup.recovery.run import leave_to_user, quiet, replay
 from sre.backup.recovery.target import Target
 from sre.backup.restoring.chain import Chain
 from sre.backup.restoring.phases import Phases
+from sre.backup.verifying.scratch import scratch
+from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, MissingExtra, Refused, UsageError
 
-__all__ = ["Way", "get_log", "restored_to", "said"]
+__all__ = ["Way", "get_log", "must_not_meet", "restored_to", "said"]
 
 _HISTORY = "history"
+_LOOK_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class Way:
         )
         if not recover:
             leave_to_user(draft, self.log.folder, self.aim.target, timeline, old, port)
+            if self.log.tools is not None:  # else nobody can tell
+                must_not_meet(draft, self.log.tools)
             return done
         database = self.route.found.declared.database
         assert isinstance(database, Replays)  # noqa: S101  `possible` looked
@@ -176,6 +182,22 @@ def _fetched(route: Route, aim: Target, folder: Path, database: Replays) -> Log:
         if item.kind == _HISTORY and not (folder / item.name).exists():
             (folder / item.name).write_bytes(reader.open(item.name))
     return Log(route, folder, tools, got.end, got.upto)
+
+
+def must_not_meet(draft: Path, tools: Path) -> None:
+    """That a server which replays here does not write into a tablespace that is here already.
+
+    Raises Refused.
+    """
+    with scratch() as work:
+        made = made_in(draft, work, tools, Deadline.after(_LOOK_SECONDS))
+    for oid, path in made:
+        if Path(path).exists():
+            raise Refused(
+                f"the log makes a tablespace ({oid}) at {path!r}, which is there on this machine: "
+                "a server started here would write into it; take a new full backup, which has it "
+                "inside, or restore on another machine"
+            )
 
 
 def said(draft: Path) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sre.backup.audit.doing import audited
@@ -17,10 +17,12 @@ from sre.backup.recovery.aim import NotHere
 from sre.backup.recovery.routes import Route, Routes, routes_to
 from sre.backup.recovery.run import choose_port, quiet
 from sre.backup.recovery.target import OWN_END, Target
-from sre.backup.restoring.chain import Chain, extract_chain, open_chain
+from sre.backup.restoring.chain import Chain, extract_surely, open_chain
+from sre.backup.restoring.fetching import fetch_kept
 from sre.backup.restoring.landing import beside, give, land, must_be_free
 from sre.backup.restoring.phases import Phases
 from sre.backup.restoring.replaying import Way, get_log, restored_to, said
+from sre.backup.restoring.spaces import moved, spaces_free
 from sre.core.errors import Refused
 
 __all__ = ["Wish", "open_route", "plan_restore", "plan_route", "restore_to"]
@@ -37,12 +39,14 @@ class Wish:
         owner: uid that gets the files.
         port: for its configuration; None: a free one.
         recover: replay the log here; else the user's server does so when it is started.
+        spaces: where tablespaces go, by oid or by their place at the source; else inside.
     """
 
     aim: Target = OWN_END
     owner: int | None = None
     port: int | None = None
     recover: bool = True
+    spaces: Mapping[str, Path] = field(default_factory=dict)
 
 
 def restore_to(
@@ -66,12 +70,11 @@ def restore_to(
         Transient: the store does not answer, or the disk is full.
         MissingExtra: the engine's programs are not here.
     """
-    folder, wish = folder.absolute(), wish or Wish(owner=owner)
-    began = job.clock.now()
+    folder, wish, began = folder.absolute(), wish or Wish(owner=owner), job.clock.now()
     must_be_free(folder)
+    spaces_free(wish.spaces, folder)
     routes, port = routes_to(job, target, wish.aim), choose_port(wish.port)
-    store = routes.declared.store_name
-    tried = list(routes.fitting)
+    tried, store = list(routes.fitting), routes.declared.store_name
     while True:
         route = tried.pop(0)
         job.note("restore started", id=route.manifest.id, db=route.manifest.db, to=str(folder))
@@ -99,6 +102,7 @@ def plan_route(
     """As `plan_restore`, with the backup and the log that would be taken."""
     if folder is not None:
         must_be_free(folder.absolute())
+        spaces_free(wish.spaces, folder.absolute())
     choose_port(wish.port)
     routes = routes_to(job, target, wish.aim)
     for index, route in enumerate(routes.fitting):
@@ -142,21 +146,31 @@ class _Restore:
             if aim != OWN_END:
                 log = get_log(self.job, self.routes, self.route, chain, box, phases)
             with phases.phase("unpack"):
-                faults = extract_chain(chain, draft, None, progress(chain))
-            if faults:
-                raise Damaged(faults[0])
+                self._unpack(chain, draft, progress(chain))
             done = restored_to(self.routes, self.route, draft, self.folder, self.port)
             if log is not None:
                 way = Way(self.route, *log, phases)
                 done = way.go(draft, done, self.port, recover=self.wish.recover)
             elif (draft / "global" / "pg_control").exists():
                 quiet(draft, said(draft), self.port)
-            if self.wish.owner is not None or os.geteuid() == 0:
-                give(draft, os.geteuid() if self.wish.owner is None else self.wish.owner)
             with phases.phase("sync"):
-                land(draft, self.folder)
+                self._land(draft, chain)
         notes = (*self.routes.notes, *done.notes)
         return dataclasses.replace(done, phases=phases.seconds, notes=notes)
+
+    def _unpack(self, chain: Chain, draft: Path, progress: Progress) -> None:
+        for fault in extract_surely(chain, draft, None, progress):
+            raise Damaged(fault)
+        fetch_kept(self.routes.declared, chain.manifest, draft, self.job.clock)
+
+    def _land(self, draft: Path, chain: Chain) -> None:
+        owner = self.wish.owner
+        if owner is None and os.geteuid() == 0:
+            owner = os.geteuid()
+        if owner is not None:
+            give(draft, owner)
+        with moved(draft, self.wish.spaces, chain.manifest, owner):
+            land(draft, self.folder)
 
 
 def _needed(route: Route, chain: Chain, aim: Target) -> int:

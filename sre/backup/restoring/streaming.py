@@ -16,6 +16,7 @@ from sre.backup.programs import Tail
 from sre.backup.records import Restored
 from sre.backup.recovery.target import OWN_END
 from sre.backup.restoring.chain import Chain
+from sre.backup.restoring.fetching import kept_elsewhere
 from sre.backup.restoring.restore import Wish, plan_route, restore_to
 from sre.core.child import Child
 from sre.core.clock import Deadline
@@ -45,8 +46,10 @@ def restore_as_tar(
     """
     if os.isatty(out):
         raise Refused("a tar does not go to a terminal; say: --to - | ssh HOST tar x -C DIR")
+    if wish.spaces:
+        raise Refused("a tar has no other places for tablespaces: leave out --tablespace-map")
     routes, route, chain = plan_route(job, target, None, wish)
-    if routes.aim == OWN_END and len(chain.links) == 1:
+    if routes.aim == OWN_END and len(chain.links) == 1 and not kept_elsewhere(route.manifest):
         began, manifest = job.clock.now(), route.manifest
         job.note("restore started", id=manifest.id, db=manifest.db, to="-")
         with audited(job, routes.declared.store_name, "restore", manifest.id, "-"):

@@ -23,7 +23,8 @@ class Host:
     Attributes:
         program: the command that starts us.
         config: sre.yaml.
-        env_file: lines NAME=value, mode 0600: what sre.yaml takes from the environment.
+        env_file: lines NAME='value', mode 0600: what sre.yaml takes from the environment. In
+            single quotes it means the same to a shell and to systemd, whatever a DSN holds.
         state: a folder that stays; facts, locks, journal.
         user: of the units.
         writes: further folders that backups write to (stores of kind local).
@@ -60,7 +61,8 @@ def crontab(tasks: Sequence[Task], host: Host) -> str:
     """
     lines = [
         "# Written by sre backup schedule cron. Times are those of cron's time zone.",
-        f"# {host.env_file}: lines NAME=value, mode 0600, read by each job; no secret stands here.",
+        f"# {host.env_file}: lines NAME='value', in quotes, mode 0600, read by each job; no secret",
+        "# stands here.",
         "SHELL=/bin/sh",
         "PATH=/usr/local/bin:/usr/bin:/bin",
         'MAILTO=""',

@@ -10,6 +10,7 @@ from sre.backup.attest import all_of
 from sre.backup.catalogue import Catalogue, Damaged
 from sre.backup.copying.facts import last_copies
 from sre.backup.job import Job
+from sre.backup.log.lsn import parse_lsn
 from sre.backup.log.reading import LogReader
 from sre.backup.manifest import Manifest
 from sre.backup.model import Declared
@@ -125,8 +126,6 @@ def _last_restore(catalogue: Catalogue, known: dict[str, Manifest]) -> dict[str,
 
 def _end_of_log(job: Job, catalogue: Catalogue, newest: Manifest, notes: list[str]) -> float | None:
     """Up to when the log leads from the newest backup without a hole; None: nothing says so."""
-    from sre.backup.log.lsn import parse_lsn  # noqa: PLC0415
-
     reader = LogReader(catalogue.storage, job.backups.keys, f"v1/{newest.db}/{newest.place}/")
     stop, timeline = newest.dump.get("stop_lsn"), newest.dump.get("timeline")
     if stop is None or timeline is None:

@@ -55,18 +55,18 @@ def tasks_of(chosen: Sequence[Declared]) -> tuple[Task, ...]:
     return tuple(found)
 
 
+_KINDS = {"full": "a full", "differential": "a differential", "incremental": "an incremental"}
+
+
 def _of_database(each: Declared) -> list[Task]:
     tier, db = each.tier, each.name
     found = []
-    for kind, rhythm in (
-        ("full", tier.full),
-        ("differential", tier.differential),
-        ("incremental", tier.incremental),
-    ):
+    for kind, a_kind in _KINDS.items():
+        rhythm = getattr(tier, kind)
         if rhythm is not None:
             argv = ("backup", "run", db, "--kind", kind)
             cron = _cron(each, kind, rhythm)
-            found.append(Task(_name(kind, db), argv, cron, f"a {kind} backup of {db}"))
+            found.append(Task(_name(kind, db), argv, cron, f"{a_kind} backup of {db}"))
     if not each.tier_name:
         return found
     often = "daily" if tier.verify.every >= _DAY else "hourly"

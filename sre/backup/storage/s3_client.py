@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -22,6 +22,7 @@ from sre.backup.objects import Cell, ObjectInfo
 from sre.backup.storage import s3_cells
 from sre.backup.storage.s3_care import lock_fields, lock_state, must_be_locked, seconds_of
 from sre.backup.storage.s3_errors import TAKEN, asking, code_of
+from sre.backup.storage.s3_reading import Patience, pieces_of
 from sre.backup.storage.s3_upkeep import S3Upkeep
 from sre.core.errors import Refused, Transient
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["S3Storage"]
 
-_PIECE = 2**20
-
 
 class S3Storage(S3Upkeep):
     """A `Storage` in a bucket."""
@@ -39,6 +38,7 @@ class S3Storage(S3Upkeep):
     def __init__(self, store: S3Store) -> None:
         self.bucket, self._part = store.bucket, int(store.part)
         self.prefix = f"{store.prefix.strip('/')}/" if store.prefix.strip("/") else ""
+        self._patience = Patience(float(store.timeout), store.attempts)
         self.client = boto3.client(
             "s3",
             endpoint_url=store.endpoint,
@@ -171,22 +171,37 @@ class S3Storage(S3Upkeep):
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         if length == 0:
             return b""
-        last = "" if length is None else str(start + length - 1)
-        part = {} if start == 0 and length is None else {"Range": f"bytes={start}-{last}"}
-        body: bytes = self.client.get_object(**self.at(key), **part)["Body"].read()
-        return body
+        return b"".join(self._pieces(key, start, length))
 
     def stream(self, key: str) -> Iterator[bytes]:
-        body = self._body(key)
+        pieces = self._pieces(key)
         try:
-            while piece := _read(body):
+            while piece := _next(pieces):
                 yield piece
         finally:
-            body.close()
+            pieces.close()
 
-    @asking
-    def _body(self, key: str) -> Any:
-        return self.client.get_object(**self.at(key))["Body"]
+    def _pieces(
+        self, key: str, start: int = 0, length: int | None = None
+    ) -> Generator[bytes, None, None]:
+        last, version = "" if length is None else str(start + length - 1), dict[str, str]()
+
+        def ask(offset: int) -> tuple[Any, int | None]:
+            whole = start + offset == 0 and length is None
+            part = {} if whole else {"Range": f"bytes={start + offset}-{last}"}
+            try:
+                found = self.client.get_object(**self.at(key), **part, **version)
+            except ClientError as error:
+                if version and code_of(error) in TAKEN:
+                    raise Transient(
+                        f"{key} was replaced while it was read; run it again"
+                    ) from error
+                raise
+            if found.get("ETag"):  # what is asked for again must be of the same object
+                version["IfMatch"] = found["ETag"]
+            return found["Body"], found.get("ContentLength")
+
+        return pieces_of(ask, self._patience)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         token: dict[str, str] = {}
@@ -232,9 +247,8 @@ def _may_leave(**_request: Any) -> None:
 
 
 @asking
-def _read(body: Any) -> bytes:
-    piece: bytes = body.read(_PIECE)
-    return piece
+def _next(pieces: Iterator[bytes]) -> bytes:
+    return next(pieces, b"")
 
 
 def _parts(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

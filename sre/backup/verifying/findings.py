@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from sre.backup.records import Fault, Replay
+from sre.backup.restoring.phases import Phases
 from sre.core.clock import Clock
 from sre.sql.model import InvariantResult
 
@@ -26,15 +26,9 @@ class Findings:
     replay: Replay | None = None
     sampled: bool = False
 
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: str) -> AbstractContextManager[None]:
         """Measure what is done inside, also when it fails; a second time adds up."""
-        began = self.clock.now()
-        try:
-            yield
-        finally:
-            took = self.clock.now() - began
-            self.phases[name] = round(self.phases.get(name, 0.0) + took, 3)
+        return Phases(self.clock, self.phases).phase(name)
 
     @property
     def good(self) -> bool:

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sre.backup.catalogue import Damaged
+from sre.backup.engine import Elsewhere
 from sre.backup.job import Job, Target
 from sre.backup.opening import open_volumes
 from sre.backup.records import Fault
 from sre.backup.restoring.chain import Chain, extract_chain, open_chain
+from sre.backup.restoring.fetching import fetch_kept, kept_elsewhere
 from sre.backup.verifying.findings import Findings
 from sre.backup.verifying.judging import Sample, weakness
 from sre.backup.verifying.replay import fetch_log
@@ -52,10 +54,15 @@ def go_through(
     count = progress(chain)
     if level < 2:
         _read(chain, findings, count, sample)
+        if sample is None:
+            _let_check(found, chain, findings)
         return
     with scratch() as work:
         folder = work / "data"
         _unpack(chain, folder, findings, count)
+        if findings.faults:
+            return
+        _fetch(found, chain, folder, findings)
         if findings.faults:
             return
         _check_files(found, folder, findings)
@@ -97,6 +104,26 @@ def _unpack(chain: Chain, folder: Path, findings: Findings, count: Progress) -> 
             findings.faults += faults
             return
         findings.notes.append(f"a first download was bad: {faults[0].object}: {faults[0].problem}")
+
+
+def _fetch(found: Target, chain: Chain, folder: Path, findings: Findings) -> None:
+    """Where another tool keeps the data, that tool brings them."""
+    try:
+        with findings.phase("restore"):
+            fetch_kept(found.declared, chain.manifest, folder, findings.clock)
+    except Damaged as error:
+        findings.faults.append(error.fault)
+
+
+def _let_check(found: Target, chain: Chain, findings: Findings) -> None:
+    """Where another tool keeps the data, that tool reads it."""
+    database = found.declared.database
+    if not kept_elsewhere(chain.manifest) or not isinstance(database, Elsewhere):
+        return
+    with findings.phase("kept"):
+        problems = database.check_kept(Deadline.after(_SERVE_SECONDS * 24, findings.clock))
+    where = chain.manifest.where.manifest
+    findings.faults += [Fault(where, problem) for problem in problems]
 
 
 def _check_files(found: Target, folder: Path, findings: Findings) -> None:

@@ -14,7 +14,8 @@ from sre.backup.model import Declared
 from sre.backup.opening import missing_objects
 from sre.backup.records import Verification
 from sre.backup.restoring.chain import Chain, chain_of
-from sre.backup.settling import settle
+from sre.backup.restoring.fetching import kept_faults
+from sre.backup.settling import is_about_it, settle
 from sre.backup.verifying.findings import Findings
 from sre.backup.verifying.judging import Sample
 from sre.backup.verifying.levels import go_through
@@ -120,8 +121,13 @@ def _record(job: Job, found: Target, result: Verification) -> Verification:
     publish_verification(job, found.declared, result)
     job.note("verified", id=result.id, level=result.level, passed=result.passed, store=result.store)
     notes = list(result.notes)
-    if not attest(found.catalogue.storage, job.backups.keys, result):
-        notes.append("keys.signing is not set here: other hosts do not learn of this verification")
+    if not is_about_it(result):
+        notes.append("it says nothing about the backup as long as these keys are in doubt")
+    elif not attest(found.catalogue.storage, job.backups.keys, result):
+        notes.append(
+            "keys.signing is not set here, or not in keys.trusted: other hosts do not learn of "
+            "this verification"
+        )
     notes += settle(found.catalogue, job.backups.keys, found.place, result)
     return dataclasses.replace(result, notes=tuple(notes))
 
@@ -136,4 +142,5 @@ def _look(found: Target, findings: Findings) -> Manifest | None:
             return None
         for manifest in manifests:
             findings.faults += missing_objects(found.catalogue.storage, manifest)
+        findings.faults += kept_faults(found.declared, manifests[-1], findings.clock)
     return manifests[-1]

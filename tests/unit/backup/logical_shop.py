@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import psycopg
 
 from sre.backup.databases.pglogical import PostgresLogicalDatabase
@@ -119,15 +120,20 @@ def nothing_in(dsn: str) -> bool:
 
 def children_named(name: str) -> list[int]:
     """Programs of that name below this process, not those of tests beside it."""
-    found, parents = [], {os.getpid()}
-    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda each: int(each.name)):
-        try:
-            words = (entry / "stat").read_text().rpartition(") ")[2].split()
-            command = (entry / "comm").read_text().strip()
-        except OSError:
-            continue
-        if int(words[1]) in parents:
-            parents.add(int(entry.name))
-            if command == name:
-                found.append(int(entry.name))
+    me = psutil.Process()
+    found = []
+    for each in me.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if each.name() == name:
+                found.append(each.pid)
+    return found
+
+
+def command_lines(folder: Path) -> list[str]:
+    """Of the processes that work in a folder: of our own programs, whoever their parent is now."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(each.cwd()) == folder.resolve():
+                found.append(" ".join(each.cmdline()))
     return found

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sre.backup.age.bech32 import decode
+from sre.backup.age.bech32 import decode, encode
 from sre.backup.age.header import WrongKey, end_of_header, identity_of
 from sre.backup.age.stream import Opener, Sealer
 
@@ -168,3 +168,15 @@ def test_keys_that_are_none(text: str) -> None:
         decode(text, "age")
     with pytest.raises(pyrage.RecipientError):
         pyrage.x25519.Recipient.from_str(text)
+
+
+@given(data=st.binary(max_size=80), prefix=st.sampled_from(["age", "age-secret-key-", "x1y"]))
+def test_a_key_is_written_as_it_is_read(data: bytes, prefix: str) -> None:
+    text = encode(data, prefix)
+    assert decode(text, prefix) == decode(text.upper(), prefix) == data
+
+
+def test_an_identity_is_written_as_age_writes_it() -> None:
+    for _ in range(20):
+        text = str(pyrage.x25519.Identity.generate())
+        assert encode(decode(text, "age-secret-key-"), "age-secret-key-").upper() == text

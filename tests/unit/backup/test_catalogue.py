@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sqlite3
 import threading
 import time
@@ -11,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sre.backup.catalogue import Damaged
 from sre.backup.condition import condition_of, conditions, lift, quarantine
@@ -23,8 +20,6 @@ from sre.backup.model import Keys
 from sre.backup.rebuilding import check_index, rebuild_index
 from sre.backup.records import Fault, Verification
 from sre.backup.settling import settle
-from sre.backup.signed import enclose, opened
-from sre.backup.strict import strict_json
 from sre.core.errors import IntegrityError, UsageError
 from sre.core.secrets import Secret
 from tests.unit.backup.prunable import Shop, make_shop
@@ -177,34 +172,6 @@ def test_hostile_bytes_anywhere_stop_nobody(shop: Shop, number: int) -> None:
     backups, faults = list_backups(shop.job)
     assert [each.id for each in backups] == [one.id]
     assert [each.object for each in faults] == [place.manifest]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
-
-
-@given(st.dictionaries(st.text(), JSON))
-def test_strict_reading_gives_what_was_written(content: dict[str, Any]) -> None:
-    assert strict_json(json.dumps(content)) == content
-
-
-@settings(max_examples=50)
-@given(st.dictionaries(st.text(min_size=1), JSON), st.integers(0, 10**6))
-def test_a_signed_record_comes_back_or_nothing(
-    keys: Keys, content: dict[str, Any], at: int
-) -> None:
-    record = {**content, "schema": "x/1"}
-    data = enclose(record, keys.signing)
-    assert opened(data, keys.trusted, "x/1") == record
-    assert opened(data, keys.trusted, "x/2") is None
-    assert opened(data, (), "x/1") is None
-    place = at % len(data)
-    changed = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
-    found = opened(changed, keys.trusted, "x/1")
-    assert found is None or json.loads(changed) == json.loads(data)
 
 
 def index_file(shop: Shop) -> Path:

@@ -1,4 +1,4 @@
-"""Can keys be rotated, revoked and shredded without losing a backup that should open?"""
+"""Can keys be rotated and revoked without losing a backup that should open?"""
 
 from __future__ import annotations
 
@@ -25,47 +25,21 @@ from sre.backup.keyring.holding import (
 )
 from sre.backup.keyring.names import original, parse_key, record, wrapped
 from sre.backup.keyring.rewrap import rewrap
-from sre.backup.keyring.shred import plan_shred, shred
+from sre.backup.keyring.shred import shred
 from sre.backup.keyring.survey import openers, try_keys
 from sre.backup.keys import new_backup_key, new_keys, wrap
-from sre.backup.listing import list_backups, show_backup
-from sre.backup.manifest import Manifest
-from sre.backup.model import Keys
+from sre.backup.listing import list_backups
+from sre.backup.model import Keys, Tier
 from sre.backup.opening import secret_of
-from sre.backup.pruning.marks import hold
-from sre.backup.pruning.prune import prune
 from sre.backup.restoring.restore import restore_to
 from sre.backup.runner import run_backup
 from sre.backup.storage.memory import MemoryStorage
-from sre.backup.tier import Keep, Tier
 from sre.backup.upkeep import LockState
 from sre.backup.verifying.verify import verify
-from sre.core.errors import IntegrityError, Locked, Refused, UsageError
+from sre.core.errors import IntegrityError, Refused, UsageError
 from sre.core.secrets import Secret
-from tests.unit.backup.prunable import make_shop
+from tests.unit.backup.keyed import Dying, manifests, opens, store, under
 from tests.unit.backup.setting import TarDatabase, make_job, make_keys, make_tar, shop_files
-
-
-class Dying(MemoryStorage):
-    """It dies at its n-th write."""
-
-    left: int | None = None
-
-    def _one(self) -> None:
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                raise KeyboardInterrupt
-
-    def put(self, key: str, data: bytes) -> None:
-        if key.startswith("v1/keys/"):
-            self._one()
-        super().put(key, data)
-
-    def delete(self, key: str) -> None:
-        if key.startswith("v1/keys/"):
-            self._one()
-        super().delete(key)
 
 
 @pytest.fixture(scope="module")
@@ -98,31 +72,6 @@ def job(taken: dict[str, bytes], keys: Keys, tmp_path: Path) -> Job:
     return make_job(tmp_path, keys, TarDatabase(tmp_path / "none"), storage=storage)
 
 
-def store(job: Job) -> Dying:
-    found = job.storages["main"]
-    assert isinstance(found, Dying)
-    return found
-
-
-def under(job: Job, keys: Keys) -> Job:
-    return dataclasses.replace(job, backups=dataclasses.replace(job.backups, keys=keys))
-
-
-def manifests(job: Job) -> list[Manifest]:
-    found = list(job.catalogue(job.declared("orders")).listed(["orders"]))
-    return [each for each in found if isinstance(each, Manifest)]
-
-
-def opens(job: Job, keys: Keys) -> list[bool]:
-    found = []
-    for manifest in manifests(job):
-        try:
-            found.append(bool(secret_of(store(job), manifest, keys)))
-        except Damaged:
-            found.append(False)
-    return found
-
-
 def test_rewrap_lets_the_new_key_in_and_the_old_one_out(job: Job, keys: Keys, newer: Keys) -> None:
     both = dataclasses.replace(keys, recipients=(*keys.recipients, *newer.recipients))
     before = dict(store(job).objects)
@@ -146,12 +95,24 @@ def test_rewrap_lets_the_new_key_in_and_the_old_one_out(job: Job, keys: Keys, ne
     assert {each.state for each in rewrap(under(job, newer), revoke=True)[0]} == {"same"}
 
 
+def test_copies_that_a_revocation_leaves_open_are_named(job: Job, newer: Keys, keys: Keys) -> None:
+    declared = dataclasses.replace(job.declared("orders"), tier=Tier(copies=("away",)))
+    backups = dataclasses.replace(job.backups, databases={"orders": declared})
+    job = under(
+        dataclasses.replace(job, backups=backups),
+        dataclasses.replace(newer, identity=keys.identity),
+    )
+    assert not any("away" in each for each in rewrap(job)[2])
+    assert any("away" in each and "--everywhere" in each for each in rewrap(job, revoke=True)[2])
+
+
 def test_a_revoked_identity_is_named_and_quarantines_nothing(
     job: Job, keys: Keys, newer: Keys
 ) -> None:
     rewrap(under(job, dataclasses.replace(newer, identity=keys.identity)), revoke=True)
     found = verify(job, "orders", 1)
     assert found.exit_code == 7
+    assert list(store(job).list("v1/attest/")) == [], "else retention takes it for a bad one"
     assert newer.recipients[0] in found.faults[0].problem
     assert keys.recipients[0] in found.faults[0].problem
     assert list(store(job).list("v1/marks/")) == []
@@ -238,118 +199,6 @@ def test_a_locked_older_form_is_said(job: Job, keys: Keys, newer: Keys) -> None:
     assert opens(job, newer) == [True, True]
 
 
-def test_shredded_is_gone_for_ever_and_said_everywhere(job: Job, keys: Keys) -> None:
-    one, other = manifests(job)
-    with pytest.raises(UsageError, match="--reason"):
-        shred(job, [one.id], reason=" ")
-    assert plan_shred(job, [one.id])[0].ids == (one.id,)
-    done = shred(job, [one.id], reason='customer 7 asked: "erase ünï"')
-    assert done.done == {"main": (one.id,)}
-    assert [key for key in store(job).objects if one.id in key and "/keys/" in key] == []
-    shown = {each.id: each for each in list_backups(job)[0]}
-    assert 'erase ünï"' in str(shown[one.id].shredded)
-    assert shown[one.id].verified is None
-    assert shown[other.id].shredded is None
-    assert show_backup(job, one.id)[1].shredded
-    for level in (0, 1):
-        found = verify(job, one.id, level)
-        assert found.exit_code == 7
-        assert "shredded" in found.faults[0].problem
-    catalogue = job.catalogue(job.declared("orders"))
-    assert [each.id for each in catalogue.usable("orders")] == [other.id]
-    assert shred(job, [one.id], reason="again").keys == 0
-    assert try_keys(job, keys).opened == (other.id,)
-    assert openers(job)[0].shredded == (one.id,)
-    assert rewrap(job, [one.id])[0] == []
-
-
-@pytest.mark.parametrize("writes", range(3))
-def test_a_half_shredded_backup_opens_no_more(job: Job, keys: Keys, writes: int) -> None:
-    rewrap(under(job, dataclasses.replace(keys, recipients=(*keys.recipients, _stranger()))))
-    one, _ = manifests(job)
-    store(job).left = writes
-    with pytest.raises(KeyboardInterrupt):
-        shred(job, [one.id], reason="x")
-    store(job).left = None
-    assert opens(job, keys) == [False, True]
-    shred(job, [one.id], reason="x")
-    assert [key for key in store(job).objects if one.id in key and "/keys/" in key] == []
-
-
-def _stranger() -> str:
-    return new_backup_key()[1]
-
-
-def test_what_is_held_or_locked_or_not_there_is_not_shredded(job: Job) -> None:
-    one, other = manifests(job)
-    before = {k: v for k, v in store(job).objects.items() if "/keys/" in k}
-    with pytest.raises(UsageError, match="no backup"):
-        shred(job, [one.id[:-8] + "zzzzzzzz"], reason="x")
-    store(job).locks[one.key] = LockState(job.clock.wall() + 9e5, "COMPLIANCE")
-    with pytest.raises(Refused, match=r"locked \(COMPLIANCE\) until .*nothing was touched"):
-        shred(job, [one.id, other.id], reason="x")
-    store(job).locks.clear()
-    hold(job, one.id, "court")
-    with pytest.raises(Refused, match=r"held by .*court"):
-        shred(job, [one.id], reason="x")
-    with (
-        job.lock("run", "orders"),
-        job.lease(job.declared("orders"), "run"),
-        pytest.raises(Locked),
-    ):
-        shred(job, [other.id], reason="x")
-    assert {k: v for k, v in store(job).objects.items() if "/keys/" in k} == before
-
-
-def test_children_and_retention(keys: Keys, tmp_path: Path) -> None:
-    shop = make_shop(tmp_path, keys, Keep(last=9, min_verified_fulls=1))
-    full = shop.add(0)
-    shop.add(1, kind="incr", parent=full.id)
-    kept = shop.add(2)
-    shop.clock._now += 3600
-    with pytest.raises(Refused, match=r"builds on .*--with-children"):
-        shred(shop.job, [full.id], reason="x")
-    done = shred(shop.job, [full.id], reason="x", children=True)
-    assert done.done["main"][-1] == full.id, "children first"
-    assert [
-        each.id for each in shop.job.catalogue(shop.job.declared("orders")).usable("orders")
-    ] == [kept.id]
-    plan = prune(shop.job, confirmed=2)[0].plan
-    assert [each.backup.id for each in plan.decisions if each.action == "keep"] == [kept.id]
-    assert shop.ids() == [kept.id]
-    assert [key for key in shop.store.objects if full.id in key] == []
-
-
-def test_prune_takes_every_form_of_a_key(job: Job, keys: Keys, tmp_path: Path) -> None:
-    rewrap(under(job, dataclasses.replace(keys, recipients=(*keys.recipients, _stranger()))))
-    one, other = manifests(job)
-    tier = Tier(keep=Keep(last=1, min_verified_fulls=1))
-    declared = dataclasses.replace(job.declared("orders"), tier=tier)
-    job = dataclasses.replace(
-        job, backups=dataclasses.replace(job.backups, databases={"orders": declared})
-    )
-    assert verify(job, other.id, 1).passed
-    prune(job, confirmed=1)
-    assert [key for key in store(job).objects if one.id in key] == []
-    assert opens(job, keys) == [True]
-
-
-def test_copies_elsewhere_are_named_or_shredded_too(
-    job: Job, keys: Keys, taken: dict[str, bytes]
-) -> None:
-    away = Dying()
-    away.objects = dict(taken)
-    declared = dataclasses.replace(job.declared("orders"), tier=Tier(copies=("away",)))
-    stores = {**job.backups.stores, "away": job.backups.stores["main"]}
-    backups = dataclasses.replace(job.backups, stores=stores, databases={"orders": declared})
-    job = dataclasses.replace(job, backups=backups, storages={**job.storages, "away": away})
-    one, other = manifests(job)
-    assert shred(job, [one.id], reason="x").elsewhere == {"away": (one.id,)}
-    done = shred(job, [one.id, other.id], reason="x", everywhere=True)
-    assert done.done == {"main": (one.id, other.id), "away": (one.id, other.id)}
-    assert [key for key in away.objects if "/keys/" in key] == []
-
-
 def test_the_bundle_opens_by_hand(job: Job, keys: Keys, tmp_path: Path) -> None:
     one = manifests(job)[0]
     made = export(job, one.id, tmp_path / "bundle.tar")
@@ -385,11 +234,13 @@ def test_a_rotated_signing_key_is_believed_while_both_are_trusted(
     both = dataclasses.replace(keys, signing=signing, trusted=(*keys.trusted, made.trusted))
     assert verify(under(job, both), "orders", 1).passed
     assert len(list_backups(under(job, both))[0]) == 2
+    before = list(store(job).list("v1/attest/"))
     alone = dataclasses.replace(both, trusted=(made.trusted,))
     backups, faults = list_backups(under(job, alone))
     assert (len(backups), len(faults)) == (0, 2)
     assert verify(under(job, alone), "orders", 1).exit_code == 7
     assert list(store(job).list("v1/marks/")) == [], "this host's keys are no damage"
+    assert list(store(job).list("v1/attest/")) == before, "and no verdict either"
 
 
 NAMES: list[Callable[[str], str]] = [original, lambda s: wrapped(s, 3), lambda s: record(s, 12)]

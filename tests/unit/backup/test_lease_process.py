@@ -185,7 +185,7 @@ def test_after_kill_9_the_next_run_elsewhere_waits_for_the_end_of_the_lease(
 def test_after_kill_9_the_next_run_here_need_not_wait(setting: Setting) -> None:
     """The kernel has let go of this machine's own lock: that holder is dead."""
     child = setting.start()
-    until(lambda: (setting.folder / "there" / "locks" / "lease-main-run-orders").exists())
+    until(setting.claim)
     child.kill()
     child.wait(10)
     assert run_backup(setting.here("there"), "orders").fence == 2
@@ -193,7 +193,7 @@ def test_after_kill_9_the_next_run_here_need_not_wait(setting: Setting) -> None:
 
 def test_told_to_end_it_lets_go_at_once(setting: Setting) -> None:
     child = setting.start()
-    until(lambda: (setting.folder / "there" / "locks" / "lease-main-run-orders").exists())
+    until(setting.claim)
     child.terminate()
     _, said = child.communicate(timeout=30)
     assert child.returncode == 143, said

@@ -9,14 +9,17 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sre.backup.log.render import status_as_text
 from sre.backup.log.service import archive
 from sre.backup.log.status import log_status
 from sre.backup.runner import run_backup
+from sre.core.clock import FakeClock
 from sre.core.units import Duration
 from tests.servers.net import wait_until
 from tests.servers.postgresql import PgServer, running_postgres, running_standby
@@ -73,6 +76,39 @@ def test_after_kill_9_of_server_and_archiver_the_measured_rpo_was_true(
 
 
 @pytest.mark.long
+def test_a_user_who_may_only_replicate_keeps_the_rpo(
+    victim: PgServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees nothing of pg_stat_replication; what is not whole is stored early all the same."""
+    victim.sql("create role backup login replication password 'b'")
+    dsn = victim.dsn("backup", "b")
+    monkeypatch.setenv("ORDERS_DSN", dsn)
+    scene = dataclasses.replace(scene_of(tmp_path, victim), dsn=dsn)
+    with serving(scene):
+        wait_until(lambda: fact(scene).get("state") == "following", 30, "the archiver")
+        order(victim, "<the last one>")
+        at = float(victim.sql("select extract(epoch from clock_timestamp())::float8")[0][0])
+        wait_until(lambda: (fact(scene).get("last") or 0) >= at, 20, "the log")
+    reader = reader_for(job_of_scene(scene), fact(scene)["place"])
+    assert not reader.held.whole
+    assert b"<the last one>" in stored_text(reader, tmp_path / "out")
+
+
+def test_an_archiver_that_was_killed_is_silent_and_late(
+    victim: PgServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_DSN", victim.dsn())
+    scene = scene_of(tmp_path, victim)
+    with serving(scene):
+        wait_until(lambda: fact(scene).get("rpo_seconds") is not None, 30, "the archiver")
+    later = FakeClock(time.time() + 60)
+    job = dataclasses.replace(job_of_scene(scene), state=tmp_path / "state", clock=later)
+    found = log_status(job, "orders")
+    assert (found.archiver, found.good) == ("silent", False)
+    assert found.misses_rpo
+    assert "it does not run" in status_as_text(found)
+
+
 def test_sigterm_stores_the_rest_and_the_next_start_goes_on(
     victim: PgServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

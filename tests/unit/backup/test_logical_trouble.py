@@ -174,7 +174,7 @@ def test_a_user_who_may_only_read(source: EmbeddedPostgres, tmp_path: Path) -> N
     assert sql(target, "select i from a") == [(1,)]
 
 
-@pytest.mark.parametrize("version", ["16", "18"])
+@pytest.mark.parametrize("version", [pytest.param("16", marks=pytest.mark.long), "18"])
 def test_newer_servers_take_it_older_ones_do_not(
     version: str, source: EmbeddedPostgres, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from sre.backup.attest import attest
 from sre.backup.catalogue import Damaged
+from sre.backup.condition import quarantine, shredded_mark
 from sre.backup.job import Job
 from sre.backup.manifest import Manifest
 from sre.backup.model import Keys, Lock, Tier
@@ -126,6 +127,17 @@ def _failed(job: Job, made: list[Manifest]) -> None:
     assert attest(job.storages["main"], job.backups.keys, bad)
 
 
+def _quarantined(job: Job, manifest: Manifest) -> None:
+    faults = [Fault(manifest.volumes[0].object, "damaged")]
+    storage, keys = job.storages["main"], job.backups.keys
+    assert quarantine(storage, keys, manifest.where, faults, at=1.0, level=1)
+
+
+def _shredded(job: Job, manifest: Manifest) -> None:
+    storage, keys = job.storages["main"], job.backups.keys
+    shredded_mark(storage, keys, manifest.where, at=1.0, reason="asked", objects=[manifest.key])
+
+
 def _sidecar(job: Job, made: list[Manifest], data: bytes | None) -> None:
     assert made[0].sidecar is not None
     if data is None:
@@ -155,6 +167,9 @@ SPOILS: dict[str, tuple[Spoil, str]] = {
     "damaged manifest": (
         lambda job, made: objects(job).update({made[-1].where.manifest: b"{}"}), "damaged",
     ),
+    "quarantined full": (lambda job, made: _quarantined(job, made[0]), "quarantined on"),
+    "quarantined newest": (lambda job, made: _quarantined(job, made[-1]), "quarantined on"),
+    "shredded full": (lambda job, made: _shredded(job, made[0]), "shredded on"),
 }  # fmt: skip
 
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sre.backup.databases.pgmanifest import check_manifest
+from sre.backup.databases.postgres import PostgresDatabase
 from sre.backup.facts import last_verified
 from sre.backup.job import Job
 from sre.backup.model import Keys, Tier, Verify
+from sre.backup.pages.servers import check_folder
 from sre.backup.runner import run_backup
 from sre.backup.storage.local import LocalStore
 from sre.backup.storage.memory import MemoryStorage
@@ -24,9 +25,11 @@ from sre.backup.verifying.rhythm import Turn, due_at, next_store
 from sre.backup.verifying.smoke import run_smoke
 from sre.backup.verifying.verify import verify
 from sre.core.clock import Deadline, FakeClock, SystemClock
-from sre.core.errors import Transient, UsageError
+from sre.core.errors import CheckFailed, Transient, UsageError
+from sre.core.secrets import Secret
 from sre.core.units import Duration
 from sre.sql.model import Invariant
+from tests.unit.backup.paged import server_manifest
 from tests.unit.backup.setting import TarDatabase, make_job, make_keys, make_tar, shop_files
 
 DAY = 86400.0
@@ -259,9 +262,32 @@ def test_a_smoke_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
     assert "does not start" in findings.failures[0].problem
 
 
-def test_files_without_their_manifest_do_not_pass(tmp_path: Path) -> None:
-    assert check_manifest(tmp_path, Deadline.after(5)) == (
-        "backup_manifest cannot be read: No such file or directory",
-    )
+def test_files_without_their_manifest_do_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANY_DSN", "host=/nowhere")
+    (tmp_path / "PG_VERSION").write_text("99\n")  # no such programs: our own check
+    database = PostgresDatabase(Secret.from_env("ANY_DSN"))
+    assert database.check_files(tmp_path, Deadline.after(5)) == ("backup_manifest is missing",)
     (tmp_path / "backup_manifest").write_bytes(b'{"Files": []}')
-    assert check_manifest(tmp_path, Deadline.after(5)) == ("backup_manifest has no end",)
+    (problem,) = database.check_files(tmp_path, Deadline.after(5))
+    assert problem == "backup_manifest: its own checksum does not hold"
+    (tmp_path / "backup_manifest").write_bytes(server_manifest({"base/1": b"one"}))
+    found = database.check_files(tmp_path, Deadline.after(5))
+    assert found == ("base/1: it is missing", "PG_VERSION: the server did not send it")
+    with pytest.raises(CheckFailed, match="in time"):
+        database.check_files(tmp_path, Deadline.after(0))
+
+
+def test_many_problems_are_cut_and_the_log_is_left_alone(tmp_path: Path) -> None:
+    for name in ("pg_wal/1", "sre_wal/1", "base/pg_wal", "ünï/a b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "backup_manifest").write_bytes(server_manifest({}))
+    assert check_folder(str(tmp_path)) == (
+        "base/pg_wal: the server did not send it", "ünï/a b: the server did not send it",
+    )  # fmt: skip
+    (tmp_path / "backup_manifest").write_bytes(
+        server_manifest({f"base/{number}": b"" for number in range(99)})
+    )
+    assert len(check_folder(str(tmp_path))) == 20

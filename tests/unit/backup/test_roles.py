@@ -11,15 +11,19 @@ from typing import Any
 
 import pytest
 
+from sre.backup.condition import lift, quarantine
 from sre.backup.job import Job
+from sre.backup.listing import just_made
 from sre.backup.model import Keys
 from sre.backup.pruning.prune import prune
+from sre.backup.records import Fault
 from sre.backup.runner import run_backup
 from sre.backup.storage.s3 import S3Store
 from sre.backup.storage.s3_client import S3Storage
 from sre.backup.verifying.verify import verify
 from sre.core.secrets import Secret
 from tests.servers.s3 import S3Server
+from tests.unit.backup.paged import PagedDatabase, state
 from tests.unit.backup.setting import ROOT, TarDatabase, make_job, make_keys, make_tar, shop_files
 
 ROLES = ("writer", "verifier", "pruner", "admin")
@@ -105,21 +109,49 @@ def calls(
 
     for _ in range(2):
         made = run_backup(job("writer"), "orders")
+        just_made(job("writer"), made)  # what the command prints
     assert verify(job("verifier"), made.id, 1).passed
     prune(job("pruner"), ["orders"])
     return found
 
 
-@pytest.mark.parametrize("role", ["writer", "verifier", "pruner"])
-def test_every_call_is_allowed(calls: Mapping[str, set[Call]], role: str) -> None:
+@pytest.fixture(scope="module")
+def builds(s3_server: S3Server, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> set[Call]:
+    """What the writer asks for when a backup builds on others, one of them once quarantined."""
+    folder = tmp_path_factory.mktemp("builds")
+    store, found = s3_server.store(), set[Call]()
+    bare = dataclasses.replace(keys, identity=None)
+    storage = S3Storage(store)
+    for number, kind in enumerate(("full", "differential", "incremental")):
+        state(folder, number)
+        database = PagedDatabase(folder / "db.tar")
+        job = spied(make_job(folder / "writer", bare, database, store=store), found)
+        made = run_backup(job, "orders", kind)
+        assert made.kind == kind
+        damage = [Fault(made.volumes[0].object, "changed")]
+        assert quarantine(storage, keys, made.where, damage, at=1.0, level=1)
+        assert lift(storage, keys, made.where, at=2.0, level=1)
+    return found
+
+
+def test_a_writer_may_build_on_what_is_there(builds: set[Call]) -> None:
+    assert refused("writer", builds) == set()
+    assert ("GetObject", "sidecar.zst.age") in {(n, key.rpartition("/")[2]) for n, key in builds}
+
+
+def refused(role: str, calls: set[Call]) -> set[Call]:
     """A HEAD of a volume by the writer is the exception: refused, the size comes from a list."""
-    refused = {
+    return {
         (name, key)
-        for name, key in calls[role]
+        for name, key in calls
         if not allows(role, NEEDS[name], key)
         and not (role == "writer" and name == "HeadObject" and key.endswith(".age"))
     }
-    assert refused == set()
+
+
+@pytest.mark.parametrize("role", ["writer", "verifier", "pruner"])
+def test_every_call_is_allowed(calls: Mapping[str, set[Call]], role: str) -> None:
+    assert refused(role, calls[role]) == set()
 
 
 @pytest.mark.parametrize("role", ["writer", "verifier", "pruner"])
@@ -127,6 +159,14 @@ def test_nothing_is_allowed_that_is_not_used(calls: Mapping[str, set[Call]], rol
     used = {NEEDS[name] for name, _ in calls[role]} | RARE.get(role, set())
     granted = {right for each in policy(role) for right in each["Action"]}
     assert granted - used == set()
+
+
+def test_a_writer_reads_records_of_the_log_and_none_of_it() -> None:
+    """`sre backup archive` looks at its start how far it came."""
+    segment = "v1/orders/7-16/log/00000001/00000001000000000000001F"
+    for end, may in ((".json", True), (".zst.age", False)):
+        assert allows("writer", "s3:GetObject", segment + end) is may
+        assert allows("writer", "s3:PutObject", segment + end)
 
 
 VOLUME = "v1/orders/7-16/backups/20261122T000000Z-full-aaaaaaaa/v000000.zst.age"
