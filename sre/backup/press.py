@@ -17,10 +17,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import IO, Any
 
-import zstandard
-
 from sre.backup.age.stream import Sealer
 from sre.backup.frames import DATA, END, LAST, SIDE, write_frame, write_record
+from sre.backup.squeeze import Squeeze
 from sre.backup.threads import start
 
 __all__ = ["CHUNK", "Press"]
@@ -78,10 +77,10 @@ class Press:
         self._pool.shutdown()
 
     def _squeeze(self, buffer: bytearray, count: int) -> bytes:
-        if not hasattr(self._local, "zstd"):
-            self._local.zstd = zstandard.ZstdCompressor(level=self._level)
+        if not hasattr(self._local, "squeeze"):
+            self._local.squeeze = Squeeze(self._level, CHUNK)
         with memoryview(buffer) as view:
-            found: bytes = self._local.zstd.compress(view[:count])
+            found: bytes = self._local.squeeze.compress(view[:count])
         self.free.put(buffer)
         return found
 

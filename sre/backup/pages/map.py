@@ -1,10 +1,10 @@
 """What was in each page of a backup, in eight bytes a page?
 
-A keyed BLAKE3 of the page, cut to eight bytes. Equal pages have equal hashes; that two different
-ones at the same place have too happens once in 2^64, and nobody who may fill tables can steer it,
-for the key is random and travels only encrypted. Nothing of a page's content is judged: torn pages,
-hint bits, free-space maps and unlogged tables are bytes like others, and what a map calls equal is
-equal.
+A keyed hash of the page, cut to eight bytes (see `hashing`). Equal pages have equal hashes; that
+two different ones at the same place have too happens less than once in 2^54, and nobody who may
+fill tables can steer it, for the key is random and travels only encrypted. Nothing of a page's
+content is judged: torn pages, hint bits, free-space maps and unlogged tables are bytes like others,
+and what a map calls equal is equal.
 
 A sidecar is a map on its way: all of it (of a full backup), or what changed (of one that builds on
 another), and perhaps the server's own `backup_manifest`.
@@ -18,6 +18,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sre.backup.pages.hashing import HASH, PAGE, hash_name
 from sre.core.errors import IntegrityError
 
 __all__ = [
@@ -33,13 +34,10 @@ __all__ = [
     "merge",
 ]
 
-PAGE = 8192
-HASH = 8
 _MAGIC = b"SREPAGE1"
 _LENGTH = struct.Struct("<I")
 _ENTRY = struct.Struct("<HII")
 _ALL = 0xFFFFFFFF
-_KEY = 32
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Sidecar:
     """A sidecar that was read.
 
     Attributes:
-        key: of the hashes; a chain of backups has one.
+        key: of the hashes, and which they are; a chain of backups has one.
         server: the server's own manifest; empty when it was not kept.
     """
 
@@ -82,7 +80,7 @@ class Sidecar:
             at += _LENGTH.size
             head = json.loads(bytes(view[at : at + length]))
             key = bytes.fromhex(head["key"])
-            if head["page"] != PAGE or head["hash"] != "blake3-64" or len(key) != _KEY:
+            if head["page"] != PAGE or not head["hash"] or head["hash"] != hash_name(key):
                 raise IntegrityError("its pages or hashes are of another kind")
             entries, at = _entries(view, at + length)
         except (struct.error, ValueError, KeyError, TypeError) as error:
@@ -92,7 +90,7 @@ class Sidecar:
 
 def begin(key: bytes) -> bytes:
     """The head of a sidecar."""
-    head = json.dumps({"page": PAGE, "hash": "blake3-64", "key": key.hex()}).encode()
+    head = json.dumps({"page": PAGE, "hash": hash_name(key), "key": key.hex()}).encode()
     return _MAGIC + _LENGTH.pack(len(head)) + head
 
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import mmap
 import re
-import secrets
 import tempfile
 from array import array
 from collections.abc import Iterator
 from typing import IO, Any
 
-from blake3 import blake3
-
 from sre.backup.pages import delta
-from sre.backup.pages.map import HASH, PAGE, Sidecar, begin, changes, complete, finish
+from sre.backup.pages.hashing import HASH, PAGE, new_key, pages_of
+from sre.backup.pages.map import Sidecar, begin, changes, complete, finish
 from sre.backup.pages.tarstream import BLOCK, Event, Member, Splitter, delta_header, padding
 from sre.backup.tartail import TarTail
 
@@ -33,6 +31,7 @@ _GATHERED = 2**20
 _HELD = 16 * 2**20
 """Changed pages of one file that are held before they are written down."""
 _COPY = 2**20
+_WIDER = PAGE // HASH
 
 
 def is_paged(member: Member) -> bool:
@@ -55,12 +54,10 @@ def make(mark: str, options: dict[str, Any], descriptors: dict[str, int]) -> Pag
     if "map" in descriptors:
         held = mmap.mmap(descriptors["map"], 0, access=mmap.ACCESS_READ)
         parent = Sidecar.parse(memoryview(held))
-    return PagesTap(
-        mark,
-        parent,
-        keep_server=bool(options.get("server")),
-        native=bool(options.get("native")),
-    )
+    server, native = bool(options.get("server")), bool(options.get("native"))
+    if parent is None or native:
+        return PassingTap(mark, parent, keep_server=server, native=native)
+    return PagesTap(mark, parent, keep_server=server)
 
 
 class PagesTap:
@@ -71,7 +68,7 @@ class PagesTap:
     ) -> None:
         self._tail = TarTail(mark)
         self._splitter = Splitter()
-        self._key = secrets.token_bytes(32) if parent is None else parent.key
+        self._key = new_key() if parent is None else parent.key
         self._parent = None if native else parent
         self._native = native
         self._keep_server = keep_server
@@ -202,11 +199,21 @@ class PagesTap:
         file.forget()
 
 
+class PassingTap(PagesTap):
+    """One that lets everything through: the bytes need not be copied for it."""
+
+    def look(self, view: memoryview) -> None:
+        """As `tap.Looking` says."""
+        self._tail.feed(view)
+        for event in self._splitter.feed(view):
+            self._take(event)
+
+
 class _Pages:
     """Whole pages of a file that comes in pieces of any size."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._hashed = pages_of(key)
         self._carried = bytearray()
         self.hashes = bytearray()
 
@@ -233,9 +240,7 @@ class _Hashing(_Pages):
     """A file that was not there before, or a full backup's."""
 
     def _look(self, pages: memoryview) -> None:
-        hashes, key = self.hashes, self._key
-        for at in range(0, len(pages), PAGE):
-            hashes += blake3(pages[at : at + PAGE], key=key).digest(HASH)
+        self.hashes += self._hashed(pages)
 
 
 class _Listed(_Hashing):
@@ -268,17 +273,18 @@ class _Comparing(_Pages):
         self.written = False
 
     def _look(self, pages: memoryview) -> None:
-        before, key, number = self._before, self._key, self._at
-        for at in range(0, len(pages), PAGE):
-            page = pages[at : at + PAGE]
-            found = blake3(page, key=key).digest(HASH)
-            if before[number * HASH : number * HASH + HASH] != found:
+        found, first = self._hashed(pages), self._at
+        self._at += len(pages) // PAGE
+        before = bytes(self._before[first * HASH : self._at * HASH])
+        if before == found:
+            return
+        for at in range(0, len(found), HASH):
+            if before[at : at + HASH] != found[at : at + HASH]:
+                number = first + at // HASH
                 self.numbers.append(number)
                 self.fresh.append(number)
-                self.hashes += found
-                self.held += page
-            number += 1
-        self._at = number
+                self.hashes += found[at : at + HASH]
+                self.held += pages[at * _WIDER : at * _WIDER + PAGE]
 
     def forget(self) -> None:
         """What was held is written down."""

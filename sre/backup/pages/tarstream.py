@@ -64,7 +64,7 @@ class Splitter:
         self._padding = 0
         self._open = False
 
-    def feed(self, piece: bytes) -> Iterator[Event]:
+    def feed(self, piece: bytes | memoryview) -> Iterator[Event]:
         """What begins, passes and ends in the next piece."""
         view = memoryview(piece)
         while view:
