@@ -70,7 +70,7 @@ def weather(
     print(storm)
 
 
-@pytest.mark.parametrize("seed", [3, 7, 11])
+@pytest.mark.parametrize("seed", [3, pytest.param(7, marks=pytest.mark.long)])
 def test_fixed_weather(
     seed: int,
     ledger: Ledger,
