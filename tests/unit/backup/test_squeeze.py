@@ -1,4 +1,4 @@
-"""Are chunks pressed the cheaper way only where that gives no more bytes?"""
+"""Are chunks pressed the cheaper way only where that gives hardly more bytes?"""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from sre.backup.squeeze import Squeeze
 
-CHUNK = 2**18
+CHUNK = 2**20
 
 
 def pages(count: int) -> list[bytes]:
     """Rows of a table that resemble each other, as pgbench's do."""
     row = b"%08d" + bytes(20) + b" " * 80
-    return [b"".join(row % (n * 3000 + at) for at in range(2400))[:CHUNK] for n in range(count)]
+    return [b"".join(row % (n * 10_000 + at) for at in range(9800))[:CHUNK] for n in range(count)]
 
 
 def text(count: int) -> list[bytes]:
@@ -25,15 +25,15 @@ def text(count: int) -> list[bytes]:
     dice = random.Random(7)
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["".join(dice.choices(letters, k=dice.randint(2, 10))) for _ in range(20_000)]
-    return [" ".join(dice.choices(words, k=60_000)).encode()[:CHUNK] for _ in range(count)]
+    return [" ".join(dice.choices(words, k=180_000)).encode()[:CHUNK] for _ in range(count)]
 
 
 @pytest.mark.parametrize("make", [pages, text])
-def test_no_more_bytes_than_level_3(make):
+def test_hardly_more_bytes_than_level_3(make):
     chunks = make(20)
     ours, level3 = Squeeze(3, CHUNK), zstandard.ZstdCompressor(level=3)
     stored = sum(len(ours.compress(memoryview(each))) for each in chunks)
-    assert stored <= sum(len(level3.compress(each)) for each in chunks)
+    assert stored <= sum(len(level3.compress(each)) for each in chunks) * 65 / 64
 
 
 def test_each_kind_of_data_is_pressed_its_way_soon_after_a_change():
@@ -41,9 +41,9 @@ def test_each_kind_of_data_is_pressed_its_way_soon_after_a_change():
     chunks = pages(20) + text(40) + pages(40)
     ours, level3 = Squeeze(3, CHUNK), zstandard.ZstdCompressor(level=3)
     found = [(len(ours.compress(memoryview(c))), len(level3.compress(c))) for c in chunks]
-    assert any(mine > theirs for mine, theirs in found[20:36])  # not tried again yet
-    assert all(mine <= theirs for mine, theirs in found[36:60])
-    assert found[-1][0] <= found[-1][1]
+    assert any(mine > theirs * 65 / 64 for mine, theirs in found[20:36])  # not tried again yet
+    assert all(mine <= theirs * 65 / 64 for mine, theirs in found[36:60])
+    assert found[-1][0] <= found[-1][1] * 65 / 64
 
 
 @settings(max_examples=60, deadline=None)
