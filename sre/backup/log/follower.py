@@ -89,7 +89,7 @@ class Follower:
         now = self.job.clock.now()
         if why is None:
             view = self.watch.view  # a new one: it may have been up for a moment alone
-            if view is not None and view.flushed is not None and view.at > self.receiver.began + 2:
+            if view is not None and view.streams and view.at > self.receiver.began + 2:
                 self.server_problem = ""
                 self._receiving.went_well()
             return

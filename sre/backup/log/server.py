@@ -43,7 +43,7 @@ select wal_status, (restart_lsn - '0/0')::text from pg_replication_slots where s
 """
 _FLUSHED = """
 select (flush_lsn - '0/0')::text from pg_stat_replication
-where application_name = %s and flush_lsn is not null order by pid desc limit 1
+where application_name = %s order by flush_lsn is null, pid desc limit 1
 """
 _BEAT = "select pg_logical_emit_message(true, 'sre_backup.heartbeat', clock_timestamp()::text)"
 
@@ -79,12 +79,15 @@ class View:
 
     Attributes:
         at: monotonic seconds.
-        flushed: how far pg_receivewal has it on its disk; None while it does not stream.
+        streams: whether pg_receivewal is connected.
+        flushed: how far it has the log on its disk; None when it is not connected, or we may not
+            know (pg_read_all_stats).
     """
 
     at: float
     lsn: int
     timeline: int
+    streams: bool
     flushed: int | None
     slot: Slot | None
 
@@ -250,7 +253,8 @@ class Watch:
                 self._samples.append(_Sample(float(moment), now, int(timeline), int(lsn)))
         slot = self._keep_slot(link)
         row = link.execute(_FLUSHED, (self.application,)).fetchone()
-        return View(now, int(lsn or 0), int(timeline), int(row[0]) if row else None, slot)
+        flushed = int(row[0]) if row and row[0] is not None else None
+        return View(now, int(lsn or 0), int(timeline), row is not None, flushed, slot)
 
     def _keep_slot(self, link: Any) -> Slot | None:
         """There, and keeping what is not stored yet and nothing else."""

@@ -14,6 +14,8 @@ from sre.backup.recovery.records import Change, Commit, Line, change_of, commit_
 
 __all__ = ["Ledger", "Spot", "files_of"]
 
+_ROWS = ("Heap", "Heap2")
+
 
 @dataclass(frozen=True)
 class Spot:
@@ -51,6 +53,8 @@ class Ledger:
         """One pass over the log."""
         found, removed = Ledger(), set[int]()
         for line in lines:
+            if line.rmgr in _ROWS and not any(file in line.text for file in files):
+                continue  # of another table, as most are
             if (change := change_of(line)) is not None:
                 if change.file in files:
                     found._took(change, removed)

@@ -26,6 +26,10 @@ from sre.core.errors import CheckFailed, MissingExtra, Refused, UsageError
 __all__ = ["Way", "get_log", "must_not_meet", "restored_to", "said"]
 
 _HISTORY = "history"
+_LEFT = (
+    "its server replays the log in sre_wal when it is started, and opens at the target; "
+    "remove sre_wal after that"
+)
 _LOOK_SECONDS = 3600.0
 
 
@@ -118,7 +122,7 @@ class Way:
             leave_to_user(draft, self.log.folder, self.aim.target, timeline, old, port)
             if self.log.tools is not None:  # else nobody can tell
                 must_not_meet(draft, self.log.tools)
-            return done
+            return dataclasses.replace(done, notes=(*done.notes, _LEFT))
         database = self.route.found.declared.database
         assert isinstance(database, Replays)  # noqa: S101  `possible` looked
         with self.phases.phase("replay"):

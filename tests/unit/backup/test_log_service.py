@@ -94,6 +94,21 @@ def test_a_user_who_may_only_replicate_keeps_the_rpo(
     assert b"<the last one>" in stored_text(reader, tmp_path / "out")
 
 
+def test_such_a_user_learns_that_the_log_comes_in_again(
+    victim: PgServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim.sql("create role backup login replication password 'b'")
+    dsn = victim.dsn("backup", "b")
+    monkeypatch.setenv("ORDERS_DSN", dsn)
+    scene = dataclasses.replace(scene_of(tmp_path, victim), dsn=dsn)
+    with serving(scene):
+        wait_until(lambda: fact(scene).get("state") == "following", 30, "the archiver")
+        victim.stop()
+        wait_until(lambda: fact(scene).get("state") == "behind", 30, "the trouble")
+        victim.start()
+        wait_until(lambda: fact(scene).get("state") == "following", 40, "the end of the trouble")
+
+
 def test_an_archiver_that_was_killed_is_silent_and_late(
     victim: PgServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
