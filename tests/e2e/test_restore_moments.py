@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from sre.backup.catalogue import Damaged
 from sre.backup.model import Orders, Tier
 from sre.backup.recovery.target import parse_target
 from sre.backup.restoring.restore import Wish
@@ -225,6 +226,36 @@ def test_a_hole_in_the_log(shop: Archived, tmp_path: Path) -> None:
     finally:
         for path, data in kept.items():
             path.write_bytes(data)
+
+
+def test_damage_in_the_log(shop: Archived, tmp_path: Path) -> None:
+    """Moments before it are reached as ever; everything ends there, and says so."""
+    store = Path(shop.folder / "state" / "store")
+    hurt = next(iter(store.rglob("log/*/000000010000000000000004*.age")))
+    first, good = shop.job.catalogue(shop.job.declared("orders")).places("orders")[0].id, b""
+    try:
+        good = hurt.read_bytes()
+        hurt.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        early = shop.moments["early"]
+        shop.restore(first, tmp_path / "lsn", lsn=early, inclusive=False)
+        assert shop.ids(tmp_path / "lsn") == [0, 1]
+        shop.restore(first, tmp_path / "point", restore_point='it\'s "é" 1')
+        assert shop.ids(tmp_path / "point") == EARLY
+        for beyond in ({"lsn": shop.moments["last"]}, {"before_order": "11"}):
+            with pytest.raises(Damaged, match="before it the log leads to --lsn 0/4000000"):
+                shop.restore(first, tmp_path / "out", **beyond)
+        done = shop.restore(first, tmp_path / "all", latest=True)
+        assert done.exit_code == 3
+        assert "ends early" in done.notes[-1]
+        assert hurt.name in done.notes[-1]
+        assert shop.ids(tmp_path / "all")[:4] == EARLY
+    finally:
+        hurt.write_bytes(good)
+
+
+def test_a_timeline_that_is_not_there(shop: Archived, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"the log has the timelines 1$"):
+        shop.restore("orders", tmp_path / "out", timeline=9)
 
 
 def test_odd_names(shop: Archived, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from sre.backup.model import Keys
 from sre.backup.objects import Storage
 from sre.backup.records import Fault
 from sre.backup.twice import read_until_sound
-from sre.core.errors import CheckFailed, IntegrityError, Transient, UsageError
+from sre.core.errors import CheckFailed, IntegrityError, Refused, Transient, UsageError
 
 __all__ = ["Fetched", "LogReader"]
 
@@ -43,6 +43,7 @@ class Fetched:
         names: files, histories first.
         end: the position to which they lead.
         upto: everything committed up to this moment (Unix seconds) is in; None: nobody measured.
+        damaged: what ended it early, where that was allowed.
     """
 
     names: tuple[str, ...]
@@ -50,6 +51,7 @@ class Fetched:
     end: int
     bytes: int
     upto: float | None
+    damaged: Fault | None = None
 
 
 class LogReader:
@@ -108,14 +110,16 @@ class LogReader:
     def way(self, timeline: int, lsn: int, target: int | None = None) -> Way:
         """From a position of a timeline to `target`, or to the newest that passes there.
 
-        Raises CheckFailed when the target's timeline left that one before the position.
+        Raises Refused: the target's timeline left that one before the position, or is not there.
         """
         if target is None:
             return newest_after(timeline, lsn, self.histories)
         way = way_to(target, self.histories)
         if not way.holds(timeline, lsn):
-            raise CheckFailed(
-                f"timeline {target} does not pass {format_lsn(lsn)} of timeline {timeline}"
+            known = ", ".join(str(each) for each in sorted({timeline, *self.histories}))
+            raise Refused(
+                f"timeline {target} does not pass {format_lsn(lsn)} of timeline {timeline}; the "
+                f"log has the timelines {known}"
             )
         return way
 
@@ -160,12 +164,14 @@ class LogReader:
         folder: Path,
         *,
         target: int | None = None,
+        up_to_damage: bool = False,
         progress: Callable[[int], None] = lambda _count: None,
     ) -> Fetched:
         """Write what is needed from a position on, to `until` or as far as it goes, into a folder.
 
         Files have PostgreSQL's names and sizes; a segment that is there in part is filled up with
         zeros, where replay ends. `progress` is called with plaintext bytes as they are written.
+        With `up_to_damage` the first damaged piece ends it, as a hole does.
 
         Raises:
             Damaged: an object is missing, changed, or cannot be opened; named.
@@ -183,31 +189,41 @@ class LogReader:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name in histories:
                 (folder / name).write_bytes(self.open(name))
-            total, upto = self._write(items, folder, progress)
+            written, damaged = self._write(items, folder, progress)
         except OSError as error:
             raise Transient(f"cannot write the log to {folder}: {error.strerror}") from error
-        names = (*histories, *(each.segment for each in items))
+        if damaged is not None and not up_to_damage:
+            raise damaged
+        names = (*histories, *(each.segment for each in items[: len(written)]))
         end = found.end if until is None else min(found.end, until)
-        return Fetched(names, found.way.timeline, end, total, upto)
+        if damaged is not None:
+            end = max(from_lsn, self._begins(items[len(written)]))
+        upto = next((each.upto for each in reversed(written) if each.upto is not None), None)
+        total = sum(each.plain_bytes for each in written)
+        fault = None if damaged is None else damaged.fault
+        return Fetched(names, found.way.timeline, end, total, upto, fault)
 
     def _begins(self, item: Item) -> int:
         return begin_of(number_of(item.segment, self.size), self.size)
 
     def _write(
         self, items: Sequence[Item], folder: Path, progress: Callable[[int], None]
-    ) -> tuple[int, float | None]:
-        total, upto = 0, None
-        with contextlib.closing(self._ahead(items)) as pieces:
-            for record, data in pieces:
-                plain = self._opened(record, data)
-                path = folder / record.segment.partition(".partial-")[0]
-                with path.open("wb") as file:
-                    file.write(plain)
-                    file.truncate(record.size)
-                total += len(plain)
-                upto = record.upto if record.upto is not None else upto
-                progress(len(plain))
-        return total, upto
+    ) -> tuple[list[Record], Damaged | None]:
+        """What was written, and what stopped it."""
+        written = list[Record]()
+        try:
+            with contextlib.closing(self._ahead(items)) as pieces:
+                for record, data in pieces:
+                    plain = self._opened(record, data)
+                    path = folder / record.segment.partition(".partial-")[0]
+                    with path.open("wb") as file:
+                        file.write(plain)
+                        file.truncate(record.size)
+                    written.append(record)
+                    progress(len(plain))
+        except Damaged as error:
+            return written, error
+        return written, None
 
     def _ahead(self, items: Sequence[Item]) -> Generator[tuple[Record, bytes], None, None]:
         """Fetched a few at a time, in order: the store's answer is most of the time."""

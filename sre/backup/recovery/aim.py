@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sre.backup.log.lsn import format_lsn
+from sre.backup.records import Fault
 from sre.backup.recovery.routes import Route
 from sre.backup.recovery.target import LATEST, Target, time_text
 from sre.backup.recovery.wal import Wal
@@ -29,6 +30,7 @@ class Log:
 
     Attributes:
         upto: everything committed up to this moment (Unix seconds) is in it; None: unknown.
+        damaged: the piece that ends it early.
     """
 
     route: Route
@@ -36,6 +38,7 @@ class Log:
     tools: Path | None
     end: int
     upto: float | None
+    damaged: Fault | None = None
 
     @property
     def wal_there(self) -> bool:

@@ -171,7 +171,7 @@ def _all(
         found = Found(declared, each.where, catalogue)
         try:
             route = _route(job, found, aim, each, readers)
-        except CheckFailed as error:
+        except (CheckFailed, Refused) as error:
             notes.append(f"{each.id} was passed over: {error}")
             continue
         if each.id in marked and marked[each.id].kind == "shredded":

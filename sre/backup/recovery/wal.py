@@ -44,7 +44,7 @@ class Wal:
         begins = self.way.begins()
         start = self.begin if since is None else since
         for index, (timeline, begin) in enumerate(begins):
-            until = begins[index + 1][1] if index + 1 < len(begins) else self.end
+            until = min([self.end, *(lsn for _, lsn in begins[index + 1 : index + 2])])
             first = max(start, begin)
             if first < until:
                 yield from self._of(timeline, first, until, rmgrs)

@@ -6,11 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from sre.backup.catalogue import Damaged
 from sre.backup.databases.pgrecover import NotReached, Replayed
 from sre.backup.databases.pgspaces_guard import made_in
 from sre.backup.job import Job
 from sre.backup.log.lsn import format_lsn, parse_lsn
-from sre.backup.records import Restored
+from sre.backup.records import Fault, Restored
 from sre.backup.recovery.aim import Log, settled
 from sre.backup.recovery.engine import Replays
 from sre.backup.recovery.order import Finder, Found
@@ -54,14 +55,28 @@ def get_log(
     assert isinstance(database, Replays)  # noqa: S101  Way.possible looked
     with phases.phase("log"):
         log = _fetched(route, routes.aim, box / "wal", database)
+    try:
+        return _aimed(job, routes, chain, log, box, phases)
+    except Refused as error:  # what was searched may stand behind the damage
+        if log.damaged is None:
+            raise
+        raise Damaged(log.damaged) from error
+
+
+def _aimed(
+    job: Job, routes: Routes, chain: Chain, log: Log, box: Path, phases: Phases
+) -> tuple[Log, Aimed]:
     if routes.aim.order is not None:
         with phases.phase("search"):
             finder = Finder(job, routes.declared, chain, log, box, routes.aim.timeline)
             found = finder.find(routes.aim.order)
         aim = dataclasses.replace(routes.aim, lsn=found.lsn, inclusive=False)
-        return log, Aimed(aim, found)
+        return dataclasses.replace(log, damaged=None), Aimed(aim, found)
     with phases.phase("search"):
-        return log, Aimed(settled(log, routes.aim))
+        target = settled(log, routes.aim)
+    if not routes.aim.latest:  # it lies before any damage
+        log = dataclasses.replace(log, damaged=None)
+    return log, Aimed(target)
 
 
 def restored_to(routes: Routes, route: Route, draft: Path, folder: Path, port: int) -> Restored:
@@ -148,6 +163,9 @@ class Way:
     def _cut(self) -> str:
         """What is missing when all that is archived was asked for, and the log has a hole."""
         cover = self.route.cover
+        if self.log.damaged is not None:
+            fault = self.log.damaged
+            return f"the log ends early, {fault.object}: {fault.problem}"
         if cover is None or not cover.gaps or not self.aim.target.latest:
             return ""
         gap = cover.gaps[0]
@@ -181,11 +199,17 @@ def _fetched(route: Route, aim: Target, folder: Path, database: Replays) -> Log:
     if aim.lsn is not None:
         until = min(cover.end, aim.lsn + 2 * reader.size)
     timeline = int(route.manifest.dump["timeline"])
-    got = reader.fetch(route.stop, timeline, until, folder, target=aim.timeline)
+    got = reader.fetch(route.stop, timeline, until, folder, target=aim.timeline, up_to_damage=True)
+    damaged = got.damaged
+    if damaged is not None:
+        words = f"{damaged.problem}; before it the log leads to --lsn {format_lsn(got.end)}"
+        damaged = Fault(damaged.object, words)
+        if aim.lsn is not None and aim.lsn > got.end:
+            raise Damaged(damaged)
     for item in reader.items:
         if item.kind == _HISTORY and not (folder / item.name).exists():
             (folder / item.name).write_bytes(reader.open(item.name))
-    return Log(route, folder, tools, got.end, got.upto)
+    return Log(route, folder, tools, got.end, got.upto, damaged)
 
 
 def must_not_meet(draft: Path, tools: Path) -> None:

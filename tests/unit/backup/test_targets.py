@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sre.backup.recovery.records import change_of, commit_of, parse_line, restore_point_of
+from sre.backup.log.timelines import Switch, Way
+from sre.backup.recovery.records import Line, change_of, commit_of, parse_line, restore_point_of
 from sre.backup.recovery.settings import auto_conf, kept_settings
 from sre.backup.recovery.target import parse_target, parse_time, time_text
 from sre.backup.recovery.versions import Ledger, Spot, files_of
+from sre.backup.recovery.wal import Wal
 from sre.core.errors import UsageError
 
 
@@ -98,3 +103,21 @@ def test_an_update_leads_back_to_its_insert() -> None:
     assert ledger.guess(Spot("5/9", (1, 3), 6)) == 5
     assert not ledger.surely_new(Spot("5/9", (1, 3), 6))
     assert [each.xid for each in ledger.ends] == [8]
+
+
+def test_log_behind_a_hole_is_not_read_whatever_timelines_follow() -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    class Spy(Wal):
+        def _of(
+            self, timeline: int, begin: int, end: int, rmgrs: tuple[str, ...]
+        ) -> Iterator[Line]:
+            asked.append((timeline, begin, end))
+            yield from ()
+
+    way = Way(3, (Switch(1, 100), Switch(2, 200)))
+    for end in (50, 100, 150, 250):
+        assert list(Spy(Path(), Path(), way, 16, 20, end).lines("Heap")) == []
+    first = [(1, 20, 100)]
+    second = [*first, (2, 100, 200), (3, 200, 250)]
+    assert asked == [(1, 20, 50), *first, *first, (2, 100, 150), *second]
