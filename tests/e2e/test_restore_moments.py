@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from sre.backup.catalogue import Damaged
+from sre.backup.log.reading import LogReader
 from sre.backup.model import Orders, Tier
 from sre.backup.recovery.target import parse_target
 from sre.backup.restoring.restore import Wish
@@ -272,3 +274,27 @@ def test_odd_names(shop: Archived, tmp_path: Path) -> None:
     assert odd.ids(tmp_path / "out", f"select format('%s %s', a, b) from ({query}) x(a, b)") == [
         "0 0"
     ]
+
+
+def test_an_older_backup_is_searched_up_to_the_newer_one_alone(
+    shop: Archived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+    fetch = LogReader.fetch
+
+    def fetched(
+        reader: LogReader, start: int, line: int, until: int | None, *a: Any, **k: Any
+    ) -> Any:
+        asked.append(until)
+        return fetch(reader, start, line, until, *a, **k)
+
+    newer = shop.backup()
+    for order in range(6001, 6004):
+        shop.sql(f"insert into orders (id) values ({order})", "select pg_switch_wal()")
+    shop.archive()
+    monkeypatch.setattr(LogReader, "fetch", fetched)
+    done = shop.restore("orders", tmp_path / "out", before_order="5")
+    assert shop.ids(tmp_path / "out") == [*EARLY, *MANY]
+    assert any(newer.id in note and "passed over" in note for note in done.notes)
+    assert asked[0] is None
+    assert None not in asked[1:]

@@ -14,6 +14,7 @@ from sre.backup.layout import ID, stamp
 from sre.backup.log.coverage import Coverage
 from sre.backup.log.lsn import format_lsn, parse_lsn
 from sre.backup.log.reading import LogReader
+from sre.backup.log.timelines import Way
 from sre.backup.manifest import Manifest
 from sre.backup.model import Declared
 from sre.backup.records import Fault
@@ -42,6 +43,11 @@ class Route:
         return parse_lsn(self.manifest.dump["stop_lsn"])
 
     @property
+    def way(self) -> Way | None:
+        """The timelines through which it leads."""
+        return self.cover.way if self.cover is not None else None
+
+    @property
     def end(self) -> int:
         """The last position to which it leads."""
         return max(self.stop, self.cover.end) if self.cover is not None else self.stop
@@ -56,6 +62,7 @@ class Routes:
         fitting: the ways to try, best first.
         others: backups from which the target cannot be reached.
         notes: what was passed over, and why.
+        searched: ways on which what is looked for does not stand, from the backup's end on.
     """
 
     declared: Declared
@@ -63,6 +70,14 @@ class Routes:
     fitting: list[Route] = field(default_factory=list)
     others: list[Route] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    searched: list[Route] = field(default_factory=list)
+
+    def before(self, route: Route) -> int | None:
+        """Where the log was searched already from there on; None: nowhere."""
+        same = (
+            each for each in self.searched if each.reader is route.reader and each.way == route.way
+        )
+        return min((each.stop for each in same if each.stop >= route.stop), default=None)
 
 
 def routes_to(job: Job, target: str, aim: Target) -> Routes:

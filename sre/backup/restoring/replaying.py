@@ -54,7 +54,7 @@ def get_log(
     database = routes.declared.database
     assert isinstance(database, Replays)  # noqa: S101  Way.possible looked
     with phases.phase("log"):
-        log = _fetched(route, routes.aim, box / "wal", database)
+        log = _fetched(route, routes.aim, routes.before(route), box / "wal", database)
     try:
         return _aimed(job, routes, chain, log, box, phases)
     except Refused as error:  # what was searched may stand behind the damage
@@ -186,7 +186,8 @@ class Way:
             )
 
 
-def _fetched(route: Route, aim: Target, folder: Path, database: Replays) -> Log:
+def _fetched(route: Route, aim: Target, before: int | None, folder: Path, database: Replays) -> Log:
+    """`before`: what is searched does not stand behind that position."""
     reader, cover = route.reader, route.cover
     folder.mkdir(mode=0o700)
     try:
@@ -196,8 +197,9 @@ def _fetched(route: Route, aim: Target, folder: Path, database: Replays) -> Log:
     if reader is None or cover is None or not cover.items:
         return Log(route, folder, tools, route.stop, None)
     until = None
-    if aim.lsn is not None:
-        until = min(cover.end, aim.lsn + 2 * reader.size)
+    upto = before if aim.searched is not None else aim.lsn
+    if upto is not None:
+        until = min(cover.end, upto + 2 * reader.size)
     timeline = int(route.manifest.dump["timeline"])
     got = reader.fetch(route.stop, timeline, until, folder, target=aim.timeline, up_to_damage=True)
     damaged = got.damaged

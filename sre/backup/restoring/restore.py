@@ -86,6 +86,8 @@ def restore_to(
             if not tried or routes.aim == OWN_END:
                 raise
             routes.notes.append(f"{route.manifest.id} was passed over: {error}")
+            if isinstance(error, NotHere):
+                routes.searched.append(route)
             continue
         job.note("restored", id=done.id, db=done.db, to=str(folder), reached=done.lsn)
         return dataclasses.replace(done, seconds=round(job.clock.now() - began, 3))
