@@ -159,6 +159,14 @@ def running_postgres(version: str, **settings: str) -> Iterator[PgServer]:
         assert remove_folder(server.folder, 5)
 
 
+def reset_log(server: PgServer, megabytes: int) -> None:
+    """Begin its log anew, with segments of that size."""
+    server.stop()
+    program = str(server.programs / "pg_resetwal")
+    _run([program, f"--wal-segsize={megabytes}", "-D", str(server.data)])
+    server.start()
+
+
 _STREAMS = "select 1 from pg_stat_replication where application_name = '{}' and state = 'streaming'"
 
 

@@ -203,6 +203,7 @@ def _configure(bench: Bench, more: Mapping[str, str]) -> Path:
     hba.write_text("local all all trust\n", encoding="ascii")
     settings = {
         **_SETTINGS,
+        "min_wal_size": _least_log(bench),
         **more,
         **({"allow_in_place_tablespaces": "on"} if has_spaces(bench.folder) else {}),
         "hba_file": str(hba),
@@ -218,15 +219,25 @@ def _configure(bench: Bench, more: Mapping[str, str]) -> Path:
 
 def control_settings(folder: Path, found: Path) -> dict[str, str]:
     """Limits that the log was written under: replay refuses smaller ones."""
-    done = run(
-        [str(found / "pg_controldata"), str(folder)], Deadline.after(30), env={"LC_ALL": "C"}
-    )
-    told = dict(re.findall(rb"^(\w+) setting: +(\d+)$", done.stdout, re.MULTILINE))
+    said = _control(folder, found)
+    told = dict(re.findall(rb"^(\w+) setting: +(\d+)$", said, re.MULTILINE))
     return {
         name: told[key.encode()].decode()
         for key, name in _FROM_CONTROL.items()
         if key.encode() in told
     }
+
+
+def _least_log(bench: Bench) -> str:
+    """`min_wal_size`: two segments, or no server starts (initdb --wal-segsize)."""
+    said = _control(bench.folder, bench.programs)
+    found = re.search(rb"^Bytes per WAL segment: +(\d+)$", said, re.MULTILINE)
+    return f"{max(80, 2 * int(found[1]) // 2**20 if found else 0)}MB"
+
+
+def _control(folder: Path, found: Path) -> bytes:
+    argv = [str(found / "pg_controldata"), str(folder)]
+    return run(argv, Deadline.after(30), env={"LC_ALL": "C"}).stdout
 
 
 def _give(owner: int | None, *paths: Path) -> None:
