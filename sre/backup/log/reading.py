@@ -182,9 +182,7 @@ class LogReader:
         if until is not None and found.end < until:
             raise CheckFailed(_short_of(found, until))
         items = [each for each in found.items if until is None or self._begins(each) < until]
-        histories = [
-            f"{each:08X}.history" for each, _ in found.way.begins() if each in self.histories
-        ]
+        histories = self._histories(found.way)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name in histories:
@@ -192,16 +190,17 @@ class LogReader:
             written, damaged = self._write(items, folder, progress)
         except OSError as error:
             raise Transient(f"cannot write the log to {folder}: {error.strerror}") from error
-        if damaged is not None and not up_to_damage:
-            raise damaged
-        names = (*histories, *(each.segment for each in items[: len(written)]))
         end = found.end if until is None else min(found.end, until)
         if damaged is not None:
+            if not up_to_damage:
+                raise damaged
             end = max(from_lsn, self._begins(items[len(written)]))
-        upto = next((each.upto for each in reversed(written) if each.upto is not None), None)
-        total = sum(each.plain_bytes for each in written)
-        fault = None if damaged is None else damaged.fault
-        return Fetched(names, found.way.timeline, end, total, upto, fault)
+        names = histories + [each.segment for each in items[: len(written)]]
+        return _fetched(names, written, found.way.timeline, end, damaged)
+
+    def _histories(self, way: Way) -> list[str]:
+        """The names of the history files on a way that are there."""
+        return [f"{each:08X}.history" for each, _ in way.begins() if each in self.histories]
 
     def _begins(self, item: Item) -> int:
         return begin_of(number_of(item.segment, self.size), self.size)
@@ -274,4 +273,18 @@ def _short_of(found: Coverage, until: int) -> str:
     return (
         f"the log reaches {format_lsn(found.end)} of timeline {found.way.timeline}, not "
         f"{format_lsn(until)}: {where}; the nearest possible target is {format_lsn(found.end)}"
+    )
+
+
+def _fetched(
+    names: Sequence[str],
+    written: Sequence[Record],
+    timeline: int,
+    end: int,
+    damaged: Damaged | None,
+) -> Fetched:
+    upto = next((each.upto for each in reversed(written) if each.upto is not None), None)
+    total = sum(each.plain_bytes for each in written)
+    return Fetched(
+        tuple(names), timeline, end, total, upto, None if damaged is None else damaged.fault
     )

@@ -72,6 +72,12 @@ class Routes:
     notes: list[str] = field(default_factory=list)
     searched: list[Route] = field(default_factory=list)
 
+    def pass_over(self, route: Route, error: Exception, *, searched: bool) -> None:
+        """Say why a way was not it; `searched`: what is looked for does not stand on it."""
+        self.notes.append(f"{route.manifest.id} was passed over: {error}")
+        if searched:
+            self.searched.append(route)
+
     def before(self, route: Route) -> int | None:
         """Where the log was searched already from there on; None: nowhere."""
         same = (

@@ -85,9 +85,7 @@ def restore_to(
             job.note("restore failed", id=route.manifest.id, error=str(error))
             if not tried or routes.aim == OWN_END:
                 raise
-            routes.notes.append(f"{route.manifest.id} was passed over: {error}")
-            if isinstance(error, NotHere):
-                routes.searched.append(route)
+            routes.pass_over(route, error, searched=isinstance(error, NotHere))
             continue
         job.note("restored", id=done.id, db=done.db, to=str(folder), reached=done.lsn)
         return dataclasses.replace(done, seconds=round(job.clock.now() - began, 3))
