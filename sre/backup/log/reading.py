@@ -170,8 +170,7 @@ class LogReader:
         """Write what is needed from a position on, to `until` or as far as it goes, into a folder.
 
         Files have PostgreSQL's names and sizes; a segment that is there in part is filled up with
-        zeros, where replay ends. `progress` is called with plaintext bytes as they are written.
-        With `up_to_damage` the first damaged piece ends it, as a hole does.
+        zeros. `progress` gets plaintext bytes. With `up_to_damage` damage ends it as a hole does.
 
         Raises:
             Damaged: an object is missing, changed, or cannot be opened; named.
@@ -195,8 +194,8 @@ class LogReader:
             if not up_to_damage:
                 raise damaged
             end = max(from_lsn, self._begins(items[len(written)]))
-        names = histories + [each.segment for each in items[: len(written)]]
-        return _fetched(names, written, found.way.timeline, end, damaged)
+        histories += [each.segment for each in items[: len(written)]]
+        return _fetched(histories, written, found.way.timeline, end, damaged)
 
     def _histories(self, way: Way) -> list[str]:
         """The names of the history files on a way that are there."""
