@@ -186,7 +186,7 @@ def test_a_planted_secret_is_nowhere(
     assert any("pg_basebackup" in line for line in seen)
     written = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
     assert any(path.suffix == ".jsonl" for path in written)
-    said += [path.read_text() for path in [*written, tmp_path / "m.prom"]]
+    said += [path.read_bytes().decode("latin-1") for path in [*written, tmp_path / "m.prom"]]
     client = s3_server.client()
     page = client.list_objects_v2(Bucket="backups", Prefix=scene.store["prefix"])
     for each in page["Contents"]:

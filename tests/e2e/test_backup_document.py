@@ -195,10 +195,12 @@ def test_a_day_with_it(day: Day) -> None:
 
 
 def place_many(day: Day) -> None:
-    """So that there is an order 4711, whatever the load did meanwhile."""
-    [(newest,)] = day.sql("select max(id) from orders")
-    for _ in range(max(0, 4720 - int(str(newest)))):
-        day.sql(ORDER)
+    """So that there is an order 4711, whatever the load did meanwhile; each commits by itself."""
+    with psycopg.connect(day.server.dsn, autocommit=True) as connection:
+        newest = 0
+        while newest < 4720:
+            connection.execute(ORDER)
+            [newest] = connection.execute("select max(id) from orders").fetchone() or (0,)
 
 
 def delete_some(day: Day) -> str:

@@ -56,9 +56,17 @@ def scene(
     return made
 
 
-@pytest.mark.parametrize("kind", ["s3", "local"])
+OFTEN = {("before-complete", "local"), ("after", "local"), ("before", "s3"), ("mid-volume", "s3")}
+STAGES = ("before", "mid-volume", "before-complete", "before-manifest", "after")
+
+
 @pytest.mark.parametrize(
-    "stage", ["before", "mid-volume", "before-complete", "before-manifest", "after"]
+    ("stage", "kind"),
+    [
+        pytest.param(stage, kind, marks=[] if (stage, kind) in OFTEN else [pytest.mark.long])
+        for stage in STAGES
+        for kind in ("s3", "local")
+    ],
 )
 def test_killed_at_any_stage(scene: Scene, tmp_path: Path, stage: str, kind: str) -> None:
     """kill -9: never a listed backup that does not restore, and the next run succeeds."""
@@ -81,7 +89,9 @@ def test_killed_at_any_stage(scene: Scene, tmp_path: Path, stage: str, kind: str
     assert_no_orphans(scene)
 
 
-@pytest.mark.parametrize("how", ["refused", "black hole", "503"])
+@pytest.mark.parametrize(
+    "how", ["refused", pytest.param("black hole", marks=pytest.mark.long), "503"]
+)
 def test_a_store_that_is_down(
     scene: Scene, s3_server: S3Server, fault_proxy: Any, tmp_path: Path, how: str
 ) -> None:

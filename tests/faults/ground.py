@@ -120,9 +120,9 @@ def ids(scene: Scene) -> list[str]:
 
 
 def started(scene: Scene, *arguments: str, stage: str = "") -> subprocess.Popen[str]:
-    """A command that runs beside the test."""
+    """A command that runs beside the test, with a hang-up that is heard: under nohup as well."""
     return subprocess.Popen(
-        scene.argv(*arguments, stage=stage),
+        ["env", "--default-signal=HUP", *scene.argv(*arguments, stage=stage)],
         env=scene.environment, cwd=scene.folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

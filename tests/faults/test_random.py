@@ -70,7 +70,8 @@ def weather(
     print(storm)
 
 
-@pytest.mark.parametrize("seed", [3, pytest.param(7, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [3, 7])
 def test_fixed_weather(
     seed: int,
     ledger: Ledger,

@@ -19,7 +19,7 @@ from tests.unit.backup.log_setting import (
     stored_text,
 )
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.long]
 
 
 @pytest.fixture

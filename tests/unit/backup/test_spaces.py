@@ -132,6 +132,7 @@ def test_a_chain_restores_inside_its_folder_and_leaves_the_sources_tablespaces_a
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("shop", [pytest.param("18", marks=pytest.mark.long)], indirect=True)
 def test_the_servers_own_increments_have_tablespaces_too(
     shop: tuple[PgServer, tuple[Path, Path]],
     keys: Keys,
@@ -139,8 +140,6 @@ def test_the_servers_own_increments_have_tablespaces_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server, _ = shop
-    if server.sql("show server_version")[0][0] < "17":
-        pytest.skip("15 has none")
     monkeypatch.setattr(pgnative, "SOUND", {})
     job = job_of(server, keys, tmp_path, native_incremental=True)
     full = run_backup(job, "orders")
