@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from sre.demo.postgres import EmbeddedPostgres
 from tests.servers.s3 import S3Server
@@ -49,6 +50,17 @@ def s3_fields(server: S3Server, endpoint: str = "", prefix: str = "") -> dict[st
         "timeout": "2s",
         "part": "5MiB",
     }
+
+
+def lines_scene(
+    database: EmbeddedPostgres, server: S3Server, folder: Path, patch: pytest.MonkeyPatch
+) -> Scene:
+    """A declaration of that server and an S3 server, with one invariant."""
+    patch.setenv("S3_ACCESS", server.access_key)
+    patch.setenv("S3_SECRET", server.secret_key)
+    made = Scene(folder, database.dsn, s3_fields(server), str(database.bin_dir), "8MiB")
+    made.write([COUNT % ROWS])
+    return made
 
 
 def good(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

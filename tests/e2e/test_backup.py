@@ -16,9 +16,9 @@ from tests.e2e.backup_scene import (
     ROWS,
     command_lines,
     good,
+    lines_scene,
     lines_server,
     listed,
-    s3_fields,
 )
 from tests.servers.child import program
 from tests.servers.net import free_port
@@ -36,17 +36,9 @@ def database() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def scene(
-    database: EmbeddedPostgres,
-    s3_server: S3Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    database: EmbeddedPostgres, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Scene:
-    monkeypatch.setenv("S3_ACCESS", s3_server.access_key)
-    monkeypatch.setenv("S3_SECRET", s3_server.secret_key)
-    bin_dir = str(database.bin_dir)
-    made = Scene(tmp_path, database.dsn, s3_fields(s3_server), bin_dir, "8MiB")
-    made.write([COUNT % ROWS])
-    return made
+    return lines_scene(database, s3_server, tmp_path, monkeypatch)
 
 
 def test_the_whole_way(scene: Scene, tmp_path: Path) -> None:

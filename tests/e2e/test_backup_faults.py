@@ -23,6 +23,7 @@ from tests.e2e.backup_scene import (
     assert_no_orphans,
     command_lines,
     good,
+    lines_scene,
     lines_server,
     listed,
     s3_fields,
@@ -43,17 +44,9 @@ def database() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def scene(
-    database: EmbeddedPostgres,
-    s3_server: S3Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    database: EmbeddedPostgres, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Scene:
-    monkeypatch.setenv("S3_ACCESS", s3_server.access_key)
-    monkeypatch.setenv("S3_SECRET", s3_server.secret_key)
-    bin_dir = str(database.bin_dir)
-    made = Scene(tmp_path, database.dsn, s3_fields(s3_server), bin_dir, "8MiB")
-    made.write([COUNT % ROWS])
-    return made
+    return lines_scene(database, s3_server, tmp_path, monkeypatch)
 
 
 OFTEN = {("before-complete", "local"), ("after", "local"), ("before", "s3"), ("mid-volume", "s3")}
