@@ -18,6 +18,7 @@ has() {
     php-pgsql) php -m | grep -qx pgsql ;;
     influxdb) command -v influxd ;;
     exim4-daemon-light) command -v exim4 || [ -x /usr/sbin/exim4 ] ;;
+    systemd) command -v systemd-analyze ;;
     *) command -v "$1" ;;
   esac >/dev/null
 }
@@ -26,7 +27,7 @@ packages=(
   postgresql prometheus chromium age zstd openssl curl prometheus-blackbox-exporter
   mariadb-server redis-server memcached rabbitmq-server haproxy nginx-light
   exim4-daemon-light nagios4-core zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql influxdb
-  pgbackrest
+  pgbackrest systemd
 )
 if [ $# -gt 0 ]; then packages=("$@"); fi  # a benchmark names what it needs beside them
 
