@@ -17,7 +17,7 @@ from sre.backup.catalogue import Damaged
 from sre.backup.log.reading import LogReader
 from sre.backup.model import Orders, Tier
 from sre.backup.recovery.target import parse_target
-from sre.backup.restoring.restore import Wish
+from sre.backup.restoring.restore import Wish, plan_restore
 from sre.backup.restoring.streaming import restore_as_tar
 from sre.core.errors import Refused, UsageError
 from sre.demo.postgres import EmbeddedPostgres
@@ -180,6 +180,19 @@ def test_out_of_reach(shop: Archived, tmp_path: Path) -> None:
         shop.restore("orders", tmp_path / "out", lsn="0/28")
     with pytest.raises(Refused, match="nearest possible: --lsn"):
         shop.restore("orders", tmp_path / "out", lsn="F/28")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_says_what_the_restore_would(shop: Archived, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    with pytest.raises(Refused) as real:
+        shop.restore("orders", folder, at=later)
+    with pytest.raises(Refused) as planned:
+        plan_restore(shop.job, "orders", folder, Wish(parse_target(at=later)))
+    assert str(planned.value) == str(real.value)
+    newest = str(real.value).partition("nearest possible: --at ")[2].partition(",")[0]
+    assert plan_restore(shop.job, "orders", folder, Wish(parse_target(at=newest)))
     assert not list(tmp_path.iterdir())
 
 

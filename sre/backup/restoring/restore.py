@@ -19,6 +19,7 @@ from sre.backup.recovery.run import choose_port, quiet
 from sre.backup.recovery.target import OWN_END, Target
 from sre.backup.restoring.chain import Chain, extract_surely, open_chain
 from sre.backup.restoring.fetching import fetch_kept
+from sre.backup.restoring.foreseeing import foresee
 from sre.backup.restoring.landing import beside, give, land, must_be_free
 from sre.backup.restoring.phases import Phases
 from sre.backup.restoring.replaying import Way, get_log, restored_to, said
@@ -108,6 +109,7 @@ def plan_route(
     for index, route in enumerate(routes.fitting):
         try:
             chain = open_route(job, route)
+            foresee(routes, route)
         except Damaged as error:
             if routes.aim == OWN_END or index + 1 == len(routes.fitting):
                 raise
