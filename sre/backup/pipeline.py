@@ -25,12 +25,12 @@ from sre.backup.frames import Frame, read_frames
 from sre.backup.layout import Place
 from sre.backup.manifest import Volume
 from sre.backup.objects import Storage
-from sre.backup.programs import PYTHON_PATH, Tail, python_program
+from sre.backup.programs import PYTHON_PATH, TEMPORARY, Tail, python_program
 from sre.backup.sealing import Sealing
 from sre.backup.tap import Tapping
 from sre.core.child import PIPE, Child
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, IntegrityError, SreError
+from sre.core.errors import CheckFailed, IntegrityError, SreError, Transient
 
 __all__ = ["LEVEL", "Poured", "pour"]
 
@@ -74,7 +74,7 @@ def pour(
 
     Raises:
         CheckFailed: the tool failed, was killed, or ended before its end.
-        Transient: the store gave up.
+        Transient: the store gave up, or the dump gave way to others.
     """
     said = Tail(dump.hints)
     read, write = os.pipe()
@@ -148,7 +148,8 @@ def _must_have_ended(dumper: Child, sealer: Child, said: Tail) -> None:
     for what, code in codes.items():
         if code != 0:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise CheckFailed(f"{what} {how}, nothing was committed: {said.text()}")
+            kind = Transient if (what, code) == ("the dump", TEMPORARY) else CheckFailed
+            raise kind(f"{what} {how}, nothing was committed: {said.text()}")
 
 
 def _code_of(child: Child) -> int:

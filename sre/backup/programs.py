@@ -11,7 +11,10 @@ from pathlib import Path
 import sre
 from sre.core.secrets import redactor
 
-__all__ = ["PYTHON_PATH", "Tail", "python_program"]
+__all__ = ["PYTHON_PATH", "TEMPORARY", "Tail", "python_program"]
+
+TEMPORARY = 75
+"""With this a program of ours ends when a later try may succeed."""
 
 _TAIL_LINES = 12
 _NO_HINTS: Mapping[str, str] = {}

@@ -26,10 +26,10 @@ from sre.backup.databases.pgdsn import options
 from sre.backup.logical.facts import source_facts, table_facts
 from sre.backup.logical.members import COMPLETE, PIECE, ROLES, SOURCE, TABLES, Members
 from sre.backup.logical.patience import GivesWay
-from sre.backup.programs import Tail
+from sre.backup.programs import TEMPORARY, Tail
 from sre.core.child import PIPE, Child
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, SreError
+from sre.core.errors import CheckFailed, SreError, Transient
 from sre.core.process import run
 from sre.core.secrets import redactor
 
@@ -63,7 +63,7 @@ class _Again(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Write the tar to stdout; 0 only when all of it is there."""
+    """Write the tar to stdout; 0 when all of it is there, TEMPORARY when others were in the way."""
     wish = _Wish(Path(arguments[0]), int(arguments[1]), float(arguments[2]))
     _mask_password()
     try:
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
     except (SreError, psycopg.Error) as error:
         said = redactor.mask(str(error).strip() or type(error).__name__)
         sys.stderr.write(" ".join(said.split()) + "\n")
-        return 1
+        return TEMPORARY if isinstance(error, Transient) else 1
     return 0
 
 
@@ -92,7 +92,7 @@ def _dump(wish: _Wish, members: Members) -> None:
                 return _attempt(wish, members, watching)
             except _Again as error:
                 if not left:
-                    raise CheckFailed(
+                    raise Transient(
                         f"{error}; {_TRIES} tries: run it again when the tables rest"
                     ) from None
     return None
@@ -154,7 +154,7 @@ def _failed_to_begin(program: Child, watch: GivesWay, said: Tail, wish: _Wish) -
 def _must_have_ended(program: Child, watch: GivesWay, said: Tail, wish: _Wish) -> None:
     code = program.wait(Deadline.after(_END_SECONDS))
     if watch.gave_way:
-        raise CheckFailed(
+        raise Transient(
             f"others waited {wish.give_way:g} s for a lock that the dump held, so it gave way; "
             "run it when nothing alters or truncates tables, or raise give_way"
         )

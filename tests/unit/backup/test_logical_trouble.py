@@ -19,7 +19,7 @@ from sre.backup.listing import list_backups
 from sre.backup.runner import run_backup
 from sre.backup.storage.local import LocalStorage, LocalStore
 from sre.backup.verifying.verify import verify
-from sre.core.errors import CheckFailed, MissingExtra, Refused
+from sre.core.errors import CheckFailed, MissingExtra, Refused, Transient
 from sre.core.secrets import Secret
 from sre.core.units import Duration
 from sre.demo.postgres import EmbeddedPostgres
@@ -102,7 +102,7 @@ def test_the_dump_gives_way(source: EmbeddedPostgres, tmp_path: Path) -> None:
         sql(shop, "set lock_timeout = '15s'; truncate big")
         free.set()
 
-    with meanwhile(alter), pytest.raises(CheckFailed, match="gave way"):
+    with meanwhile(alter), pytest.raises(Transient, match="gave way"):
         run_backup(job, "orders")
 
 
@@ -139,7 +139,7 @@ def test_a_table_that_goes_away_and_one_that_stays_locked(
     job = job_for(tmp_path, logical(source, shop, lock_wait=Duration(0.2)))
     with psycopg.connect(shop) as connection:
         connection.execute("drop table a")
-        with pytest.raises(CheckFailed, match=r"lock timeout|statement timeout"):
+        with pytest.raises(Transient, match=r"lock timeout|statement timeout"):
             run_backup(job, "orders")
         assert list_backups(job, "orders")[0] == []
         patient = make_job(tmp_path, job.backups.keys, logical(source, shop))

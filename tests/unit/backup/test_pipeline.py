@@ -85,6 +85,15 @@ def test_a_dump_that_fails_at_its_very_end(
     assert_nothing_committed(job, storage)
 
 
+def test_a_dump_that_gives_way_may_be_tried_again(tmp_path: Path, keys: Keys) -> None:
+    storage = MemoryStorage()
+    then = "echo 'others waited' >&2; exit 75"
+    job = a_job(tmp_path, keys, TarDatabase(the_tar(tmp_path), then), storage)
+    with pytest.raises(Transient, match="nothing was committed: others waited"):
+        run_backup(job, "orders")
+    assert_nothing_committed(job, storage)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 511, 512, 1024 + 7, 2**20, -512, -1024, -10240, -10752])
 def test_a_dump_that_ends_early_with_0(tmp_path: Path, keys: Keys, cut: int) -> None:
     tar = the_tar(tmp_path)
