@@ -11,6 +11,7 @@ from sre.backup.doctor.s3_clean import clean, sweep
 from sre.backup.doctor.s3_locks import lock_settings
 from sre.backup.doctor.scene import Scene, code_of, status_of
 from sre.backup.doctor.table_s3 import S3_CHECKS
+from sre.backup.storage.s3_errors import remedy_of
 from sre.core.clock import Clock, Deadline
 from sre.core.errors import Refused, SreError, Transient, UsageError
 
@@ -78,8 +79,8 @@ class S3Patient:
         if code in _DENIED or status in {401, 403}:
             return Refused(
                 f"these credentials may not {what} bucket {scene.bucket!r} below "
-                f"{scene.prefix.rpartition('doctor-scratch')[0]!r} ({code}); "
-                "mend access_key, secret_key or their policy"
+                f"{scene.prefix.rpartition('doctor-scratch')[0]!r} ({code}): "
+                f"{remedy_of(code)}"
             )
         if status >= 500 or code in _LATER:
             return Transient(f"the store answers {code} ({status}) when asked to {what} it")

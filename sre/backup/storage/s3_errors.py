@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sre.core.errors import SreError, Transient, UsageError
 
-__all__ = ["ABSENT", "TAKEN", "asking", "code_of"]
+__all__ = ["ABSENT", "TAKEN", "asking", "code_of", "remedy_of"]
 
 ABSENT = {"404", "NoSuchKey", "NotFound"}
 TAKEN = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
@@ -18,6 +18,15 @@ _DENIED = {
     "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized",
     "AuthorizationHeaderMalformed",
 }  # fmt: skip
+_REMEDIES = {
+    "SignatureDoesNotMatch": "secret_key is not the one of access_key, this machine's clock is "
+    "wrong, or a proxy in between rewrites requests",
+    "RequestTimeTooSkewed": "this machine's clock and the store's differ too much: set it right",
+    "InvalidAccessKeyId": "the store does not know access_key: is it the one of this store?",
+    "AuthorizationHeaderMalformed": "region in sre.yaml is not the bucket's, or access_key is cut",
+    "AccessDenied": "check access_key's rights",
+}
+_REMEDY = "check access_key, secret_key and their rights"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +51,11 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def remedy_of(code: str) -> str:
+    """What to do where the store refused us with that code. (pure)"""
+    return _REMEDIES.get(code, _REMEDY)
+
+
 def _meaning(error: ClientError) -> SreError | KeyError:
     code = code_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -50,7 +64,7 @@ def _meaning(error: ClientError) -> SreError | KeyError:
     if code in ABSENT:
         return KeyError(code)
     if code in _DENIED or status in {401, 403}:
-        return UsageError(f"the store refuses our credentials ({code}); check access_key's rights")
+        return UsageError(f"the store refuses our credentials ({code}): {remedy_of(code)}")
     if status == 0 or status >= 500 or code in {"SlowDown", "RequestTimeout", "BadDigest", "429"}:
         return Transient(f"the store answers {code} ({status}), retries are spent")
     return UsageError(f"the store refuses the request: {code} ({status})")

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from sre.backup.storage.s3_care import server_time
 from sre.backup.storage.s3_client import S3Storage
-from sre.core.errors import Transient
+from sre.core.errors import Transient, UsageError
 from tests.servers.s3 import S3Server
 
 OBJECT = {"Key": "p/v1/a", "Size": 1}
@@ -61,6 +61,22 @@ def test_a_list_that_breaks_off_is_an_error(second: Any) -> None:
     first = {"Contents": [OBJECT], "IsTruncated": True, "NextContinuationToken": "t"}
     with pytest.raises(Transient):
         list(storage([first, second]).list("v1/"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("SignatureDoesNotMatch", "secret_key is not the one of access_key.*clock.*proxy"),
+        ("RequestTimeTooSkewed", "clock"),
+        ("InvalidAccessKeyId", "does not know access_key"),
+        ("AccessDenied", "check access_key's rights"),
+        ("403", "check access_key, secret_key and their rights"),
+    ],
+)
+def test_a_refusal_says_what_to_mend(code: str, words: str) -> None:
+    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    with pytest.raises(UsageError, match=words):
+        list(storage([ClientError(answer, "ListObjectsV2")]).list("v1/"))
 
 
 @pytest.mark.parametrize(("code", "told"), [("403", 1763812800.0), ("NoSuchBucket", None)])
