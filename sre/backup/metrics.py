@@ -91,7 +91,7 @@ def _of_verified(value: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 def _of_retention(value: Mapping[str, Any]) -> Iterator[Sample]:
-    yield "restorable_verified_count", {}, float(value["restorable_verified"])
+    yield "restorable_verified", {}, float(value["restorable_verified"])
     yield "retained_locked_bytes", {}, float(value["retained_locked_bytes"])
     yield "orphan_bytes", {}, float(value["orphan_bytes"])
 

@@ -137,7 +137,7 @@ def test_object_lock_on_write_and_what_it_keeps(
     arguments = ("--yes", "--format", "json", "--metrics-file", str(metrics))
     done = good(made.run("prune", *arguments))["databases"][0]
     assert [each["action"] for each in done["backups"]] == ["retained", "keep"]
-    assert 'sre_backup_restorable_verified_count{db="orders"} 1.0' in metrics.read_text()
+    assert 'sre_backup_restorable_verified{db="orders"} 1.0' in metrics.read_text()
     assert 'sre_backup_retained_locked_bytes{db="orders"} 0.0' not in metrics.read_text()
     dry = good(made.run("hold", ids[0], "--reason", "audit", "--dry-run", "--format", "json"))
     assert (dry["schema"], dry["id"]) == ("sre.dry-run/1", ids[0])

@@ -61,7 +61,7 @@ BACKUP = (
         "Phases of the last real restore that passed.", ("db", "phase"),
     ),
     MetricInfo(
-        "sre_backup_restorable_verified_count", "gauge",
+        "sre_backup_restorable_verified", "gauge",
         "Verified backups whose whole chain is there, after the last retention.", ("db",),
     ),
     MetricInfo(
