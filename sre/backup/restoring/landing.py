@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import pwd
 import secrets
@@ -19,7 +20,18 @@ __all__ = ["beside", "give", "land", "must_be_free", "uid_of"]
 
 
 def must_be_free(folder: Path) -> None:
-    """Whether a restore may appear there. Raises Refused."""
+    """Whether a restore may appear there.
+
+    Raises Refused when something is there, UsageError where no folder can be made.
+    """
+    try:
+        _must_be_free(folder)
+        _must_be_possible(folder)
+    except OSError as error:
+        raise _impossible(folder, error.strerror) from error
+
+
+def _must_be_free(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise Refused(f"{folder} exists and is not a folder; name a new one")
     if folder.is_dir() and any(folder.iterdir()):
@@ -28,16 +40,30 @@ def must_be_free(folder: Path) -> None:
         raise Refused(f"{folder} is a mount point; name a folder inside it")
 
 
+def _must_be_possible(folder: Path) -> None:
+    """By what the nearest folder that is there says; nothing is written for it."""
+    above = next(each for each in folder.parents if each.exists())
+    if not above.is_dir():
+        raise _impossible(folder, f"{above} is not a folder")
+    if os.statvfs(above).f_flag & os.ST_RDONLY:
+        raise _impossible(folder, f"{above} is read-only")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _impossible(folder, f"{above} may not be written to")
+    if shutil.disk_usage(above).total == 0:
+        raise _impossible(folder, f"{above} keeps no files")
+
+
+def _impossible(folder: Path, why: str | None) -> UsageError:
+    return UsageError(f"cannot make {folder}: {why}; name another folder with --to")
+
+
 @contextlib.contextmanager
 def beside(folder: Path, needed: int) -> Iterator[Path]:
     """A private folder next to the target; gone again unless it was renamed.
 
     What an earlier restore left when it was killed goes first: the lock says that it is dead.
     """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make {folder.parent}: {error.strerror}") from error
+    _try_out(folder)
     lock = folder.with_name(f".{folder.name}.restoring")
     with exclusive(lock, f"a restore to {folder}"):
         for stale in folder.parent.glob(f".{folder.name}.restoring-*"):
@@ -52,6 +78,20 @@ def beside(folder: Path, needed: int) -> Iterator[Path]:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             lock.unlink(missing_ok=True)
+
+
+def _try_out(folder: Path) -> None:
+    """Make the folders above it, and see that one can be made there."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tried = folder.with_name(f".{folder.name}.restoring-{secrets.token_hex(4)}")
+        tried.mkdir(mode=0o700)
+        with contextlib.suppress(FileNotFoundError):  # another restore there clears up
+            tried.rmdir()
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise Transient(f"cannot make {folder}: {error.strerror}") from error
+        raise _impossible(folder, error.strerror) from error
 
 
 def land(draft: Path, folder: Path) -> None:

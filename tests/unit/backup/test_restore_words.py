@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sre.backup.job import Job
 from sre.backup.model import Keys, Tier
 from sre.backup.objects import ObjectInfo
+from sre.backup.restoring.landing import beside, must_be_free
 from sre.backup.storage.memory import MemoryStorage
 from sre.cli import backup_restore
 from sre.cli.backup_parts import seconds_of
@@ -78,6 +79,26 @@ def test_a_store_that_is_away_is_said_with_its_copies(
     kind, said = restoring(tmp_path, monkeypatch, "--to", str(tmp_path / "out"), *more)
     assert kind is Transient
     assert said.endswith("its copies are elsewhere: add --from far")
+
+
+@pytest.mark.parametrize(
+    "name", ["/proc/x", "/proc/x/y/z", "/dev/null/x", "/var/tmp/" + "n" * 250], ids=lambda n: n[:12]
+)
+def test_a_folder_that_cannot_be_made_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot make /") as told:
+        must_be_free(Path(name))
+        with beside(Path(name), 0):
+            raise AssertionError("it was made")
+    assert "\n" not in str(told.value)
+    assert told.value.exit_code == 2
+
+
+def test_a_folder_that_can_be_made_is_left_as_it_was(tmp_path: Path) -> None:
+    must_be_free(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    with beside(tmp_path / "a" / "b", 0) as box:
+        assert box.is_dir()
+    assert list((tmp_path / "a").iterdir()) == []
 
 
 @pytest.mark.parametrize(
