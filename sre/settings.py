@@ -27,6 +27,10 @@ from sre.core.config import (
     resolve,
 )
 from sre.core.errors import ConfigError, Problem
+from sre.failover.declare import SECTIONS as SWITCH_SECTIONS
+from sre.failover.declare import Shape as SwitchShape
+from sre.failover.declare import declare as declare_switching
+from sre.failover.model import Switching
 from sre.journey.compile import compile_journeys
 from sre.journey.guard import parse_entry
 from sre.journey.model import Journey
@@ -48,9 +52,9 @@ __all__ = ["Settings", "load_settings", "schema"]
 _TEMPLATES = ("journeys", "fragments", "defaults", "shop.synthetic", "probes", "modules")
 _SECTIONS = (
     "version", "include", "shop", "targets", "links", "defaults", "fragments", "journeys",
-    *WATCH_SECTIONS, "objectives", "loadtests", *BACKUP_SECTIONS,
+    *WATCH_SECTIONS, "objectives", "loadtests", *BACKUP_SECTIONS, *SWITCH_SECTIONS,
 )  # fmt: skip
-_LATER = frozenset({"clusters", "traffic", "degrade", "drills"})
+_LATER = frozenset({"degrade", "drills"})
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Settings:
     tiers: Mapping[str, Tier] = field(default_factory=dict)
     keys: Keys = field(default_factory=Keys)
     databases: Mapping[str, Database] = field(default_factory=dict)
+    switching: Switching = field(default_factory=Switching)
     warnings: tuple[Problem, ...] = ()
 
     @property
@@ -98,6 +103,7 @@ def load_settings(path: Path | str) -> Settings:
     watching = declare_watching(root, journeys, backups.databases, problems)
     objectives = _objectives(root.get("objectives"), journeys, watching.probes, problems)
     loadtests = _loadtests(root.get("loadtests"), journeys, backups.databases, objectives, problems)
+    switching = declare_switching(root, problems)
     problems.raise_if_any()
     if shop is None:
         raise ConfigError(problems.found)
@@ -115,6 +121,7 @@ def load_settings(path: Path | str) -> Settings:
         tiers=backups.tiers,
         keys=backups.keys,
         databases=backups.databases,
+        switching=switching,
         warnings=tuple(w for w in problems.warnings if not read_by_ledger(w, loadtests)),
     )
 
@@ -217,7 +224,7 @@ def _loadtests(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Document(BackupShape, WatchShape):
+class _Document(BackupShape, WatchShape, SwitchShape):
     """The shape of sre.yaml, for the JSON Schema alone."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

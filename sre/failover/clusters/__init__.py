@@ -1,0 +1,11 @@
+"""Which kinds of clusters are there?"""
+
+from __future__ import annotations
+
+from sre.core.kinds import Kinds
+from sre.failover.engine import Cluster
+
+__all__ = ["CLUSTERS"]
+
+CLUSTERS: Kinds[Cluster] = Kinds("cluster", {}, {})
+"""A kind's name in `sre.yaml` -> where its class is."""

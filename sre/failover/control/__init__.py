@@ -1,0 +1,16 @@
+"""Through what is a node of a cluster reached?"""
+
+from __future__ import annotations
+
+from sre.core.kinds import Kinds
+from sre.failover.nodes import Control
+
+__all__ = ["CONTROLS"]
+
+CONTROLS: Kinds[Control] = Kinds(
+    "control",
+    {
+        "local": "sre.failover.control.local:LocalControl",
+    },
+)
+"""A kind's name in `sre.yaml` -> where its class is."""
