@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sre.backup.attest import best_of
@@ -10,8 +11,10 @@ from sre.backup.condition import Condition, condition_of, conditions
 from sre.backup.job import Job
 from sre.backup.manifest import Manifest
 from sre.backup.model import Declared
-from sre.backup.records import Backup, Fault, Verified
+from sre.backup.records import Backup, Fault, Spoiled, Verified
 from sre.backup.restoring.fetching import gone_elsewhere
+from sre.backup.retention.orphans import backup_of
+from sre.backup.standing import spoiled_by
 
 __all__ = ["just_made", "list_backups", "show_backup"]
 
@@ -35,6 +38,8 @@ def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fa
         found_bad = conditions(catalogue.storage, catalogue.trusted)
         listed = list(catalogue.listed([name]))
         gone = gone_elsewhere(declared, listed, job.clock)
+        manifests = {m.id: m for m in listed if isinstance(m, Manifest) and m.id not in gone}
+        damaged = _ids_of(each for each in listed if isinstance(each, Fault))
         for found in listed:
             if isinstance(found, Fault):
                 faults.append(found)
@@ -44,6 +49,8 @@ def list_backups(job: Job, db: str | None = None) -> tuple[list[Backup], list[Fa
                 backup = _backup(found, verified.get(found.id))
                 until = _locked_until(catalogue, declared, found)
                 backup = replace(backup, held=found.id in held, locked_until=until)
+                spoiled = spoiled_by(found.parent, manifests, damaged, found_bad)
+                backup = replace(backup, spoiled_by=spoiled)
                 backups.append(_judged(backup, found_bad.get(found.id)))
     return sorted(backups, key=lambda each: (each.finished, each.id)), faults
 
@@ -68,11 +75,29 @@ def show_backup(job: Job, target: str) -> tuple[Manifest, Backup]:
     until = _locked_until(found.catalogue, found.declared, manifest)
     backup = replace(backup, held=held, locked_until=until)
     storage, trusted = found.catalogue.storage, found.catalogue.trusted
+    backup = replace(backup, spoiled_by=_spoiled(found.catalogue, manifest))
     return manifest, _judged(backup, condition_of(storage, trusted, found.place))
 
 
+def _spoiled(catalogue: Catalogue, manifest: Manifest) -> Spoiled | None:
+    if manifest.parent is None:
+        return None
+    listed = list(catalogue.listed([manifest.db]))
+    manifests = {each.id: each for each in listed if isinstance(each, Manifest)}
+    damaged = _ids_of(each for each in listed if isinstance(each, Fault))
+    bad = conditions(catalogue.storage, catalogue.trusted)
+    return spoiled_by(manifest.parent, manifests, damaged, bad)
+
+
+def _ids_of(faults: Iterable[Fault]) -> frozenset[str]:
+    """The backups that faults are about."""
+    return frozenset(found[1] for each in faults if (found := backup_of(each.object)) is not None)
+
+
 def _judged(backup: Backup, condition: Condition | None) -> Backup:
-    """A shredded backup is verified no more, whatever it once passed."""
+    """A backup that needs shredded keys is verified no more, whatever it once passed."""
+    if backup.spoiled_by is not None and backup.spoiled_by.state == "shredded":
+        backup = replace(backup, verified=None)
     if condition is None:
         return backup
     if condition.kind == "shredded":

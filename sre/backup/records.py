@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sre.sql.model import InvariantResult
 
-__all__ = ["Backup", "Fault", "Replay", "Restored", "Verification", "Verified"]
+__all__ = ["Backup", "Fault", "Replay", "Restored", "Spoiled", "Verification", "Verified"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,27 @@ class Verified:
 
 
 @dataclass(frozen=True)
+class Spoiled:
+    """What a backup builds on, and why that must not be relied on.
+
+    Attributes:
+        state: quarantined, shredded, missing, or damaged (its manifest does not count).
+    """
+
+    id: str
+    state: str
+
+    def __str__(self) -> str:
+        return f"builds on {self.state} {self.id}"
+
+
+@dataclass(frozen=True)
 class Backup:
-    """A committed backup as a list shows it. Times are Unix seconds."""
+    """A committed backup as a list shows it. Times are Unix seconds.
+
+    Attributes:
+        spoiled_by: the nearest of what it builds on that must not be relied on.
+    """
 
     id: str
     db: str
@@ -38,6 +57,7 @@ class Backup:
     locked_until: float | None = None
     quarantined: str | None = None
     shredded: str | None = None
+    spoiled_by: Spoiled | None = None
 
 
 @dataclass(frozen=True)

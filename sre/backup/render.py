@@ -76,8 +76,8 @@ def backup_as_text(manifest: Manifest, backup: Backup) -> str:
         "verified": _verified(backup),
     }
     lines |= _whence(log)
-    if backup.shredded or backup.quarantined:
-        lines["beware"] = backup.shredded or backup.quarantined or ""
+    if backup.shredded or backup.quarantined or backup.spoiled_by:
+        lines["beware"] = backup.shredded or backup.quarantined or f"it {backup.spoiled_by}"
     return "\n".join(f"{name + ':':<13}{value}" for name, value in lines.items())
 
 
@@ -161,6 +161,7 @@ def _entry(backup: Backup) -> dict[str, Any]:
         "locked_until": None if backup.locked_until is None else stamp(backup.locked_until),
         "quarantined": backup.quarantined,
         "shredded": backup.shredded,
+        "spoiled_by": None if backup.spoiled_by is None else asdict(backup.spoiled_by),
     }
 
 
@@ -177,6 +178,8 @@ def _verified(backup: Backup) -> str:
         return backup.shredded.partition(": ")[0].upper()
     if backup.quarantined is not None:
         return backup.quarantined.partition(": ")[0].upper()
+    if backup.spoiled_by is not None:
+        return str(backup.spoiled_by)
     if backup.verified is None:
         return "never"
     return f"level {backup.verified.level}, {stamp(backup.verified.at)}"

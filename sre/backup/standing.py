@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sre.backup.condition import Condition
 from sre.backup.layout import place_of
 from sre.backup.manifest import Manifest
 from sre.backup.objects import ObjectInfo
-from sre.backup.records import Fault
+from sre.backup.records import Fault, Spoiled
 from sre.core.errors import IntegrityError, UsageError
 
-__all__ = ["Chosen", "Standing", "choose", "stand"]
+__all__ = ["Chosen", "Standing", "choose", "spoiled_by", "stand"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,24 @@ def _why_not(
             why = bad.get(link.parent, "is not there")
             return f"it builds on {link.parent}, which does not count: {why}"
         link = manifests[link.parent]
+
+
+def spoiled_by(
+    parent: str | None,
+    manifests: Mapping[str, Manifest],
+    damaged: Collection[str],
+    found: Mapping[str, Condition],
+) -> Spoiled | None:
+    """The nearest of all that a backup with this parent builds on that cannot be relied on."""
+    seen: set[str] = set()
+    while parent is not None and parent not in seen:
+        if parent in found:
+            return Spoiled(parent, found[parent].kind)
+        if parent not in manifests:
+            return Spoiled(parent, "damaged" if parent in damaged else "missing")
+        seen.add(parent)
+        parent = manifests[parent].parent
+    return None
 
 
 def choose(standing: Standing, db: str) -> Chosen:

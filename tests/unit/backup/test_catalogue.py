@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sqlite3
 import threading
 import time
@@ -14,11 +15,13 @@ import pytest
 from sre.backup.catalogue import Damaged
 from sre.backup.condition import condition_of, conditions, lift, quarantine
 from sre.backup.keys import new_keys
-from sre.backup.listing import list_backups
+from sre.backup.listing import list_backups, show_backup
 from sre.backup.manifest import Manifest
 from sre.backup.model import Keys
+from sre.backup.pruning.prune import plan_prune
 from sre.backup.rebuilding import check_index, rebuild_index
 from sre.backup.records import Fault, Verification
+from sre.backup.render import backup_as_text, list_as_json, list_as_text
 from sre.backup.settling import settle
 from sre.core.errors import IntegrityError, UsageError
 from sre.core.secrets import Secret
@@ -84,6 +87,31 @@ def test_what_builds_on_damage_is_passed_over_too(shop: Shop) -> None:
     assert "is not there" in catalogue(shop).standing("orders").unusable[lost.id]
     passes(shop, incr)
     assert usable(shop) == [full.id, other.id, diff.id, incr.id], "the whole chain was read"
+
+
+def test_a_list_marks_what_builds_on_damage(shop: Shop) -> None:
+    full = shop.add(0)
+    diff = shop.add(1, kind="diff", parent=full.id)
+    incr = shop.add(2, kind="incr", parent=diff.id)
+    other = shop.add(0.5)
+    damage(shop, full)
+    lost = shop.add(3, kind="incr", parent="20990101T000000Z-full-00000000")
+    backups, _ = list_backups(shop.job)
+    marks = {each.id: str(each.spoiled_by) for each in backups if each.spoiled_by}
+    assert marks[diff.id] == marks[incr.id] == f"builds on quarantined {full.id}"
+    assert marks.keys() == {diff.id, incr.id, lost.id}
+    assert "missing" in marks[lost.id]
+    assert f"builds on quarantined {full.id}" in list_as_text(backups, [])
+    listed = json.loads(list_as_json(backups, []))["backups"]
+    told = {each["id"]: each["spoiled_by"] for each in listed}
+    assert told[incr.id] == {"id": full.id, "state": "quarantined"}
+    assert told[full.id] is told[other.id] is None
+    shown = show_backup(shop.job, incr.id)
+    assert f"beware:      it builds on quarantined {full.id}" in backup_as_text(*shown)
+    [plan] = plan_prune(shop.job)
+    assert [each.id for each in plan.found.history.verified] == [other.id]
+    passes(shop, incr)
+    assert [each.id for each in list_backups(shop.job)[0] if each.spoiled_by] == [lost.id]
 
 
 def test_all_bad_is_an_error_and_none_is_another(shop: Shop) -> None:
