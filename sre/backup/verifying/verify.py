@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from sre.backup.attest import attest
+from sre.backup.audit.doing import audited
 from sre.backup.catalogue import Damaged
 from sre.backup.facts import publish_verification
 from sre.backup.job import Job, Target
@@ -39,8 +40,8 @@ def verify(
     """Verify a database's newest backup, or the one with that id.
 
     What is wrong is in the result. It is stored beside the backup (signed, where a signing key is
-    set), published as a fact and noted in the journal. Level 4 without `smoke:` is
-    level 3. A `sample` reads that part at level 1, and counts as level 0.
+    set), published as a fact, noted in the journal and the audit log. Level 4 without `smoke:`
+    is level 3. A `sample` reads that part at level 1, and counts as level 0.
 
     Raises:
         UsageError: no such database or backup, nobody trusted.
@@ -52,16 +53,41 @@ def verify(
         raise UsageError("--sample reads a part of the bytes: that is --level 1")
     asked, level = level, min(level, deepest(found.declared))
     with job.lock("verify", found.place.db):
-        began, at = job.clock.now(), job.clock.wall()
-        findings = Findings(job.clock, notes=_shallow(found, asked, level))
-        manifest = _look(found, findings)
-        if manifest is not None and findings.good and level > 0:
-            go_through(job, found, level, findings, progress, sample)
-        seconds = round(job.clock.now() - began, 3)
-        result = _result(found, manifest, findings, level, at)
-        if level >= 3 and findings.good:
-            result = dataclasses.replace(result, rto_seconds=seconds)
-        return _record(job, found, result)
+        store = found.declared.store_name
+        with audited(job, store, "verify", found.place.id, f"level {level}") as doing:
+            result = _verified(job, found, level, asked, sample, progress)
+            doing.result = _outcome(result)
+        return result
+
+
+def _verified(
+    job: Job,
+    found: Target,
+    level: int,
+    asked: int,
+    sample: Sample | None,
+    progress: Callable[[Chain], Progress],
+) -> Verification:
+    began, at = job.clock.now(), job.clock.wall()
+    findings = Findings(job.clock, notes=_shallow(found, asked, level))
+    manifest = _look(found, findings)
+    if manifest is not None and findings.good and level > 0:
+        go_through(job, found, level, findings, progress, sample)
+    seconds = round(job.clock.now() - began, 3)
+    result = _result(found, manifest, findings, level, at)
+    if level >= 3 and findings.good:
+        result = dataclasses.replace(result, rto_seconds=seconds)
+    return _record(job, found, result)
+
+
+def _outcome(result: Verification) -> str:
+    """For the audit log."""
+    if result.passed:
+        return f"ok: level {result.level} passed"
+    first, *more = (*result.faults, *result.failures)
+    others = f" (and {len(more)} more)" if more else ""
+    code = result.exit_code
+    return f"failed {code} at level {result.level}: {first.object}: {first.problem}{others}"
 
 
 def _shallow(found: Target, asked: int, level: int) -> list[str]:

@@ -23,7 +23,8 @@ from sre.backup.pruning.prune import prune
 from sre.backup.restoring.restore import restore_to
 from sre.backup.runner import run_backup
 from sre.backup.storage.memory import MemoryStorage
-from sre.core.errors import CheckFailed
+from sre.backup.verifying.verify import verify
+from sre.core.errors import CheckFailed, Transient
 from sre.core.secrets import Secret
 from tests.unit.backup.audited import act, filled, job_at, log_at, problems
 from tests.unit.backup.setting import make_keys
@@ -73,6 +74,40 @@ def test_retention_and_holds_are_recorded(job: Job) -> None:
     ]  # fmt: skip
     assert records[-1].result == "ok: deleted nothing"
     assert problems(log) == []
+
+
+class Away(MemoryStorage):
+    """It lists, and no more."""
+
+    def get(self, key: str) -> bytes:
+        raise Transient("it does not answer")
+
+    def put(self, key: str, data: bytes) -> None:
+        raise Transient("it does not answer")
+
+
+def test_verifications_are_recorded_with_level_and_outcome(job: Job) -> None:
+    made = run_backup(job, "orders")
+    assert verify(job, made.id, 1).passed
+    storage = job.storages["main"]
+    assert isinstance(storage, MemoryStorage)
+    del storage.objects[made.volumes[0].object]
+    assert not verify(job, made.id, 2).passed
+    away = Away()
+    away.objects = storage.objects
+    with pytest.raises(Transient):
+        verify(dataclasses.replace(job, storages={"main": away}), made.id, 0)
+    assert verify(job, made.id, 0).exit_code == 7  # brings along what the store did not take
+    log = audit_log(job, "main")
+    records = [parse_entry(data).record for _, data in sorted(log.objects().items())][1:]
+    assert [(each.action, each.objects) for each in records] == [
+        ("verify", (made.id, f"level {level}")) for level in (1, 2, 0, 0)
+    ]
+    assert records[0].result == "ok: level 1 passed"
+    assert records[1].result.startswith(f"failed 7 at level 2: {made.volumes[0].object}: ")
+    assert records[2].result.startswith("failed 4 Transient: ")
+    assert problems(log) == []
+    assert verify_audit(job, "main").checked.faults == ()
 
 
 def test_the_newest_manifest_knows_the_end(job: Job, tmp_path: Path, keys: Keys) -> None:
