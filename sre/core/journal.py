@@ -42,19 +42,22 @@ class Journal:
         self.path = path
         self._clock = clock or SystemClock()
 
-    def append(self, event: Mapping[str, Any]) -> None:
+    def append(self, event: Mapping[str, Any], *, durable: bool = True) -> None:
         """Add one event with the time as `at`; known secrets are masked. Durable on return.
+
+        Without `durable` it survives the end of this process at once, that of the machine only
+        with the next durable one.
 
         Raises:
             Transient: the disk refuses (full, read-only); nothing half-written stays behind.
         """
         line = json.dumps({"at": self._clock.wall(), **masked(event)}) + "\n"
         try:
-            self._write(line.encode())
+            self._write(line.encode(), durable=durable)
         except OSError as error:
             raise Transient(f"cannot write the journal {self.path}: {error.strerror}") from error
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes, *, durable: bool) -> None:
         new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -65,7 +68,8 @@ class Journal:
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line  # what a crash tore stays visible on a line of its own
             _write_all(descriptor, line, size)
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         if new:

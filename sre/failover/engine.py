@@ -6,7 +6,7 @@ that was killed makes the same steps from it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -26,6 +26,7 @@ __all__ = [
     "Memory",
     "Placed",
     "Reason",
+    "Reasons",
     "Step",
     "Wish",
 ]
@@ -112,6 +113,9 @@ class Reason:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
+Reasons = tuple[Reason, ...]
+
+
 @dataclass(frozen=True)
 class Loss:
     """How much may be lost at most; None: nobody can tell."""
@@ -158,10 +162,9 @@ class Step:
     Attributes:
         id: unique in the operation, stable over versions.
         says: what it does, for people: `stop PostgreSQL on a`.
-        act: does it and returns what is worth noting (JSON, no secret). Brings about a state: it
-            is called again when a run was killed in it. Raises SreError.
-        done: whether the state is there already, touching nothing; None when it cannot tell, and
-            then `act` runs again.
+        act: does it and returns what is worth noting (JSON, no secret). Brings about a state and
+            finds it there: it is called again when a run was killed in it, or failed in it.
+            Raises SreError; Transient: nobody knows whether it happened.
         undo: takes it back; called in reverse order when a later step fails before the point of
             no return. None: nothing to take back.
         no_return: from its begin on the only way is forward.
@@ -173,7 +176,6 @@ class Step:
     id: str
     says: str
     act: Callable[[Memory, Deadline], Mapping[str, Any]]
-    done: Callable[[Memory, Deadline], bool | None] | None = None
     undo: Callable[[Memory, Deadline], None] | None = None
     no_return: bool = False
     phase: str = ""
@@ -196,7 +198,14 @@ class Engine(Protocol):
         """What to do, in order; the same for the same decision, in any process."""
         ...
 
-    def settled(self, decision: Decision, seen: Snapshot) -> tuple[Reason, ...]:
+    def obstacles(self, decision: Decision, seen: Snapshot, begun: Sequence[str]) -> Reasons:
+        """Why a run that was killed must not go on, now that the world looks like this. (pure)
+
+        `begun` are the ids of the steps that had begun. Empty: go on.
+        """
+        ...
+
+    def settled(self, decision: Decision, seen: Snapshot) -> Reasons:
         """What is still not as the decision wanted it: asked after the last step, of a new
         snapshot. Empty: the operation did what it says. (pure)"""
         ...
