@@ -50,6 +50,7 @@ COMMANDS = {
     "probe": ("sre.cli.probe:probe", "Watch the shop: run probes once, or serve metrics."),
     "runbook": ("sre.cli.runbook:runbook", "Lint, show, run, rehearse and resume runbooks."),
     "slo": ("sre.cli.slo:slo", "Objectives: rules, alerts, error budgets."),
+    "traffic": ("sre.cli.traffic:traffic", "Who gets the traffic: look, drain, open, repoint."),
 }
 
 

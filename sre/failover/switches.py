@@ -7,7 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from sre.core.clock import Deadline
 
-__all__ = ["Pausing", "Server", "Traffic", "Way", "Weighing"]
+__all__ = ["Pausing", "Server", "Settling", "Traffic", "Way", "Weighing"]
 
 State = Literal["open", "draining", "closed", "unknown"]
 """open: takes new work. draining: keeps its sessions, takes none. closed: has none."""
@@ -44,11 +44,13 @@ class Way:
         servers: in its own order.
         problems: what differs from what it should be, such as file and run time.
         maintenance: whether it shows the maintenance page.
+        notes: what to know and not to mend, such as how long clients may keep an old address.
     """
 
     servers: tuple[Server, ...]
     problems: tuple[str, ...] = ()
     maintenance: bool = False
+    notes: tuple[str, ...] = ()
 
     def open(self) -> tuple[str, ...]:
         """The names of the servers that take new work."""
@@ -97,6 +99,23 @@ class Pausing(Protocol):
 
     def resume(self, deadline: Deadline) -> None:
         """Clients go on. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A switch whose run time changes in a moment and whose file takes longer (it is checked).
+
+    Where every millisecond is one in which nobody can write, change `quick()` first and `settle`
+    once the work goes on; until then a reload would bring the old state back.
+    """
+
+    def quick(self) -> Traffic:
+        """The same switch; what changes it changes run time alone."""
+        ...
+
+    def settle(self, deadline: Deadline) -> None:
+        """Write into the file what run time has now. Idempotent."""
         ...
 
 
