@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sre.backup.audit.doing import audited
@@ -16,6 +16,7 @@ from sre.backup.fence import guarding
 from sre.backup.job import Job
 from sre.backup.lease import Lease
 from sre.backup.manifest import Manifest
+from sre.backup.pruning.epochs import EpochPlan, apply_epochs, plan_epochs
 from sre.backup.pruning.erase import erase, finish
 from sre.backup.pruning.facts import publish_retention
 from sre.backup.pruning.locking import describe, extend_parents, locked
@@ -51,6 +52,8 @@ class Planned:
     plan: Plan
     done: Done | None = field(default=None)
     logs: tuple[LogPlan, ...] = ()
+    keys: EpochPlan | None = None
+    """Of the whole store: it stands in the first plan of each store that is not blocked."""
 
     @property
     def name(self) -> str:
@@ -71,7 +74,11 @@ def plan_prune(job: Job, names: Sequence[str] = (), *, alone: bool = False) -> l
     Raises UsageError, Transient.
     """
     chosen = [job.declared(name) for name in names or sorted(job.backups.databases)]
-    return [_planned(job, survey(job, each, alone=alone)) for each in chosen]
+    plans = [_planned(job, survey(job, each, alone=alone)) for each in chosen]
+    return [
+        dataclasses.replace(each, keys=_epochs(plans, each)) if first else each
+        for each, first in _firsts(plans)
+    ]
 
 
 def prune(job: Job, names: Sequence[str] = (), *, confirmed: int | None = None) -> list[Planned]:
@@ -92,6 +99,9 @@ def prune(job: Job, names: Sequence[str] = (), *, confirmed: int | None = None) 
         _must_be_confirmed(plans, confirmed)
         done = [_recorded(job, each, leases[each.name]) for each in plans]
         done = [_logs(job, each, leases[each.name]) for each in done]
+        done = [
+            _keys(job, each, leases[each.name]) if first else each for each, first in _firsts(done)
+        ]
         for planned in done:
             publish_retention(job, planned.found, planned.plan, deleted=_deleted(planned))
         return done
@@ -107,6 +117,47 @@ def _logs(job: Job, planned: Planned, lease: Lease) -> Planned:
         return dataclasses.replace(
             planned, logs=tuple(apply_logs(planned.found.catalogue.storage, plans))
         )
+
+
+def _firsts(plans: Sequence[Planned]) -> Iterator[tuple[Planned, bool]]:
+    """Each, and whether the log's keys of its store are judged with it."""
+    seen = set[str]()
+    for each in plans:
+        store = each.found.declared.store_name
+        yield each, store not in seen and not each.plan.blocked
+        if not each.plan.blocked:
+            seen.add(store)
+
+
+def _epochs(plans: Sequence[Planned], one: Planned) -> EpochPlan:
+    """Of the store of one plan, once all of these plans have been carried out."""
+    store = one.found.declared.store_name
+    logs = [
+        log
+        for each in plans
+        if each.found.declared.store_name == store and not each.plan.blocked
+        for log in each.logs
+    ]
+    gone = {key for log in logs for spent in log.spent for key in spent.keys}
+    return plan_epochs(one.found.catalogue.storage, one.found.situation.now, gone)
+
+
+def _keys(job: Job, planned: Planned, lease: Lease) -> Planned:
+    """The log's keys that open nothing any more, by what is left in the store now."""
+    storage = planned.found.catalogue.storage
+    lease.confirm()
+    at = storage.time()
+    plan = plan_epochs(storage, job.clock.wall() if at is None else at)
+    if plan.spent:
+        store = planned.found.declared.store_name
+        names = [each.name for each in plan.spent]
+        with (
+            audited(job, store, "prune-keys", *names, fence=lease.fence),
+            guarding(lease.check),
+        ):
+            plan = apply_epochs(storage, plan)
+        job.note("keys of the log deleted", keys=names, store=store)
+    return dataclasses.replace(planned, keys=plan)
 
 
 def _deleted(planned: Planned) -> frozenset[str]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sre.backup.layout import stamp
+from sre.backup.pruning.epochs import EpochPlan
 from sre.backup.pruning.logs import LogPlan
 from sre.backup.pruning.marks import Hold
 from sre.backup.pruning.prune import Planned
@@ -68,6 +69,7 @@ def _of(planned: Planned) -> dict[str, Any]:
         "interrupted": [each.id for each in planned.found.rests],
         "problems": [asdict(each) for each in planned.found.faults],
         "logs": [asdict(each) for each in planned.logs],
+        "log_keys": None if planned.keys is None else asdict(planned.keys),
         "done": None if done is None else asdict(done),
     }
 
@@ -98,6 +100,8 @@ def _lines(planned: Planned, *, dry_run: bool) -> Iterator[str]:
         yield f"  left alone: {fault.object}: {fault.problem}"
     for log in planned.logs:
         yield from _log_lines(log)
+    if planned.keys is not None:
+        yield from _key_lines(planned.keys)
     for reason in plan.blocked:
         yield f"  NOTHING IS DELETED: {reason.text}"
     yield from _ending(planned, dry_run=dry_run)
@@ -116,6 +120,17 @@ def _log_lines(log: LogPlan) -> Iterator[str]:
         yield f"    {names} ({len(those)}): {why}"
     if log.deleted or log.locked:
         yield f"    deleted {log.deleted}; {log.locked} kept by locks"
+
+
+def _key_lines(keys: EpochPlan) -> Iterator[str]:
+    """Nothing where there is nothing to say."""
+    if keys.blocked:
+        yield f"  keys of the log: none of them goes: {keys.blocked}"
+    if keys.spent:
+        names = " ".join(each.name for each in keys.spent)
+        yield f"  keys of the log: {keys.kept} kept, {len(keys.spent)} to go ({names})"
+    if keys.deleted or keys.locked:
+        yield f"    deleted {keys.deleted}; {keys.locked} kept by locks"
 
 
 def _ending(planned: Planned, *, dry_run: bool) -> Iterator[str]:

@@ -22,6 +22,7 @@ from sre.backup.layout import MANIFEST, place_of, stamp
 from sre.backup.manifest import Manifest
 from sre.backup.model import Declared
 from sre.backup.objects import ObjectInfo, Storage
+from sre.backup.pruning.listed import listed_twice
 from sre.backup.pruning.marks import believed_rest, hold_of
 from sre.backup.records import Fault
 from sre.backup.retention.orphans import Around, backup_of, find_orphans, least_age
@@ -31,7 +32,6 @@ from sre.core.errors import Locked, Transient
 
 __all__ = ["Survey", "survey"]
 
-_ROUNDED = 2.0
 _LOCKS = "v1/locks/"
 _MARK = re.compile(r"v1/marks/(?P<id>[^/]+)/expiring\.json")
 _BESIDE = re.compile(r"v1/(?:(?:attest|marks)/(?P<id>[^/]+)/|keys/(?P<key>[^/.]+)\.)[^/]+")
@@ -69,7 +69,7 @@ def survey(job: Job, declared: Declared, *, alone: bool) -> Survey:
     storage, wall = catalogue.storage, job.clock.wall()
     at = storage.time()
     now = wall if at is None else at
-    objects = _listed_twice(storage, now)
+    objects = listed_twice(storage, now)
     manifests, faults = _manifests(catalogue, declared.name, objects)
     level = _level(declared)
     history = _history(catalogue, manifests, objects, level)
@@ -95,23 +95,6 @@ def survey(job: Job, declared: Declared, *, alone: bool) -> Survey:
         orphans=orphans,
         faults=tuple(faults),
     )
-
-
-def _listed_twice(storage: Storage, now: float) -> list[ObjectInfo]:
-    first = {each.key: each for each in storage.list("v1/")}
-    second = {each.key: each for each in storage.list("v1/")}
-    gone = [key for key in first if key not in second and not key.startswith(_LOCKS)]
-    late = [
-        key for key, each in second.items()
-        if key not in first and each.modified is not None and each.modified < now - _ROUNDED
-        and not key.startswith(_LOCKS)
-    ]  # fmt: skip
-    for key in (*gone, *late):
-        raise Transient(
-            f"two lists of the store differ ({key}): it leaves out objects, or somebody deletes; "
-            "nothing was deleted, run it again"
-        )
-    return list(second.values())
 
 
 def _manifests(
