@@ -27,7 +27,7 @@ __all__ = ["Progress", "Record", "records_of"]
 
 FINAL = frozenset({"ok", "rolled_back", "abandoned"})
 _SEAL = "chain"
-_NAME = re.compile(r"\d{8}T\d{6}Z-[a-z]+-[0-9a-f]{6}")
+_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[a-z]+-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Record:
     @classmethod
     def new(cls, decision: Decision, by: str, clock: Clock) -> Record:
         """Begin the file of an operation; `decided` is in it on return. Raises Transient."""
-        stamp = datetime.fromtimestamp(clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
+        stamp = datetime.fromtimestamp(clock.wall(), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         name = f"{stamp}-{decision.action}-{secrets.token_hex(3)}.jsonl"
         record = cls(_folder(decision.cluster) / name, clock)
         record.add("decided", decision=asdict(decision), by=by)
