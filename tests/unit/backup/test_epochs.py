@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sre.backup.audit.doing import audit_log
 from sre.backup.audit.record import parse_entry
+from sre.backup.layout import Place, new_id
 from sre.backup.lease import Terms
 from sre.backup.lease import hold as leasing
 from sre.backup.model import Keys
@@ -192,10 +193,13 @@ def test_a_prune_takes_them_and_says_so(shop: Shop) -> None:
 
 
 def test_a_guard_that_stops_a_prune_keeps_them_too(shop: Shop) -> None:
-    shop.add(0, level=None)
+    shop.add(0)
     shop.store.put(key(1), b"a")
+    shop.clock.advance(DAY)
+    place = Place("orders", "7-16", new_id(shop.clock.wall(), "full", bytes(8)))
+    shop.store.put(place.volume(0), b"begun, and never ended")
     shop.clock.advance(9 * DAY)
     [done] = prune(shop.job)
-    assert bool(done.plan.blocked) is (done.keys is None)
     assert done.plan.blocked
+    assert done.keys is None
     assert key(1) in shop.store.objects
