@@ -14,6 +14,7 @@ from sre.cli.failover_parts import (
     follow,
     job_of,
 )
+from sre.cli.failover_watch import watch_command
 from sre.cli.options import Run, common_options
 
 __all__ = ["failover"]
@@ -224,3 +225,6 @@ def history_command(cluster: str | None, run: Run) -> int:
         render = history_as_json if run.format == "json" else history_as_text
         run.emit(render(job.declared.name, found))
     return 0
+
+
+failover.add_command(watch_command)
