@@ -7,14 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Most tests wait for servers: two at a time keep two processors busy. Those that measure time or
-# load, or play the whole demo, run alone.
-TIMED := tests/unit/servers tests/unit/probes/test_scheduler.py tests/unit/probes/test_http_ways.py \
-  $(addprefix tests/e2e/test_, $(addsuffix .py, \
-  probe_soak demo first_hour wheel loadtest loadtest_guards loadtest_acceptance_rules \
-  loadtest_history loadtest_capacity loadtest_faults loadtest_faults_machine ci_templates))
-APART := tests $(addprefix --ignore=,$(TIMED))
-ALONE := $(TIMED)
+# Programs that tests start thousands of times are compiled once, whatever the caller's habit.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-long lint format bench-startup bench-probe bench-load bench-backup servers clean
 .DEFAULT_GOAL := help
@@ -27,12 +21,10 @@ demo: .venv/.installed-all ## a shop, its probes, a load gate and a fault, on th
 	@$(BIN)/sre demo $(ARGS)
 
 test: .venv/.installed-test servers ## everything but the minutes-long tests (ARGS=…)
-	$(BIN)/pytest $(APART) -n 2 --dist loadfile -m "not long" $(ARGS)
-	$(BIN)/pytest $(ALONE) -m "not long" $(ARGS)
+	@PYTEST=$(BIN)/pytest tests/in-parts.sh "not long" $(ARGS)
 
 test-long: .venv/.installed-test servers ## the minutes-long tests as well (ARGS=…)
-	$(BIN)/pytest $(APART) -n 2 --dist loadfile $(ARGS)
-	$(BIN)/pytest $(ALONE) $(ARGS)
+	@PYTEST=$(BIN)/pytest tests/in-parts.sh "" $(ARGS)
 
 lint: .venv/.installed-lint ## style, format, types, layers
 	$(BIN)/ruff check

@@ -19,6 +19,12 @@ has() {
     influxdb) command -v influxd ;;
     exim4-daemon-light) command -v exim4 || [ -x /usr/sbin/exim4 ] ;;
     systemd) command -v systemd-analyze ;;
+    etcd-server) command -v etcd ;;
+    openssh-server) [ -x /usr/sbin/sshd ] ;;
+    bind9) [ -x /usr/sbin/named ] ;;
+    bind9-dnsutils) command -v dig && command -v nsupdate ;;
+    nftables) [ -x /usr/sbin/nft ] ;;
+    pgbouncer) [ -x /usr/sbin/pgbouncer ] ;;
     *) command -v "$1" ;;
   esac >/dev/null
 }
@@ -28,6 +34,7 @@ packages=(
   mariadb-server redis-server memcached rabbitmq-server haproxy nginx-light
   exim4-daemon-light nagios4-core zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql influxdb
   pgbackrest systemd
+  patroni etcd-server pgbouncer openssh-server bind9 bind9-dnsutils nftables socat
 )
 if [ $# -gt 0 ]; then packages=("$@"); fi  # a benchmark names what it needs beside them
 

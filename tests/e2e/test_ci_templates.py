@@ -17,7 +17,7 @@ from tests.e2e.ci_player import GitHub, Played, workflow
 from tests.e2e.loadtest_gate import GENERATOR
 from tests.servers.freeze import freeze_server
 
-pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.locust, pytest.mark.timeout(120)]
 
 TEMPLATES = Path(__file__).parents[2] / "deploy" / "ci"
 GITHUB = TEMPLATES / "github-release-gate.yml"

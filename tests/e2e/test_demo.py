@@ -18,6 +18,8 @@ import pytest
 
 from tests.servers.net import wait_until
 
+pytestmark = pytest.mark.alone
+
 SRE = [sys.executable, "-m", "sre"]
 INVALID = 3
 

@@ -20,7 +20,7 @@ from tests.servers.child import clean_environment
 from tests.servers.freeze import FreezeServer
 from tests.servers.hostile import Hostile
 
-pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.locust, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

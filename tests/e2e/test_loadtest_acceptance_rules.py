@@ -13,7 +13,7 @@ from tests.servers.freeze import FreezeServer
 from tests.servers.hostile import Hostile
 from tests.servers.throttling import Throttling
 
-pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.locust, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.servers.chromium import PageFacts, Screenshot
 from tests.servers.mdc import Tills, tills
 from tests.servers.net import wait_until
 
-pytestmark = [pytest.mark.locust, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.locust, pytest.mark.timeout(300)]
 
 BUY = "{buy: {steps: [{name: till, get: /}]}}"
 PROMISES = 'thresholds: ["buy.response.p95 < 500ms", "buy.failed < 1%"]'

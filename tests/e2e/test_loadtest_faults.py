@@ -14,7 +14,7 @@ from tests.servers.hostile import Hostile
 from tests.servers.net import free_port, wait_until
 from tests.servers.tls import TlsServers
 
-pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.locust, pytest.mark.timeout(120)]
 
 FRONT = "{home: {timeout: 3s, steps: [{name: front, get: %s, timeout: 2s}]}}"
 

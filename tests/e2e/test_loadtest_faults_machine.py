@@ -23,7 +23,7 @@ from tests.servers.freeze import FreezeServer
 from tests.servers.hostile import Hostile
 from tests.servers.net import wait_until
 
-pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.locust, pytest.mark.timeout(120)]
 
 FRONT = "{home: {timeout: 3s, steps: [{name: front, get: %s, timeout: 2s}]}}"
 

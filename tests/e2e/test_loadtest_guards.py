@@ -16,7 +16,7 @@ from tests.e2e.loadtest_gate import HOLD, Gate
 from tests.servers.freeze import FreezeServer
 from tests.servers.hostile import Hostile
 
-pytestmark = [pytest.mark.locust, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.locust, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

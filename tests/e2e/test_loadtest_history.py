@@ -21,7 +21,7 @@ from tests.servers.child import clean_environment
 from tests.servers.freeze import freeze_server
 from tests.unit.loadtest.made_history import KEY, made_record, made_reports
 
-pytestmark = [pytest.mark.locust, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.alone, pytest.mark.locust, pytest.mark.timeout(180)]
 RULE = "regression: {metric: [home.response.p50, home.failed], worse_than: 30%, runs: 3}"
 
 

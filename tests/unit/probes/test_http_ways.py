@@ -24,6 +24,8 @@ from tests.servers.net import wait_until
 from tests.servers.onloop import LOCAL, by_engine, context, looping, on_loop
 from tests.servers.tls import TlsServers
 
+pytestmark = pytest.mark.alone
+
 MIB = 2**20
 
 PAGES: dict[str, tuple[dict[str, Any], str]] = {

@@ -18,6 +18,8 @@ from sre.probes.scheduler import Scheduler
 from tests.servers.net import wait_until
 from tests.unit.probes.stubs import check, crash, good, hang, plan, reading, until_cancelled
 
+pytestmark = pytest.mark.alone
+
 
 @contextmanager
 def scheduling(

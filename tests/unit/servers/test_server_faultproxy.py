@@ -12,6 +12,8 @@ import pytest
 from tests.servers.faultproxy import FaultProxy
 from tests.servers.net import free_port
 
+pytestmark = pytest.mark.alone
+
 Proxies = Callable[[int], FaultProxy]
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.servers.freeze import FreezeServer
 
+pytestmark = pytest.mark.alone
+
 
 def timed(server: FreezeServer, path: str) -> tuple[float, float]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)

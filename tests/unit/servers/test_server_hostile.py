@@ -15,6 +15,8 @@ from tests.servers.hostile import Hostile
 from tests.servers.hostile_bodies import GIB, HAS_BROTLI
 from tests.servers.net import wait_until
 
+pytestmark = pytest.mark.alone
+
 
 def raw(server: Hostile, path: str) -> socket.socket:
     """A connection with the request sent; the test reads what comes."""

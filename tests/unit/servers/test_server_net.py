@@ -13,6 +13,8 @@ import pytest
 from tests.servers.child import child, program
 from tests.servers.net import Canary, free_port, missing, wait_until
 
+pytestmark = pytest.mark.alone
+
 
 def test_free_ports_differ_and_can_be_bound() -> None:
     ports = [free_port() for _ in range(50)]

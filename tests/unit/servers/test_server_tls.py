@@ -13,6 +13,8 @@ import pytest
 
 from tests.servers.tls import TlsServers
 
+pytestmark = pytest.mark.alone
+
 
 @contextmanager
 def session(
