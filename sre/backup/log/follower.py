@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from sre.backup.databases.pgdsn import reveal
 from sre.backup.job import Job
-from sre.backup.log.coverage import Held
+from sre.backup.log.coverage import Gap, Held
 from sre.backup.log.facts import LogState, publish_log
 from sre.backup.log.layout import Item
 from sre.backup.log.lsn import format_lsn, number_at
 from sre.backup.log.places import early_seconds, server_of
 from sre.backup.log.reading import LogReader
 from sre.backup.log.receiver import Receiver, first_missing
+from sre.backup.log.refill import Refill
 from sre.backup.log.server import Identity, Watch, identify
 from sre.backup.log.shipping import Shipping
 from sre.backup.log.survey import bases, windows
@@ -58,6 +59,7 @@ class Follower:
     receiver: Receiver
     shipping: Shipping
     say: Callable[[str], None]
+    refill: Refill
     told: Callable[[], None] = lambda: None
     held: Held | None = None
     from_slot: bool = False
@@ -218,6 +220,9 @@ class Follower:
         except IntegrityError as error:
             self.say(str(error))
             return
+        if seen and self._asked_again({gap: None for each in seen for gap in each.cover.gaps}):
+            self._next.pop("look", None)  # what it is like now, soon
+            return
         gaps = sum(gap.segments for gap in seen[-1].cover.gaps) if seen else 0
         first = min((each.since for each in seen), default=None)
         last = max((each.until for each in seen), default=None)
@@ -230,6 +235,17 @@ class Follower:
                 f"{gaps} segments are missing since the newest backup, from {gap.first} on: a new "
                 f"full backup is needed: sre backup run {self.declared.name}"
             )
+
+    def _asked_again(self, gaps: Iterable[Gap]) -> bool:
+        """What the server still has of the holes goes into the store; whether anything did."""
+        view = self.watch.view
+        if view is None or self.watch.problem:
+            return False
+        done = self.refill.fill(gaps, view.lsn)
+        for text in (text for each in done for text in each.words):
+            self.note("log had gone from the store", said=text)
+            self.say(text)
+        return any(each.names for each in done)
 
     def state(self, word: str) -> LogState:
         """How it stands now."""

@@ -95,6 +95,11 @@ def status_as_text(found: LogStatus) -> str:
 def _needed(found: LogStatus) -> str:
     if found.stored is None:
         return f"no log is stored yet; start: sre backup archive {found.db}"
+    if found.gaps and not found.problem and found.archiver in {"following", "behind"}:
+        return (
+            "log is missing: the archiver asks the server for it every five minutes; where that "
+            f"has it no more it is lost: take a full backup: sre backup run {found.db}"
+        )
     why = "log is missing" if found.gaps else "there is no backup that the log continues"
     return f"{why}: take a full backup: sre backup run {found.db}"
 

@@ -30,6 +30,7 @@ from sre.backup.log.places import (
     spool_folder,
 )
 from sre.backup.log.receiver import Receiver
+from sre.backup.log.refill import Refill
 from sre.backup.log.server import Identity, Watch, identify
 from sre.backup.log.shipping import Shipping
 from sre.backup.log.spool import Spool
@@ -152,7 +153,8 @@ def _parts(job: Job, plan: Archiving, say: Say) -> Iterator[Follower]:
         say(f"{what}: {name}")
 
     shipping = Shipping(spool, writer, watch, told)
-    follower = Follower(job, declared, identity, watch, receiver, shipping, say)
+    refill = Refill((argv, env), spool, writer)
+    follower = Follower(job, declared, identity, watch, receiver, shipping, say, refill)
     with watch.watching():
         try:
             yield follower

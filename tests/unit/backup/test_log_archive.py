@@ -118,6 +118,34 @@ def test_a_removed_segment_is_a_named_hole(job: Job, server: PgServer, tmp_path:
         reader.fetch(base.start, base.timeline, cover.last, tmp_path / "out")
 
 
+def test_what_vanished_from_the_store_is_sent_again_while_the_server_has_it(
+    job: Job, server: PgServer, tmp_path: Path
+) -> None:
+    server.sql("alter system set wal_keep_size = '1GB'")
+    server.sql("select pg_reload_conf()")
+    try:
+        archive(job, "orders", once=True)
+        run_backup(job, "orders")
+        for number in range(6):
+            order(server, f"vanished {number}")
+            server.sql("select pg_switch_wal()")
+        archive(job, "orders", once=True)
+        reader = reader_of(job, server)
+        names = [each.name for each in reader.segments()]
+        for name in (*names[-5:-3], names[-2]):
+            reader.storage.delete(reader.place.record(name))
+        assert log_status(job, "orders").full_needed
+        said: list[str] = []
+        archive(job, "orders", once=True, say=said.append)
+        assert sum("stored again" in each for each in said) == 2
+        assert log_status(job, "orders").good
+        assert b"vanished 3" in stored_text(reader_of(job, server), tmp_path / "out")
+        assert not list((job.state / "spool").rglob("again"))
+    finally:
+        server.sql("alter system reset wal_keep_size")
+        server.sql("select pg_reload_conf()")
+
+
 def test_two_archivers_agree_and_other_bytes_are_a_hard_stop(
     job: Job, server: PgServer, tmp_path: Path
 ) -> None:
@@ -209,6 +237,8 @@ def test_a_dropped_slot_with_removed_log_is_a_hole_that_asks_for_a_full(
     assert found.full_needed
     assert found.gaps
     assert any("sre backup run orders" in each for each in said)
+    archive(job, "orders", once=True, say=said.append)
+    assert any("lost, the server has removed it too" in each for each in said)
     run_backup(job, "orders")
     archive(job, "orders", once=True)
     assert log_status(job, "orders").gaps == ()
