@@ -26,6 +26,8 @@ __all__ = ["STALE_SECONDS", "heed"]
 STALE_SECONDS = 7 * 86400.0
 _WRITES_BACKUPS = ("run", "copy", "archive")
 _DELETES = ("prune", "shred")
+_ADVISES = ("run", "copy", "prune")
+"""What most people schedule: once a day is enough to be told to examine a store."""
 
 
 def heed(facts: Facts, declared: Declared, op: str, clock: Clock) -> tuple[str, ...]:
@@ -40,6 +42,8 @@ def heed(facts: Facts, declared: Declared, op: str, clock: Clock) -> tuple[str, 
     except SreError as error:
         return (f"{error}",)
     if known is None:
+        if op not in _ADVISES:
+            return ()
         return (
             f"the store {name!r} was never examined from here: what it does not keep is not known; "
             f"run: sre backup doctor {name}",

@@ -52,6 +52,8 @@ class Job:
     """Opened stores by name; those of the declaration are opened when they are used."""
     lease_ttl: float = 60.0
     """Seconds that a lease holds unless it is renewed; every third of it, it is."""
+    hinted: set[str] = field(default_factory=set, compare=False, repr=False)
+    """What was said of stores already: once for each command, however many databases."""
 
     @property
     def facts(self) -> Facts:
@@ -140,7 +142,9 @@ class Job:
             UsageError, Transient: the store keeps no conditions, or does not answer.
         """
         for hint in heed(self.facts, declared, op, self.clock):
-            _log.warning("%s", hint)
+            if hint not in self.hinted:
+                self.hinted.add(hint)
+                _log.warning("%s", hint)
         note, owner = owners_file(self.state, declared, op), secrets.token_hex(16)
         before = owners_in(note)
         others = (self._dead_owners(declared, other) for other in CONFLICTS.get(op, ()))

@@ -60,6 +60,19 @@ def test_a_store_that_nobody_examined_works_with_a_hint(
     assert "sre backup doctor main" in said(caplog)
 
 
+def test_the_hint_is_given_once_and_to_no_service(
+    job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for op in ("archive", "shred", "keys"):
+            with job.lock(op, "orders"), job.lease(job.declared("orders"), op):
+                pass
+        assert said(caplog) == ""
+        run_backup(job, "orders")
+        run_backup(job, "orders")
+    assert said(caplog).count("never examined") == 1
+
+
 def test_a_good_fresh_word_says_nothing(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     told(job, age=60)
     with caplog.at_level(logging.WARNING):
