@@ -44,6 +44,8 @@ class Dump:
     """How to start an engine's own backup tool: it writes one tar to its standard output.
 
     Attributes:
+        argv: the program with its arguments; with `inside` what was asked of the server, to be
+            read in the manifest.
         env: where passwords travel; never in `argv`.
         last_member: the tar must end with this file, else the stream was cut.
         log_folder: files below it follow once the copy has stopped; empty when there is none.
@@ -54,6 +56,8 @@ class Dump:
         server: keep the tool's own manifest, on which it can build itself.
         hints: words of the tool when it fails, and what to do then.
         around: what must hold while the tool runs, entered right before it.
+        inside: a module of ours and its argument (no secret): its `pieces` gives the tar piece by
+            piece in the program that seals, so that no pipe lies between; None: `argv` is started.
     """
 
     argv: tuple[str, ...]
@@ -66,6 +70,7 @@ class Dump:
     server: bool = False
     hints: Mapping[str, str] = field(default_factory=dict)
     around: Callable[[], AbstractContextManager[object]] | None = None
+    inside: tuple[str, str] | None = None
 
 
 class Database(Protocol):

@@ -1,4 +1,4 @@
-"""How does a tar get from a pipe, through a tap, into buffers that are used again and again?"""
+"""How does a tar get from where it comes, through a tap, into buffers that are used over again?"""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from sre.backup.tap import Looking, Tap
 from sre.core.clock import SystemClock
 
-__all__ = ["Pieces", "Straight", "Tar", "wide"]
+__all__ = ["Filling", "Pieces", "Pipe", "Straight", "Tar", "wide"]
 
 _PIECE = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which the standard library names from Python 3.10 on Linux
@@ -23,24 +23,39 @@ def wide(descriptor: int) -> None:
         fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIECE)
 
 
-class Tar:
-    """A tar on a descriptor, and what is known of it at its end."""
+class Filling(Protocol):
+    """Where bytes come from."""
 
-    def __init__(self, descriptor: int, tap: Tap) -> None:
-        self._descriptor, self._tap = descriptor, tap
-        self._clock = SystemClock()
-        self._read = 0
-        self._stopped: float | None = None
+    def fill(self, view: memoryview) -> int:
+        """As many bytes as fit; fewer at the end, then 0."""
+        ...
 
-    def read(self, view: memoryview) -> int:
-        """As many bytes as fit into `view`; fewer at the end, then 0.
 
-        A pipe gives what one write of the dump put there, 32 KiB or so: too little to look at.
-        """
+class Pipe:
+    """What another program writes.
+
+    A pipe gives what one write of the dump put there, 32 KiB or so: too little to look at.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fill(self, view: memoryview) -> int:
+        """As many bytes as fit; fewer at the end, then 0."""
         at = 0
         while at < len(view) and (count := os.readv(self._descriptor, [view[at:]])):
             at += count
         return at
+
+
+class Tar:
+    """A tar, and what is known of it at its end."""
+
+    def __init__(self, source: Filling, tap: Tap) -> None:
+        self.read, self._tap = source.fill, tap
+        self._clock = SystemClock()
+        self._read = 0
+        self._stopped: float | None = None
 
     def seen(self, count: int) -> None:
         """The tap has looked at so many more bytes."""
@@ -79,7 +94,7 @@ class Straight:
 class Pieces:
     """Pieces of any size."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes | memoryview]) -> None:
         self._pieces = pieces
         self._ahead = memoryview(b"")
 

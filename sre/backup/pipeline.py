@@ -1,10 +1,10 @@
 """How does a running database become volumes in a store?
 
-    pg_basebackup ─► seal (child: volumes, zstd, age) ─► frames ─► uploads, two at a time
+    [tool ─►] seal (child: volumes, zstd, age) ─► frames ─► uploads, two at a time
 
-The two programs share a pipe; we see ciphertext alone. Memory is bounded: an upload holds a part
-and a short queue. Nothing here makes a backup exist: the caller does, once everything here has
-ended well (both programs with 0, the tar with its last member).
+A tool and the child share a pipe; we see ciphertext alone. Memory is bounded: an upload holds a
+part and a short queue. Nothing here makes a backup exist: the caller does, once everything here has
+ended well (the programs with 0, the tar with its last member).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import queue
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +36,7 @@ __all__ = ["LEVEL", "Poured", "pour"]
 
 LEVEL = 3
 _WHOLE = Tapping()
+_NOTHING: Mapping[str, str] = {}
 _UPLOADS = 2
 _QUEUED = 8
 _END_SECONDS = 30.0
@@ -77,19 +78,16 @@ def pour(
         Transient: the store gave up, or the dump gave way to others.
     """
     said = Tail(dump.hints)
-    read, write = os.pipe()
-    sealing = Sealing(recipient, volume_bytes, LEVEL, dump.log_folder, tapping)
+    sealing = Sealing(
+        recipient, volume_bytes, LEVEL, dump.log_folder, tapping, dump.inside or ("", "")
+    )
     with contextlib.ExitStack() as stack:
-        with _closing(read, write):
-            if dump.around is not None:
-                stack.enter_context(dump.around())
-            dumper = stack.enter_context(
-                Child(dump.argv, env=dump.env, stdout=write, stderr=said, grace=1.0)
-            )
-            sealer = stack.enter_context(_sealer(sealing, read, said))
+        if dump.around is not None:
+            stack.enter_context(dump.around())
+        programs = stack.enter_context(_programs(dump, sealing, said))
         uploads = stack.enter_context(_Uploads(storage, progress))
-        last = _receive(sealer, place, uploads, dumper, said)
-        _must_have_ended(dumper, sealer, said)
+        last = _receive(programs, place, uploads, said)
+        _must_have_ended(programs, said)
         _must_be_whole(last, dump)
         volumes = uploads.finish()
     return _poured(volumes, place, last)
@@ -109,22 +107,38 @@ def _poured(volumes: tuple[Volume, ...], place: Place, last: dict[str, Any]) -> 
     )
 
 
-def _sealer(sealing: Sealing, stdin: int, said: Tail) -> Child:
+@contextlib.contextmanager
+def _programs(dump: Dump, sealing: Sealing, said: Tail) -> Iterator[dict[str, Child]]:
+    """What runs, by what it does; the one that seals comes last."""
+    with contextlib.ExitStack() as stack:
+        if dump.inside is not None:
+            yield {"the dump": stack.enter_context(_sealer(sealing, None, said, dump.env))}
+            return
+        read, write = os.pipe()
+        with _closing(read, write):
+            dumper = Child(dump.argv, env=dump.env, stdout=write, stderr=said, grace=1.0)
+            stack.enter_context(dumper)
+            sealer = stack.enter_context(_sealer(sealing, read, said))
+        yield {"the dump": dumper, "the encryption": sealer}
+
+
+def _sealer(
+    sealing: Sealing, stdin: int | None, said: Tail, env: Mapping[str, str] = _NOTHING
+) -> Child:
     argv = python_program("sre.backup.seal", sealing.encode())
-    given = tuple(sealing.tapping.descriptors.values())
-    return Child(
-        argv, env=PYTHON_PATH, stdin=stdin, stdout=PIPE, stderr=said, pass_fds=given, grace=1.0
-    )
+    given, env = tuple(sealing.tapping.descriptors.values()), {**PYTHON_PATH, **env}
+    return Child(argv, env=env, stdin=stdin, stdout=PIPE, stderr=said, pass_fds=given, grace=1.0)
 
 
 def _receive(
-    sealer: Child, place: Place, uploads: _Uploads, dumper: Child, said: Tail
+    programs: Mapping[str, Child], place: Place, uploads: _Uploads, said: Tail
 ) -> dict[str, Any]:
     """Hand the frames out to uploads; the last one's record."""
-    assert sealer.stdout is not None  # noqa: S101  made with PIPE
+    stream = list(programs.values())[-1].stdout
+    assert stream is not None  # noqa: S101  made with PIPE
     number, current, aside = 0, None, False
     try:
-        for frame in read_frames(sealer.stdout):
+        for frame in read_frames(stream):
             if frame.kind == "L":
                 return frame.record()
             if frame.kind == "S":
@@ -135,15 +149,15 @@ def _receive(
                 number += 1
             current = current.take(frame)
     except IntegrityError:
-        _must_have_ended(dumper, sealer, said)
+        _must_have_ended(programs, said)
         raise
     raise AssertionError("frames end with the last one")
 
 
-def _must_have_ended(dumper: Child, sealer: Child, said: Tail) -> None:
-    """Both with 0. A dumper that was killed leaves a valid shorter stream: its exit decides."""
-    codes = {"the dump": _code_of(dumper), "the encryption": _code_of(sealer)}
-    if codes["the dump"] == -signal.SIGPIPE and codes["the encryption"] != 0:
+def _must_have_ended(programs: Mapping[str, Child], said: Tail) -> None:
+    """All with 0. A dumper that was killed leaves a valid shorter stream: its exit decides."""
+    codes = {what: _code_of(child) for what, child in programs.items()}
+    if codes["the dump"] == -signal.SIGPIPE and codes.get("the encryption", 0) != 0:
         del codes["the dump"]  # it only noticed that nobody read it any more
     for what, code in codes.items():
         if code != 0:

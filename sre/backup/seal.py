@@ -1,8 +1,9 @@
 """How does a tar become encrypted volumes? (the program of a child process)
 
-    pg_basebackup ─► stdin │ tap ─► volumes of N bytes ─► zstd ─► age │ stdout ─► frames
+    server or stdin ─► tap ─► volumes of N bytes ─► zstd ─► age │ stdout ─► frames
 
-Its standard input is the dump's own output: no byte of plaintext passes through the parent. Each
+Its standard input is the dump's own output, or a module of ours asks the server here, which saves a
+pipe: no byte of plaintext passes through the parent. Each
 volume is a whole age file around zstd frames: by hand, the volumes are decrypted one by one and
 what comes out is one tar. What the tap keeps for the next backup follows as one more such object,
 the sidecar. One thread reads and hashes, others compress, one encrypts and writes.
@@ -10,14 +11,18 @@ the sidecar. One thread reads and hashes, others compress, one encrypts and writ
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib import import_module
 
 from blake3 import blake3
 
-from sre.backup.intake import Pieces, Straight, Tar, wide
+from sre.backup.intake import Filling, Pieces, Pipe, Straight, Tar, wide
 from sre.backup.press import CHUNK, Press
 from sre.backup.sealing import Sealing
 from sre.backup.tap import Looking, tap_of
+from sre.core.errors import SreError
+from sre.core.secrets import redactor
 
 __all__ = ["main"]
 
@@ -46,12 +51,19 @@ def _seal(source: Pieces | Straight, press: Press, recipient: str, size: int) ->
             return total
 
 
-def main(sealing: Sealing) -> None:
-    """Seal stdin to its end. Exits with an error on anything unusual; then nothing counts."""
+def _source(inside: tuple[str, str]) -> Filling:
+    module, argument = inside
+    if module:
+        return Pieces(import_module(module).pieces(argument))
     wide(0)
+    return Pipe(0)
+
+
+def main(sealing: Sealing) -> None:
+    """Seal the tar to its end. Exits with an error on anything unusual; then nothing counts."""
     wide(1)
     tap, press = tap_of(sealing.tapping, sealing.mark), Press(sys.stdout.buffer, sealing.level)
-    tar = Tar(0, tap)
+    tar = Tar(_source(sealing.inside), tap)
     source = Straight(tar, tap) if isinstance(tap, Looking) else Pieces(tar.tapped())
     total = _seal(source, press, sealing.recipient, sealing.volume)
     if sealing.tapping.sidecar:
@@ -63,4 +75,10 @@ def main(sealing: Sealing) -> None:
 
 
 if __name__ == "__main__":
-    main(Sealing.parse(sys.argv[1]))
+    try:
+        main(Sealing.parse(sys.argv[1]))
+    except SreError as error:  # said in one line; the other threads wait for more
+        said = " ".join(redactor.mask(str(error)).split())
+        sys.stderr.write(f"{said or type(error).__name__}\n")
+        sys.stderr.flush()
+        os._exit(1)

@@ -19,6 +19,7 @@ class Sealing:
         volume: bytes of what the tap lets through in one object.
         level: zstd's.
         mark: the engine's log begins with the member whose name begins so; "" for none.
+        inside: the module that gives the tar and its argument; ("", "") for standard input.
     """
 
     recipient: str
@@ -26,6 +27,7 @@ class Sealing:
     level: int
     mark: str
     tapping: Tapping = field(default_factory=Tapping)
+    inside: tuple[str, str] = ("", "")
 
     def encode(self) -> str:
         """The argument."""
@@ -35,4 +37,5 @@ class Sealing:
     def parse(text: str) -> Sealing:
         """What `encode` made."""
         found = json.loads(text)
-        return Sealing(**{**found, "tapping": Tapping(**found["tapping"])})
+        told = {"tapping": Tapping(**found["tapping"]), "inside": tuple(found["inside"])}
+        return Sealing(**{**found, **told})

@@ -181,7 +181,7 @@ def test_a_dumper_that_lies(scene: Scene, tmp_path: Path, script: str, words: st
     )
     fake.chmod(0o755)
     lying = Scene(scene.folder, scene.dsn, scene.store, str(fake.parent), scene.volume)
-    lying.write()
+    lying.write(pg_basebackup=True)
     done = lying.run("run", "orders")
     assert done.returncode == 1, done.stderr
     assert words in done.stderr
@@ -233,7 +233,7 @@ def test_a_terminated_run_cleans_up(scene: Scene, tmp_path: Path) -> None:
     slow.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec {real} --version\nexec sleep 600\n')
     slow.chmod(0o755)
     waiting = Scene(scene.folder, scene.dsn, scene.store, str(slow.parent), scene.volume)
-    waiting.write()
+    waiting.write(pg_basebackup=True)
     running = subprocess.Popen(
         waiting.argv("run", "orders"), env=waiting.environment, cwd=waiting.folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

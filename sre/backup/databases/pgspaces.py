@@ -76,10 +76,11 @@ class Archive:
             else:
                 yield padding(self._member.size)
 
-    def end(self) -> None:
-        """It has ended."""
+    def end(self) -> bytes:
+        """It has ended; nothing was held back."""
         if not self._splitter.whole:
             raise IntegrityError(f"the tar of {self.folder or 'the data folder'} was cut")
+        return b""
 
     def _left_out(self, member: Member) -> bool:
         return self.data and member.name == MAP

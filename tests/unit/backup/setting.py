@@ -75,13 +75,14 @@ class Scene:
     def config(self) -> Path:
         return self.folder / "sre.yaml"
 
-    def write(self, invariants: Sequence[str] = ()) -> Path:
-        """The declaration as a file."""
+    def write(self, invariants: Sequence[str] = (), *, pg_basebackup: bool = False) -> Path:
+        """The declaration as a file. `pg_basebackup`: that program copies."""
         keys = self.folder / "keys"
         if not keys.exists():
             new_keys(keys)
         store = ", ".join(f"{name}: {value}" for name, value in self.store.items())
         bin_dir = f"    bin_dir: {self.bin_dir}\n" if self.bin_dir else ""
+        bin_dir += "    pg_basebackup: true\n" if pg_basebackup else ""
         self.config.write_text(
             f"""\
 version: 1

@@ -36,6 +36,7 @@ class Slow(PostgresDatabase):
     """A line that gives the server time for checkpoints; `held`: as the product does it."""
 
     held: bool = True
+    pg_basebackup: bool = True
 
     def dump(self, source: Source, label: str) -> Dump:
         whole = super().dump(source, label)

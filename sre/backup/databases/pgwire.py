@@ -1,0 +1,209 @@
+"""How are the messages of a copy taken from a server's connection, quickly or through the driver?
+
+The driver gives each message of 32 KiB by itself and holds up our other threads meanwhile. Where a
+connection is not encrypted its socket is read here instead, once the driver has logged in: by what
+the protocol calls a simple query, in pieces as large as they come.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Protocol
+
+from psycopg import pq
+from psycopg.pq.abc import PGconn, PGresult
+
+from sre.core.errors import CheckFailed, IntegrityError
+
+__all__ = ["Copying", "Driver", "Socket", "must_be_ok"]
+
+_OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
+_WAIT_MS = 1000
+_RECEIVE = 2**18
+_SMALL = 2**20
+_HEAD = struct.Struct("!BI")
+_DATA, _COPY_OUT, _DONE, _COMPLETE, _READY, _ERROR = b"dHcCZE"
+_ROWS, _ROW, _NOTICE, _STATUS, _TOLD = b"TDNSA"
+_PASSING = ord("d")
+
+
+class Copying(Protocol):
+    """One BASE_BACKUP. Everything may raise CheckFailed (the server's words), IntegrityError."""
+
+    def begin(self, command: str) -> None:
+        """Ask; returns when the copy begins."""
+        ...
+
+    def messages(self) -> Iterator[tuple[int, memoryview]]:
+        """Kinds and contents; what is data ("d") perhaps in several pieces."""
+        ...
+
+    def end(self) -> None:
+        """Returns when the server has said that the copy is complete; an error comes here too."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was opened here; the connection is its owner's."""
+        ...
+
+
+class Driver:
+    """Through libpq, encrypted or not."""
+
+    def __init__(self, connection: PGconn) -> None:
+        self._connection = connection
+
+    def begin(self, command: str) -> None:
+        """As Copying's."""
+        self._connection.send_query(command.encode())
+        self._expect(*_OK)  # where the log begins
+        self._expect(*_OK)  # which tablespaces there are
+        self._expect(pq.ExecStatus.COPY_OUT)
+
+    def messages(self) -> Iterator[tuple[int, memoryview]]:
+        """As Copying's. Each is waited for outside of the driver: it lets no other thread run."""
+        connection, poller = self._connection, select.poll()
+        poller.register(connection.socket, select.POLLIN)
+        while True:
+            length, data = connection.get_copy_data(1)
+            if length > 0:
+                yield data[0], data[1:]
+            elif length == 0:
+                poller.poll(_WAIT_MS)
+                connection.consume_input()
+            else:
+                return
+
+    def end(self) -> None:
+        """As Copying's."""
+        self._expect(*_OK)  # where the log ends; an error, such as a promotion, comes here
+        self._expect(*_OK)
+        if self._connection.get_result() is not None:
+            raise CheckFailed("the server says more than the protocol knows")
+
+    def close(self) -> None:
+        """As Copying's: nothing was."""
+
+    def _expect(self, *wanted: pq.ExecStatus) -> None:
+        result = self._connection.get_result()
+        if result is None:
+            raise CheckFailed(self._connection.get_error_message() or "the server said nothing")
+        must_be_ok(result, wanted)
+
+
+def must_be_ok(result: PGresult, wanted: tuple[pq.ExecStatus, ...] = _OK) -> None:
+    """Raises CheckFailed with the server's words."""
+    if result.status not in wanted:
+        raise CheckFailed(result.get_error_message() or "the server answered something else")
+
+
+class Socket:
+    """By the socket of a connection that is not encrypted. The driver is not used any more."""
+
+    def __init__(self, connection: PGconn) -> None:
+        self._socket = socket.socket(fileno=os.dup(connection.socket))
+        self._socket.settimeout(None)
+        self._ahead = memoryview(b"")
+
+    def begin(self, command: str) -> None:
+        """As Copying's."""
+        text = command.encode() + b"\0"
+        try:
+            self._socket.sendall(_HEAD.pack(ord("Q"), len(text) + 4) + text)
+        except OSError as error:
+            raise CheckFailed(f"the server cannot be asked: {error.strerror}") from error
+        self._answers(_COPY_OUT)
+
+    def messages(self) -> Iterator[tuple[int, memoryview]]:
+        """As Copying's."""
+        while True:
+            kind, size = self._head()
+            if kind == _DATA and size > 0:
+                inner = self._exactly(1)[0]
+                if inner != _PASSING:
+                    yield inner, memoryview(self._small(size - 1))
+                    continue
+                left = size - 1
+                while left:
+                    piece = self._some(left)
+                    left -= len(piece)
+                    yield inner, piece
+            elif kind == _DONE:
+                self._small(size)
+                return
+            else:
+                self._pass_by(kind, self._small(size))
+
+    def end(self) -> None:
+        """As Copying's."""
+        self._answers(_READY)
+
+    def close(self) -> None:
+        """As Copying's."""
+        self._socket.close()
+
+    def _answers(self, last: int) -> None:
+        """Two commands are complete before `last` comes: rows of where, and which or none."""
+        complete = 0
+        while True:
+            kind, size = self._head()
+            content = self._small(size)
+            if kind == last:
+                break
+            complete += kind == _COMPLETE
+            if kind not in (_ROWS, _ROW, _COMPLETE):
+                self._pass_by(kind, content)
+        if complete != 2:
+            raise CheckFailed("the server says something else than the protocol knows")
+
+    def _pass_by(self, kind: int, content: bytes) -> None:
+        if kind == _ERROR:
+            raise CheckFailed(_words(content))
+        if kind not in (_NOTICE, _STATUS, _TOLD):
+            raise IntegrityError(f"the server sent {chr(kind)!r}, which this program does not know")
+
+    def _head(self) -> tuple[int, int]:
+        kind, size = _HEAD.unpack(self._exactly(_HEAD.size))
+        if size < 4:
+            raise IntegrityError("the server sent a message without a length")
+        return kind, size - 4
+
+    def _small(self, size: int) -> bytes:
+        if size > _SMALL:
+            raise IntegrityError(f"the server sent a message of {size} bytes where none is so long")
+        return bytes(self._exactly(size))
+
+    def _exactly(self, size: int) -> bytes | bytearray | memoryview:
+        piece = self._some(size) if size else memoryview(b"")
+        if len(piece) == size:
+            return piece
+        found = bytearray(piece)
+        while len(found) < size:
+            found += self._some(size - len(found))
+        return found
+
+    def _some(self, most: int) -> memoryview:
+        """What is there, at least a byte; waits for it."""
+        if not self._ahead:
+            try:
+                got = self._socket.recv(_RECEIVE)
+            except OSError as error:
+                raise CheckFailed(
+                    f"the connection to the server broke: {error.strerror}"
+                ) from error
+            if not got:
+                raise CheckFailed("the server closed the connection while it was copied")
+            self._ahead = memoryview(got)
+        piece, self._ahead = self._ahead[:most], self._ahead[most:]
+        return piece
+
+
+def _words(content: bytes) -> str:
+    """Of an error: its severity, message, detail and hint."""
+    fields = {each[:1]: each[1:].decode("utf-8", "replace") for each in content.split(b"\0")}
+    told = [fields[key] for key in (b"M", b"D", b"H") if key in fields]
+    return f"{fields.get(b'S', 'ERROR')}: {'; '.join(told) or 'no message'}"
