@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from sre.core.clock import Deadline
 
-__all__ = ["Database", "Dump", "Elsewhere", "Source"]
+__all__ = ["Database", "Dump", "Elsewhere", "Inside", "Source"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What gives a tar in the program that seals.
+
+    Attributes:
+        module: of ours; its `pieces(argument, descriptors)` gives the tar piece by piece.
+        argument: no secret is in it.
+        descriptors: open files that it gets under the same numbers.
+    """
+
+    module: str = ""
+    argument: str = ""
+    descriptors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Dump:
     """How to start an engine's own backup tool: it writes one tar to its standard output.
 
@@ -56,8 +71,8 @@ class Dump:
         server: keep the tool's own manifest, on which it can build itself.
         hints: words of the tool when it fails, and what to do then.
         around: what must hold while the tool runs, entered right before it.
-        inside: a module of ours and its argument (no secret): its `pieces` gives the tar piece by
-            piece in the program that seals, so that no pipe lies between; None: `argv` is started.
+        inside: opens what gives the tar in the program that seals, so that no pipe lies between;
+            None: `argv` is started.
     """
 
     argv: tuple[str, ...]
@@ -70,7 +85,7 @@ class Dump:
     server: bool = False
     hints: Mapping[str, str] = field(default_factory=dict)
     around: Callable[[], AbstractContextManager[object]] | None = None
-    inside: tuple[str, str] | None = None
+    inside: Callable[[], AbstractContextManager[Inside]] | None = None
 
 
 class Database(Protocol):

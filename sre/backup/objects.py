@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sre.backup.upkeep import Upkeep
 from sre.core.errors import Refused
 
-__all__ = ["Cell", "Changed", "ObjectInfo", "Storage", "Store"]
+__all__ = ["Cell", "Changed", "Hashed", "ObjectInfo", "Storage", "Store"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,17 @@ class ObjectInfo:
     size: int
     modified: float | None = field(default=None, compare=False)
     """By the store's clock, Unix seconds."""
+
+
+@runtime_checkable
+class Hashed(Protocol):
+    """Pieces of an object, of which somebody takes the hash anyway."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def digest(self) -> bytes:
+        """SHA-256 of everything that was given out, once it has ended."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,7 @@ class Storage(Upkeep, Protocol):
 
         Nothing is visible before the stream has ended; when iterating raises, nothing ever is and
         the exception passes through. The size is asked back from the store before it returns.
+        Chunks that are `Hashed` need not be hashed once more.
         """
         ...
 

@@ -17,7 +17,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sre.backup.engine import Dump
@@ -78,9 +78,7 @@ def pour(
         Transient: the store gave up, or the dump gave way to others.
     """
     said = Tail(dump.hints)
-    sealing = Sealing(
-        recipient, volume_bytes, LEVEL, dump.log_folder, tapping, dump.inside or ("", "")
-    )
+    sealing = Sealing(recipient, volume_bytes, LEVEL, dump.log_folder, tapping)
     with contextlib.ExitStack() as stack:
         if dump.around is not None:
             stack.enter_context(dump.around())
@@ -112,6 +110,7 @@ def _programs(dump: Dump, sealing: Sealing, said: Tail) -> Iterator[dict[str, Ch
     """What runs, by what it does; the one that seals comes last."""
     with contextlib.ExitStack() as stack:
         if dump.inside is not None:
+            sealing = replace(sealing, inside=stack.enter_context(dump.inside()))
             yield {"the dump": stack.enter_context(_sealer(sealing, None, said, dump.env))}
             return
         read, write = os.pipe()
@@ -126,7 +125,9 @@ def _sealer(
     sealing: Sealing, stdin: int | None, said: Tail, env: Mapping[str, str] = _NOTHING
 ) -> Child:
     argv = python_program("sre.backup.seal", sealing.encode())
-    given, env = tuple(sealing.tapping.descriptors.values()), {**PYTHON_PATH, **env}
+    given = (*sealing.tapping.descriptors.values(), *sealing.inside.descriptors)
+    secrets = {} if sealing.inside.descriptors else env  # logged in already
+    env = {**PYTHON_PATH, **secrets}
     return Child(argv, env=env, stdin=stdin, stdout=PIPE, stderr=said, pass_fds=given, grace=1.0)
 
 
@@ -235,7 +236,7 @@ class _Upload:
 
     def start(self, pool: ThreadPoolExecutor) -> None:
         """Begin to store what `take` is given."""
-        self._future = pool.submit(self._uploads.storage.upload, self.key, self._pieces())
+        self._future = pool.submit(self._uploads.storage.upload, self.key, self)
 
     def take(self, frame: Frame) -> _Upload | None:
         """The next frame of this volume; None once it was the last one."""
@@ -268,7 +269,11 @@ class _Upload:
             with contextlib.suppress(queue.Full):
                 return self._queue.put(piece, timeout=0.2)
 
-    def _pieces(self) -> Iterator[bytes]:
+    def digest(self) -> bytes:
+        """As Hashed's."""
+        return self._hash.digest()
+
+    def __iter__(self) -> Iterator[bytes]:
         while (piece := self._queue.get()) is not None:
             if isinstance(piece, _Abandoned):
                 raise piece

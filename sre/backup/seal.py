@@ -17,6 +17,7 @@ from importlib import import_module
 
 from blake3 import blake3
 
+from sre.backup.engine import Inside
 from sre.backup.intake import Filling, Pieces, Pipe, Straight, Tar, wide
 from sre.backup.press import CHUNK, Press
 from sre.backup.sealing import Sealing
@@ -51,10 +52,10 @@ def _seal(source: Pieces | Straight, press: Press, recipient: str, size: int) ->
             return total
 
 
-def _source(inside: tuple[str, str]) -> Filling:
-    module, argument = inside
-    if module:
-        return Pieces(import_module(module).pieces(argument))
+def _source(inside: Inside) -> Filling:
+    if inside.module:
+        given = tuple(inside.descriptors)
+        return Pieces(import_module(inside.module).pieces(inside.argument, given))
     wide(0)
     return Pipe(0)
 

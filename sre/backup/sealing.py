@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
+from sre.backup.engine import Inside
 from sre.backup.tap import Tapping
 
 __all__ = ["Sealing"]
@@ -19,7 +20,7 @@ class Sealing:
         volume: bytes of what the tap lets through in one object.
         level: zstd's.
         mark: the engine's log begins with the member whose name begins so; "" for none.
-        inside: the module that gives the tar and its argument; ("", "") for standard input.
+        inside: what gives the tar; the one without a module: standard input.
     """
 
     recipient: str
@@ -27,7 +28,7 @@ class Sealing:
     level: int
     mark: str
     tapping: Tapping = field(default_factory=Tapping)
-    inside: tuple[str, str] = ("", "")
+    inside: Inside = field(default_factory=Inside)
 
     def encode(self) -> str:
         """The argument."""
@@ -37,5 +38,5 @@ class Sealing:
     def parse(text: str) -> Sealing:
         """What `encode` made."""
         found = json.loads(text)
-        told = {"tapping": Tapping(**found["tapping"]), "inside": tuple(found["inside"])}
+        told = {"tapping": Tapping(**found["tapping"]), "inside": Inside(**found["inside"])}
         return Sealing(**{**found, **told})

@@ -1,160 +1,136 @@
-"""How is a server copied into one tar by its replication protocol? (in the program that seals)
+"""How does a copy that we ask of a server begin?
 
-    replication protocol ─► tars of the tablespaces, then of the data folder ─► one tar
-
-Asks for what `pg_basebackup` asks for, of servers from 15 on, which send everything in one stream.
-No program and no pipe stand between: that is two fifths of what a copy through them costs. With
-tablespaces, for which `pg_basebackup` does not write one tar, the content of each is put where the
-server sees it. Memory: a message, and the server's list of files.
+The driver logs in, here. Where the connection is not encrypted its socket goes to the program that
+seals, which reads it itself (`pgcopy`): no program and no pipe stand between, and the password
+stays here. Else that program logs in itself and reads through the driver.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections import deque
+import select
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 from psycopg import pq
-from psycopg.pq.abc import PGconn
+from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGconn, PGresult
 
-from sre.backup.databases.pgspaces import Archive, archive_of, file_header, without_map
-from sre.backup.databases.pgwire import Copying, Driver, Socket, must_be_ok
+from sre.backup.databases.pgcopy import Copy, Piece
+from sre.backup.databases.pgdsn import options
 from sre.backup.databases.pgwish import OLDEST, Wish
-from sre.backup.pages.tarstream import BLOCK, padding
-from sre.core.errors import CheckFailed, IntegrityError
+from sre.backup.engine import Inside
+from sre.core.errors import CheckFailed
 from sre.core.secrets import redactor
 
-__all__ = ["MANIFEST", "pieces"]
+__all__ = ["Driver", "opened", "pieces"]
 
-MANIFEST = "backup_manifest"
 _COPY = 2**20
-_END = 2 * BLOCK
-_DATA, _NEXT, _LIST, _PROGRESS = b"dnmp"
-
-_Piece = bytes | memoryview
+_WAIT_MS = 1000
+_OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
-def pieces(argument: str) -> Iterator[_Piece]:
-    """The tar, piece by piece; where the server is stands in the environment, as libpq reads it.
+@contextlib.contextmanager
+def opened(dsn: str, wish: Wish) -> Iterator[Inside]:
+    """What the program that seals is told; the connection ends with the context.
 
-    Its last bytes come only when the server has said that the copy is complete.
+    Raises CheckFailed: the server cannot be reached, or refuses.
+    """
+    if wish.encrypted:
+        yield Inside(__name__, wish.encode())
+        return
+    words = {key: value for key, value in options(dsn).items() if key != "dbname"}
+    with _connected(make_conninfo("", **words, replication="true"), wish) as connection:
+        if connection.ssl_in_use or connection.used_gssapi:
+            yield Inside(__name__, replace(wish, encrypted=True).encode())
+        else:
+            yield Inside(Copy.__module__, wish.encode(), (connection.socket,))
 
-    Raises:
-        CheckFailed: the server cannot be reached, refuses, or breaks off.
-        IntegrityError: it sent what is no such copy.
+
+def pieces(argument: str, _descriptors: tuple[int, ...] = ()) -> Iterator[Piece]:
+    """The tar, through the driver; where the server is stands in the environment, as libpq says.
+
+    Raises as pgcopy's.
     """
     _mask_password()
+    wish = Wish.parse(argument)
     try:
-        connection = pq.PGconn.connect(b"replication=true")
-        if connection.status != pq.ConnStatus.OK:
-            raise CheckFailed(connection.get_error_message())
-        try:
-            if connection.server_version < OLDEST * 10000:
-                raise CheckFailed(f"this is for PostgreSQL {OLDEST} and newer alone")
-            wish = Wish.parse(argument)
-            if wish.parent:
-                _send_manifest(connection, Path(wish.parent))
-            plain = not (wish.encrypted or connection.ssl_in_use or connection.used_gssapi)
-            with contextlib.closing(Socket(connection) if plain else Driver(connection)) as asked:
-                yield from _Copy(asked, wish).run()
-        finally:
-            connection.finish()
+        with _connected("replication=true", wish) as connection:
+            yield from Copy(Driver(connection), wish).run()
     except psycopg.Error as error:
         raise CheckFailed(str(error)) from error
 
 
-class _Straight:
-    """The tar of a data folder where there are no tablespaces: as it comes, without its end."""
-
-    data = True
-
-    def __init__(self) -> None:
-        self._held, self._size = deque[memoryview](), 0
-
-    def begin(self) -> bytes:
-        """As Archive's."""
-        return b""
-
-    def feed(self, piece: memoryview) -> Iterator[memoryview]:
-        """As Archive's; as much as its end is long is held back."""
-        held = self._held
-        held.append(piece)
-        self._size += len(piece)
-        while self._size - len(held[0]) >= _END:
-            self._size -= len(held[0])
-            yield held.popleft()
-
-    def end(self) -> bytes:
-        """What was held back. Raises IntegrityError: it was cut."""
-        rest = b"".join(self._held)
-        if rest[-_END:] != bytes(_END):
-            raise IntegrityError("the tar of the data folder was cut")
-        return rest[:-_END]
+@contextlib.contextmanager
+def _connected(words: str, wish: Wish) -> Iterator[PGconn]:
+    """Logged in; the server knows what was there before, if the wish names it."""
+    try:
+        connection = pq.PGconn.connect(words.encode())
+        if connection.status != pq.ConnStatus.OK:
+            raise CheckFailed(connection.get_error_message())
+        if connection.server_version < OLDEST * 10000:
+            raise CheckFailed(f"this is for PostgreSQL {OLDEST} and newer alone")
+        if wish.parent:
+            _send_manifest(connection, Path(wish.parent))
+    except psycopg.Error as error:
+        raise CheckFailed(str(error)) from error
+    try:
+        yield connection
+    finally:
+        connection.finish()
 
 
-class _Copy:
-    """One BASE_BACKUP; its messages in the order in which the protocol has them."""
+class Driver:
+    """Through libpq, encrypted or not."""
 
-    def __init__(self, asked: Copying, wish: Wish) -> None:
-        self._asked, self._wish = asked, wish
-        self._archive: Archive | _Straight | None = None
-        self._manifest: bytearray | None = None
-        self._ended = False
+    def __init__(self, connection: PGconn) -> None:
+        self._connection = connection
 
-    def run(self) -> Iterator[_Piece]:
-        """Everything to its end. Raises CheckFailed, IntegrityError."""
-        self._asked.begin(self._wish.command())
-        for kind, message in self._asked.messages():
-            yield from self._taken(kind, message)
-        self._asked.end()
-        yield from self._close()
+    def begin(self, command: str) -> None:
+        """As Copying's."""
+        self._connection.send_query(command.encode())
+        self._expect(*_OK)  # where the log begins
+        self._expect(*_OK)  # which tablespaces there are
+        self._expect(pq.ExecStatus.COPY_OUT)
 
-    def _taken(self, kind: int, message: memoryview) -> Iterator[_Piece]:
-        if kind == _DATA:
-            if self._manifest is not None:
-                self._manifest += message
-            elif self._archive is None:
-                raise IntegrityError("the server sent data before it said of what")
+    def messages(self) -> Iterator[tuple[int, memoryview]]:
+        """As Copying's. Each is waited for outside of the driver: it lets no other thread run."""
+        connection, poller = self._connection, select.poll()
+        poller.register(connection.socket, select.POLLIN)
+        while True:
+            length, data = connection.get_copy_data(1)
+            if length > 0:
+                yield data[0], data[1:]
+            elif length == 0:
+                poller.poll(_WAIT_MS)
+                connection.consume_input()
             else:
-                yield from self._archive.feed(message)
-        elif kind == _NEXT and self._manifest is None:
-            yield from self._end_archive()
-            self._archive = self._begun(message.tobytes().split(b"\0")[0])
-            yield self._archive.begin()
-        elif kind == _LIST and self._manifest is None:
-            yield from self._end_archive()
-            self._manifest = bytearray()
-        elif kind != _PROGRESS:
-            raise IntegrityError(f"the server sent {chr(kind)!r}, which this program does not know")
+                return
 
-    def _begun(self, name: bytes) -> Archive | _Straight:
-        archive = archive_of(name.decode("utf-8", "replace"))
-        if self._wish.spaces:
-            return archive
-        if not archive.data:
-            raise CheckFailed("a tablespace was just made: run it again")
-        return _Straight()
+    def end(self) -> None:
+        """As Copying's."""
+        self._expect(*_OK)  # where the log ends; an error, such as a promotion, comes here
+        self._expect(*_OK)
+        if self._connection.get_result() is not None:
+            raise CheckFailed("the server says more than the protocol knows")
 
-    def _end_archive(self) -> Iterator[_Piece]:
-        if self._archive is not None:
-            yield self._archive.end()
-            if self._archive.data and self._manifest is None:
-                self._ended = True
+    def close(self) -> None:
+        """As Copying's: nothing was."""
 
-    def _close(self) -> Iterator[_Piece]:
-        """The list of files and the end: only now, when the server has said that all is well."""
-        if not self._ended or self._manifest is None:
-            raise IntegrityError("the server sent no data folder, or no list of its files")
-        manifest = bytes(self._manifest)
-        if self._wish.spaces:
-            manifest = without_map(manifest)
-        yield file_header(MANIFEST, len(manifest))
-        yield manifest
-        yield padding(len(manifest))
-        yield bytes(_END)
+    def _expect(self, *wanted: pq.ExecStatus) -> None:
+        result = self._connection.get_result()
+        if result is None:
+            raise CheckFailed(self._connection.get_error_message() or "the server said nothing")
+        _must_be_ok(result, wanted)
+
+
+def _must_be_ok(result: PGresult, wanted: tuple[pq.ExecStatus, ...] = _OK) -> None:
+    """Raises CheckFailed with the server's words."""
+    if result.status not in wanted:
+        raise CheckFailed(result.get_error_message() or "the server answered something else")
 
 
 def _send_manifest(connection: PGconn, path: Path) -> None:
@@ -163,13 +139,13 @@ def _send_manifest(connection: PGconn, path: Path) -> None:
     answer = connection.get_result()
     if answer is None:
         raise CheckFailed(connection.get_error_message() or "the server said nothing")
-    must_be_ok(answer, (pq.ExecStatus.COPY_IN,))
+    _must_be_ok(answer, (pq.ExecStatus.COPY_IN,))
     with path.open("rb") as file:
         while piece := file.read(_COPY):
             connection.put_copy_data(piece)
     connection.put_copy_end()
     while (result := connection.get_result()) is not None:
-        must_be_ok(result)
+        _must_be_ok(result)
 
 
 def _mask_password() -> None:

@@ -1,4 +1,4 @@
-"""How are the messages of a copy taken from a server's connection, quickly or through the driver?
+"""How are the messages of a copy taken from a server's connection?
 
 The driver gives each message of 32 KiB by itself and holds up our other threads meanwhile. Where a
 connection is not encrypted its socket is read here instead, once the driver has logged in: by what
@@ -7,22 +7,15 @@ the protocol calls a simple query, in pieces as large as they come.
 
 from __future__ import annotations
 
-import os
-import select
 import socket
 import struct
 from collections.abc import Iterator
 from typing import Protocol
 
-from psycopg import pq
-from psycopg.pq.abc import PGconn, PGresult
-
 from sre.core.errors import CheckFailed, IntegrityError
 
-__all__ = ["Copying", "Driver", "Socket", "must_be_ok"]
+__all__ = ["Copying", "Socket"]
 
-_OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
-_WAIT_MS = 1000
 _RECEIVE = 2**18
 _SMALL = 2**20
 _HEAD = struct.Struct("!BI")
@@ -51,61 +44,11 @@ class Copying(Protocol):
         ...
 
 
-class Driver:
-    """Through libpq, encrypted or not."""
-
-    def __init__(self, connection: PGconn) -> None:
-        self._connection = connection
-
-    def begin(self, command: str) -> None:
-        """As Copying's."""
-        self._connection.send_query(command.encode())
-        self._expect(*_OK)  # where the log begins
-        self._expect(*_OK)  # which tablespaces there are
-        self._expect(pq.ExecStatus.COPY_OUT)
-
-    def messages(self) -> Iterator[tuple[int, memoryview]]:
-        """As Copying's. Each is waited for outside of the driver: it lets no other thread run."""
-        connection, poller = self._connection, select.poll()
-        poller.register(connection.socket, select.POLLIN)
-        while True:
-            length, data = connection.get_copy_data(1)
-            if length > 0:
-                yield data[0], data[1:]
-            elif length == 0:
-                poller.poll(_WAIT_MS)
-                connection.consume_input()
-            else:
-                return
-
-    def end(self) -> None:
-        """As Copying's."""
-        self._expect(*_OK)  # where the log ends; an error, such as a promotion, comes here
-        self._expect(*_OK)
-        if self._connection.get_result() is not None:
-            raise CheckFailed("the server says more than the protocol knows")
-
-    def close(self) -> None:
-        """As Copying's: nothing was."""
-
-    def _expect(self, *wanted: pq.ExecStatus) -> None:
-        result = self._connection.get_result()
-        if result is None:
-            raise CheckFailed(self._connection.get_error_message() or "the server said nothing")
-        must_be_ok(result, wanted)
-
-
-def must_be_ok(result: PGresult, wanted: tuple[pq.ExecStatus, ...] = _OK) -> None:
-    """Raises CheckFailed with the server's words."""
-    if result.status not in wanted:
-        raise CheckFailed(result.get_error_message() or "the server answered something else")
-
-
 class Socket:
-    """By the socket of a connection that is not encrypted. The driver is not used any more."""
+    """By the socket of a connection that is not encrypted, and idle; it becomes ours."""
 
-    def __init__(self, connection: PGconn) -> None:
-        self._socket = socket.socket(fileno=os.dup(connection.socket))
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
         self._socket.settimeout(None)
         self._ahead = memoryview(b"")
 
@@ -203,7 +146,7 @@ class Socket:
 
 
 def _words(content: bytes) -> str:
-    """Of an error: its severity, message, detail and hint."""
+    """Of an error: its message, detail and hint."""
     fields = {each[:1]: each[1:].decode("utf-8", "replace") for each in content.split(b"\0")}
     told = [fields[key] for key in (b"M", b"D", b"H") if key in fields]
-    return f"{fields.get(b'S', 'ERROR')}: {'; '.join(told) or 'no message'}"
+    return "; ".join(told) or "the server refuses, and does not say why"

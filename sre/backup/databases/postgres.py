@@ -17,7 +17,7 @@ from sre.backup.databases.pgrecover import Replayed, recovering
 from sre.backup.databases.pgreplica import Replica, Standing, look, usable
 from sre.backup.databases.pgscratch import make_bench, scratch_server
 from sre.backup.databases.pgwish import OLDEST, Wish
-from sre.backup.engine import Dump, Source
+from sre.backup.engine import Dump, Inside, Source
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, IntegrityError, MissingExtra, Refused, SreError, UsageError
 from sre.core.process import run
@@ -121,11 +121,11 @@ class PostgresDatabase:
         return self._dump(source, label)
 
     def _dump(self, source: Source, label: str, parent: str = "") -> Dump:
-        inside = self._inside(source, label, parent)
+        wish = self._wish(source, label, parent)
         env = environment(self._copied(source))
         env.pop("PGDATABASE", None)
         return Dump(
-            (inside[0], inside[1].command()) if inside else self._argv(source, label, parent),
+            (wish.command(),) if wish else self._argv(source, label, parent),
             env,
             "backup_manifest",
             "pg_wal/0",
@@ -134,11 +134,11 @@ class PostgresDatabase:
             server=self._native(source),
             hints=_HINTS,
             around=partial(keeping, self._copied(source)),
-            inside=(inside[0], inside[1].encode()) if inside else None,
+            inside=partial(_opened, self._copied(source), wish) if wish else None,
             native=bool(parent),
         )
 
-    def _inside(self, source: Source, label: str, parent: str) -> tuple[str, Wish] | None:
+    def _wish(self, source: Source, label: str, parent: str) -> Wish | None:
         """What we ask of the server ourselves; None: pg_basebackup shall, as before 15."""
         spaces = bool(source.about.get("tablespaces"))  # for which it writes several tars
         if not spaces and (self.pg_basebackup or int(_major(source.version)) < OLDEST):
@@ -146,7 +146,7 @@ class PostgresDatabase:
         encrypted = self._encrypted(source)
         if encrypted and not spaces:  # in a program of its own, beside ours
             return None
-        return "sre.backup.databases.pgstream", Wish(label, parent, spaces, encrypted)
+        return Wish(label, parent, spaces, encrypted)
 
     def _encrypted(self, source: Source) -> bool:
         """Whether connections to whom is copied are; also where that cannot be told."""
@@ -234,6 +234,12 @@ class PostgresDatabase:
 
     def tools(self, major: str, needed: tuple[str, ...]) -> Path:
         return programs(major, needed, bin_dir=self.bin_dir)
+
+
+def _opened(dsn: str, wish: Wish) -> AbstractContextManager[Inside]:
+    from sre.backup.databases.pgstream import opened  # noqa: PLC0415  it needs the driver
+
+    return opened(dsn, wish)
 
 
 def _checked_by_us(folder: Path, deadline: Deadline) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """How are objects written to S3 so that damage, half uploads and lost answers are noticed?
 
-boto3's classic client alone: it reads errors in the body of a 200. Bodies are bytes of a known
-length (no trailers, which several servers refuse), each with its SHA-256 as a header, each put on
-the condition that the key is free. After an upload the size is asked back: a 200 is not believed.
+botocore's client alone: it reads errors in the body of a 200. Bodies are bytes of a known length
+(no trailers, which several servers refuse), each with its SHA-256 as a header, each put on the
+condition that the key is free. After an upload the size is asked back: a 200 is not believed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import hashlib
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sre.backup.fence import may_write
-from sre.backup.objects import Cell, ObjectInfo
+from sre.backup.objects import Cell, Hashed, ObjectInfo
 from sre.backup.storage import s3_cells
 from sre.backup.storage.s3_care import lock_fields, lock_state, must_be_locked, seconds_of
 from sre.backup.storage.s3_errors import TAKEN, asking, code_of
 from sre.backup.storage.s3_reading import Patience, pieces_of
+from sre.backup.storage.s3_sign import sign_with_known_digests
 from sre.backup.storage.s3_upkeep import S3Upkeep
 from sre.core.errors import Refused, Transient
 
@@ -39,7 +40,7 @@ class S3Storage(S3Upkeep):
         self.bucket, self._part = store.bucket, int(store.part)
         self.prefix = f"{store.prefix.strip('/')}/" if store.prefix.strip("/") else ""
         self._patience = Patience(float(store.timeout), store.attempts)
-        self.client = boto3.client(
+        self.client: Any = botocore.session.get_session().create_client(
             "s3",
             endpoint_url=store.endpoint,
             region_name=store.region,
@@ -57,6 +58,7 @@ class S3Storage(S3Upkeep):
             ),
         )
 
+        sign_with_known_digests(self.client)
         for call in ("PutObject", "CompleteMultipartUpload", "DeleteObject"):
             self.client.meta.events.register(f"before-send.s3.{call}", _may_leave)
 
@@ -64,19 +66,20 @@ class S3Storage(S3Upkeep):
         self._put(key, data)
 
     @asking
-    def _put(self, key: str, data: bytes) -> None:
+    def _put(self, key: str, data: bytes, check: str = "") -> None:
+        check = check or _sha256(data)
         try:
             self.client.put_object(
                 **self.at(key),
                 Body=data,
-                ChecksumSHA256=_sha256(data),
+                ChecksumSHA256=check,
                 IfNoneMatch="*",
                 **lock_fields(self.lock),
             )
         except ClientError as error:
             if code_of(error) not in TAKEN:
                 raise
-            self._must_be_ours(key, len(data), [_sha256(data)], len(data))
+            self._must_be_ours(key, len(data), [check], len(data))
         self._must_have(key, len(data))
 
     def upload(self, key: str, chunks: Iterable[bytes]) -> int:
@@ -84,7 +87,7 @@ class S3Storage(S3Upkeep):
         first = next(parts, b"")
         second = next(parts, None)
         if second is None:
-            self._put(key, first)
+            self._put(key, first, _coded(chunks.digest()) if isinstance(chunks, Hashed) else "")
             return len(first)
         return self._multipart(key, _chain(first, second, parts))
 
@@ -269,4 +272,8 @@ def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes
 
 
 def _sha256(data: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+    return _coded(hashlib.sha256(data).digest())
+
+
+def _coded(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

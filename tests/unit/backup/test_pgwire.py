@@ -11,19 +11,17 @@ import struct
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import replace
 
 import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sre.backup.databases import pgstream
+from sre.backup.databases import pgcopy, pgstream
 from sre.backup.databases.pgdsn import environment
-from sre.backup.databases.pgstream import pieces
-from sre.backup.databases.pgwire import Driver, Socket
+from sre.backup.databases.pgstream import opened
+from sre.backup.databases.pgwire import Socket
 from sre.backup.databases.pgwish import Wish
 from sre.backup.databases.postgres import PostgresDatabase
 from sre.core.clock import Deadline
@@ -46,11 +44,21 @@ def server() -> Iterator[EmbeddedPostgres]:
         yield found
 
 
-def copy_of(server: EmbeddedPostgres, patch: pytest.MonkeyPatch) -> bytes:
+def copy_of(server: EmbeddedPostgres) -> bytes:
+    """By the socket."""
+    with opened(server.dsn, WISH) as inside:
+        assert inside.module == pgcopy.__name__
+        assert server.dsn not in inside.argument
+        return b"".join(pgcopy.pieces(inside.argument, (os.dup(inside.descriptors[0]),)))
+
+
+def through_the_driver(server: EmbeddedPostgres, patch: pytest.MonkeyPatch) -> bytes:
     for name, value in environment(server.dsn).items():
         patch.setenv(name, value)
     patch.delenv("PGDATABASE", raising=False)
-    return b"".join(pieces(WISH.encode()))
+    with opened("", replace(WISH, encrypted=True)) as inside:
+        assert inside.module == pgstream.__name__
+        return b"".join(pgstream.pieces(inside.argument))
 
 
 def files_of(tar: bytes) -> dict[str, str]:
@@ -67,9 +75,8 @@ def test_both_ways_give_the_same_tar(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the socket and through the driver: the same files, and backup_manifest at the end."""
-    quick = files_of(copy_of(server, monkeypatch))
-    monkeypatch.setattr(pgstream, "Socket", Driver)
-    driver = files_of(copy_of(server, monkeypatch))
+    quick = files_of(copy_of(server))
+    driver = files_of(through_the_driver(server, monkeypatch))
     assert list(quick)[-1] == list(driver)[-1] == "backup_manifest"
     of_tables = {name for name in quick if name.startswith("base/")}
     assert len(of_tables) > 100
@@ -81,14 +88,12 @@ def test_what_the_server_refuses_is_said(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its words, and no bytes."""
-    for name, value in environment(server.dsn).items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(Wish, "command", lambda _wish: "BASE_BACKUP (WRONG)")
-    with pytest.raises(CheckFailed, match=r"ERROR: .*unrecognized"):
-        list(pieces(WISH.encode()))
-    monkeypatch.setenv("PGHOST", str(Path("/nowhere")))
-    with pytest.raises(CheckFailed, match="nowhere"):
-        list(pieces(WISH.encode()))
+    for way in (copy_of, lambda which: through_the_driver(which, monkeypatch)):
+        with pytest.raises(CheckFailed, match="unrecognized"):
+            way(server)
+    with pytest.raises(CheckFailed, match="nowhere"), opened("host=/nowhere", WISH):
+        pass
 
 
 @pytest.mark.postgres
@@ -100,7 +105,7 @@ def test_pg_basebackup_is_taken_where_it_is_asked_for_or_encrypted(
     source = database.identify(Deadline.after(30))
     ours = database.dump(source, "label")
     assert ours.inside is not None
-    assert ours.argv[1].startswith("BASE_BACKUP")
+    assert ours.argv[0].startswith("BASE_BACKUP")
     wanted = PostgresDatabase(Secret.literal(server.dsn), server.bin_dir, pg_basebackup=True)
     assert wanted.dump(source, "label").inside is None
     monkeypatch.setattr(PostgresDatabase, "_encrypted", lambda *_: True)
@@ -119,7 +124,7 @@ END = message(b"c") + ROWS + message(b"C", b"BASE_BACKUP\0") + message(b"Z", b"I
 ERROR = message(b"E", b"SFATAL\0C57P01\0Mit goes down\0Dnow\0\0")
 
 
-def listen(say: Callable[[socket.socket], None]) -> tuple[Any, threading.Thread]:
+def listen(say: Callable[[socket.socket], None]) -> tuple[int, threading.Thread]:
     """A connection to a server that says that and closes."""
     here, there = socket.socketpair()
 
@@ -130,8 +135,7 @@ def listen(say: Callable[[socket.socket], None]) -> tuple[Any, threading.Thread]
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    fake = SimpleNamespace(socket=here.detach())
-    return fake, thread
+    return here.detach(), thread
 
 
 def taken(answer: bytes, step: int = 10**9) -> list[tuple[int, bytes]]:
@@ -139,15 +143,12 @@ def taken(answer: bytes, step: int = 10**9) -> list[tuple[int, bytes]]:
         for at in range(0, len(answer), step):
             there.sendall(answer[at : at + step])
 
-    fake, thread = listen(say)
-    try:
-        with contextlib.closing(Socket(fake)) as asked:
-            asked.begin("BASE_BACKUP")
-            found = [(kind, bytes(piece)) for kind, piece in asked.messages()]
-            asked.end()
-    finally:
-        os.close(fake.socket)
-        thread.join(10)
+    descriptor, thread = listen(say)
+    with contextlib.closing(Socket(descriptor)) as asked:
+        asked.begin("BASE_BACKUP")
+        found = [(kind, bytes(piece)) for kind, piece in asked.messages()]
+        asked.end()
+    thread.join(10)
     return found
 
 
@@ -163,7 +164,7 @@ def test_data_is_put_together_however_it_comes(contents: list[bytes], step: int)
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (BEGIN + message(b"d", b"dabc") + ERROR, "FATAL: it goes down; now"),
+        (BEGIN + message(b"d", b"dabc") + ERROR, "it goes down; now"),
         (BEGIN + message(b"d", b"dabc") + END[:5] + ERROR, "it goes down"),
         (ERROR, "it goes down"),
         (ROWS + message(b"H", b"\0"), "something else"),
@@ -190,7 +191,7 @@ def test_a_connection_that_ends_anywhere() -> None:
 
 
 def straight(*contents: bytes) -> bytes:
-    archive = pgstream._Straight()
+    archive = pgcopy.Straight()
     out = b"".join(bytes(piece) for each in contents for piece in archive.feed(memoryview(each)))
     return out + archive.end()
 
@@ -214,6 +215,6 @@ def test_a_tar_without_its_end_is_refused() -> None:
 
 def test_a_tablespace_that_was_just_made_is_noticed() -> None:
     """It had been none when the server was asked."""
-    copy = pgstream._Copy(None, Wish("a"))  # type: ignore[arg-type]
+    copy = pgcopy.Copy(None, Wish("a"))  # type: ignore[arg-type]
     with pytest.raises(CheckFailed, match="just made"):
         list(copy._taken(ord("n"), memoryview(b"16384.tar\0/somewhere\0")))
