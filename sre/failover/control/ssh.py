@@ -142,13 +142,13 @@ class SshControl(Scripted):
         if self.known_hosts is not None:
             given["UserKnownHostsFile"] = _quoted(self.known_hosts)
             given["GlobalKnownHostsFile"] = "/dev/null"
+        if self.key is not None:
+            given |= {"IdentityFile": _quoted(self.key), "IdentitiesOnly": "yes"}
+        if self.port:
+            given["Port"] = str(self.port)
         argv = ["ssh", "-T", "-x", "-a"]
         for each in (*(f"{name}={value}" for name, value in given.items()), *self.options):
             argv += ["-o", each]
-        if self.key is not None:
-            argv += ["-i", str(self.key.expanduser()), "-o", "IdentitiesOnly=yes"]
-        if self.port:
-            argv += ["-p", str(self.port)]
         return [*argv, "-l", self.user] if self.user else argv
 
     def _socket(self) -> Path:
