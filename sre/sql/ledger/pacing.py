@@ -6,6 +6,7 @@ are written as soon as somebody is free.
 
 from __future__ import annotations
 
+import math
 import threading
 
 from sre.core.clock import Clock
@@ -43,6 +44,6 @@ class Arrivals:
         if self._rate is None:
             return 0
         until = now if self._ends is None else min(now, self._ends)
-        due = int((until - self._began) * self._rate) + 1
+        due = math.ceil((until - self._began) * self._rate - 1e-6)
         with self._lock:
             return max(0, due - self._taken)

@@ -103,12 +103,12 @@ class LedgerProcess:
         child = self._started
         if child.returncode is not None:
             return
-        early = child.poll()
-        if early is None:
-            child.signal(signal.SIGTERM)
-            grace = self._plan.deadline + self._plan.connect + _MARGIN
-            early = child.wait(Deadline.after(grace, self._clock))
-        child.stop()
+        with child:  # leaving it closes its pipes, and kills what did not end
+            early = child.poll()
+            if early is None:
+                child.signal(signal.SIGTERM)
+                grace = self._plan.deadline + self._plan.connect + _MARGIN
+                early = child.wait(Deadline.after(grace, self._clock))
         if early is None or early not in (0, 4):
             raise Transient(f"the ledger did not end in order ({early}): {self._words()}")
         if early == 4 and self._said:
