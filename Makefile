@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Programs that tests start thousands of times are compiled once, whatever the caller's habit.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-long lint format bench-startup bench-probe bench-load bench-backup servers clean
+.PHONY: help demo test test-long lint format bench-startup bench-probe bench-load bench-backup ready servers clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -51,6 +51,8 @@ bench-backup: .venv/.installed-all ## CPU, time and bytes of backups beside pgBa
 	@tests/ensure-servers.sh postgresql pgbackrest openssl
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_backup.py
 
+ready: .venv/.installed-dev servers ## all that `make test` and `make lint` need (-j2: at once)
+
 servers: ## the real servers and programs that tests start
 	@tests/ensure-servers.sh
 
@@ -75,6 +77,10 @@ clean: ## remove what was made here
 .venv/.installed-test: pyproject.toml | .venv/.pip
 	$(PIP) --editable '.[all]' --group test
 	@touch $@ .venv/.installed-all
+
+.venv/.installed-dev: pyproject.toml | .venv/.pip
+	$(PIP) --editable '.[all]' --group test --group lint
+	@touch $@ .venv/.installed-all .venv/.installed-test .venv/.installed-lint
 
 .venv/.installed-lint: pyproject.toml | .venv/.pip
 	$(PIP) --editable '.[all]' --group lint

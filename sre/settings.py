@@ -54,7 +54,7 @@ _SECTIONS = (
     "version", "include", "shop", "targets", "links", "defaults", "fragments", "journeys",
     *WATCH_SECTIONS, "objectives", "loadtests", *BACKUP_SECTIONS, *SWITCH_SECTIONS,
 )  # fmt: skip
-_LATER = frozenset({"degrade", "drills"})
+_LATER = frozenset({"drills"})
 
 
 @dataclass(frozen=True)

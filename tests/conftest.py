@@ -27,18 +27,27 @@ Golden = Callable[[Path, str], None]
 
 
 _LONGEST_FIRST = (
-    "e2e/test_backup_document.py",
+    "e2e/test_runbook_rehearsals.py",
+    "e2e/kinds/test_browser.py",
+    "contracts/test_probe.py",
     "e2e/test_backup_faults.py",
+    "e2e/test_backup_document.py",
     "faults/test_store.py",
     "e2e/test_restore_moments.py",
     "unit/runbook/test_resume.py",
     "e2e/test_backup.py",
-    "unit/backup/test_pages_postgres.py",
     "unit/backup/test_doctor_s3.py",
-    "e2e/kinds/test_browser.py",
-    "e2e/test_runbook_rehearsals.py",
-    "faults/test_machine.py",
+    "e2e/test_page.py",
+    "unit/backup/test_log_service.py",
+    "unit/backup/test_lease_process.py",
     "e2e/test_loadtest_cluster.py",
+    "faults/test_machine.py",
+    "unit/backup/test_pages_postgres.py",
+    "e2e/test_backup_regions.py",
+    "unit/backup/test_pgbackrest.py",
+    "e2e/test_dashboards.py",
+    "e2e/test_demo_shop.py",
+    "e2e/test_every_kind.py",
 )
 """Files of half a minute and more: a worker that began one last would work on while all others
 are done."""

@@ -36,7 +36,8 @@ def restored_as_text(done: Restored) -> str:
     if done.order:
         lines.append(
             f"  order:    {done.order['id']} was committed by transaction "
-            f"{done.order['transaction']} at {done.order['committed']} ({done.order['lsn']})"
+            f"{done.order['transaction']} at {done.order['committed']} ({done.order['lsn']}), "
+            + done.order["which"]
         )
     if done.phases:
         parts = (f"{name} {format_duration(value)}" for name, value in done.phases.items())

@@ -51,20 +51,22 @@ def rewrap_command(
 @click.option("--reason", required=True, help="Why; it stands in the mark that is left.")
 @click.option("--with-children", is_flag=True, help="Also whatever builds on these backups.")
 @click.option(
-    "--everywhere", is_flag=True, help="Also in the stores that the tier's `copies` name."
+    "--everywhere/--here",
+    default=None,
+    help="All stores of copies must answer, or only the database's own. Default: all that answer.",
 )
 @click.option("--yes", is_flag=True, help="Do it. Without it the plan is shown, nothing else.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, whatever else is said.")
 @common_options
 def shred_command(
     *,
-    ids: tuple[str, ...], reason: str, with_children: bool, everywhere: bool, yes: bool,
+    ids: tuple[str, ...], reason: str, with_children: bool, everywhere: bool | None, yes: bool,
     dry_run: bool, run: Run,
 ) -> int:  # fmt: skip
     """Make backups unreadable for ever: their keys are destroyed, a signed mark says why.
 
-    Held or locked backups are refused (5), as is one that others build on. Exit code 3 when copies
-    in other stores still open.
+    Copies in the stores that the tier's `copies` name go too. Held or locked backups are refused
+    (5), as is one that others build on. Exit code 3 when copies still open, or may.
     """
     from sre.backup.keyring.render import (  # noqa: PLC0415  only when it runs
         doomed_as_json,
@@ -72,15 +74,17 @@ def shred_command(
         shredded_as_json,
         shredded_as_text,
     )
-    from sre.backup.keyring.shred import plan_shred, shred  # noqa: PLC0415
+    from sre.backup.keyring.shred import Where, plan_shred, shred  # noqa: PLC0415
 
     job, json = job_of(run), run.format == "json"
+    words: dict[bool | None, Where] = {None: "reachable", True: "everywhere", False: "here"}
+    where = words[everywhere]
     if dry_run or not yes:
-        plans = plan_shred(job, ids, children=with_children, everywhere=everywhere)
+        plans = plan_shred(job, ids, children=with_children, where=where)
         run.emit(doomed_as_json(plans) if json else doomed_as_text(plans))
         if dry_run:
             return 0
         raise Refused("nothing was shredded: --yes is missing")
-    done = shred(job, ids, reason=reason, children=with_children, everywhere=everywhere)
+    done = shred(job, ids, reason=reason, children=with_children, where=where)
     run.emit(shredded_as_json(done) if json else shredded_as_text(done))
     return 3 if done.elsewhere else 0

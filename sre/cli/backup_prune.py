@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sre.cli.backup_parts import job_of, would
+from sre.cli.backup_parts import from_option, job_of, would
 from sre.cli.options import Run, common_options
 
 __all__ = ["hold_command", "prune_command", "release_command"]
@@ -67,14 +67,24 @@ def _stopped(why: list[str]) -> int:
 @click.command("hold")
 @click.argument("id", metavar="ID")
 @click.option("--reason", required=True, help="Why; it stands in every plan until the release.")
+@from_option
 @click.option("--dry-run", is_flag=True, help="Check that there is such a backup.")
 @common_options
-def hold_command(id: str, reason: str, dry_run: bool, run: Run) -> int:  # noqa: A002  the argument
-    """Keep a backup, and what it builds on, whatever the policy says."""
+def hold_command(
+    id: str,  # noqa: A002  the argument's name
+    reason: str,
+    store: str | None,
+    dry_run: bool,
+    run: Run,
+) -> int:
+    """Keep a backup, and what it builds on, whatever the policy says.
+
+    The next copy of it is held too; release it in each store (--from).
+    """
     from sre.backup.pruning.marks import hold  # noqa: PLC0415  only when it runs
     from sre.backup.pruning.render import hold_as_json  # noqa: PLC0415
 
-    job = job_of(run)
+    job = job_of(run, store)
     if dry_run:
         found = job.find(id).place.id
         would(run, f"hold {found}", id=found)
@@ -91,14 +101,15 @@ def hold_command(id: str, reason: str, dry_run: bool, run: Run) -> int:  # noqa:
 
 @click.command("release")
 @click.argument("id", metavar="ID")
+@from_option
 @click.option("--dry-run", is_flag=True, help="Check that there is such a backup.")
 @common_options
-def release_command(id: str, dry_run: bool, run: Run) -> int:  # noqa: A002  the argument
+def release_command(id: str, store: str | None, dry_run: bool, run: Run) -> int:  # noqa: A002
     """Let retention judge a held backup again."""
     from sre.backup.pruning.marks import release  # noqa: PLC0415  only when it runs
     from sre.backup.pruning.render import hold_as_json  # noqa: PLC0415
 
-    job = job_of(run)
+    job = job_of(run, store)
     place = job.find(id).place
     if dry_run:
         would(run, f"release {place.id}", id=place.id)

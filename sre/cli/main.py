@@ -46,6 +46,7 @@ COMMANDS = {
     "dashboards": ("sre.cli.dashboards:dashboards", "Grafana dashboards from the declaration."),
     "demo": ("sre.cli.demo:demo", "A shop, its probes, a load gate and a fault, on this machine."),
     "failover": ("sre.cli.failover:failover", "Change a cluster's primary, and lose nothing."),
+    "ledger": ("sre.cli.ledger:ledger", "Numbered writes, read back: what did a failover lose?"),
     "loadtest": ("sre.cli.loadtest:loadtest", "Release gate: open-model load from journeys."),
     "probe": ("sre.cli.probe:probe", "Watch the shop: run probes once, or serve metrics."),
     "runbook": ("sre.cli.runbook:runbook", "Lint, show, run, rehearse and resume runbooks."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sre.cli.options import Run, common_options
+from sre.cli.traffic_degrade import degrade_command, levels_command, restore_command
 from sre.core.errors import CheckFailed, Transient, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ _timeout = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def traffic() -> None:
     """Look at the switches of traffic and change what they do, at run time and in their files."""
+
+
+for _command in (degrade_command, restore_command, levels_command):
+    traffic.add_command(_command)
 
 
 @traffic.command()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from sre.core.errors import UsageError
 from sre.core.series.backup import BACKUP
+from sre.core.series.degrade import DEGRADE
 from sre.core.series.failover import FAILOVER
 from sre.core.series.loadtest import LOADTEST
 from sre.core.series.model import MetricInfo
@@ -19,7 +20,8 @@ from sre.core.series.probes import FEEDS, PROBES, PROCESS
 __all__ = ["CATALOGUE", "MetricInfo", "describe", "series_of"]
 
 CATALOGUE: dict[str, MetricInfo] = {
-    metric.name: metric for metric in (*PROBES, *PROCESS, *FEEDS, *BACKUP, *LOADTEST, *FAILOVER)
+    metric.name: metric
+    for metric in (*PROBES, *PROCESS, *FEEDS, *BACKUP, *DEGRADE, *LOADTEST, *FAILOVER)
 }
 """By name, every metric but those that a kind of probe declares beside its code."""
 

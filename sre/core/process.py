@@ -24,6 +24,7 @@ __all__ = ["PIPE", "Child", "Done", "Sink", "run"]
 
 _TAIL = 8192
 _DRAIN_SECONDS = 2.0
+_LATE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def run(
         _feed(child.stdin, data)
         ended = child.wait(deadline)
         child.stop(grace=0.5)
-        output, errors = out.result(), tail.result()
+        patience = _DRAIN_SECONDS if ended is not None else _LATE_SECONDS
+        output, errors = out.result(patience), tail.result(patience)
     return Done(
         returncode=child.returncode or 0,
         stdout=output,
@@ -121,8 +123,8 @@ class _Collector:
         while self._limit is None and self._kept - len(self._chunks[0]) > _TAIL:
             self._kept -= len(self._chunks.popleft())
 
-    def result(self) -> bytes:
-        """What was read; a stray grandchild that holds the pipe open does not hold us."""
-        self._thread.join(_DRAIN_SECONDS)
+    def result(self, patience: float) -> bytes:
+        """What was read; a stray process that holds the pipe (ssh's master) does not hold us."""
+        self._thread.join(patience)
         whole = b"".join(self._chunks)
         return whole if self._limit is not None else whole[-_TAIL:]

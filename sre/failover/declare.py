@@ -1,4 +1,4 @@
-"""What do `clusters:` and `traffic:` of a declaration come to, together?"""
+"""What do `clusters:`, `traffic:` and `degrade:` of a declaration come to, together?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from sre.core.config import Kinded, Node, Problems, decode, decode_kind, keys_of
 from sre.failover.clusters import CLUSTERS
 from sre.failover.control import CONTROLS
+from sre.failover.degrade.declare import declare_levels
 from sre.failover.engine import Cluster, Placed
 from sre.failover.model import ClusterFields, Declared, NodeFields, Nothing, Switch, Switching
 from sre.failover.nodes import Control
@@ -17,7 +18,7 @@ from sre.failover.traffic import SWITCHES
 
 __all__ = ["SECTIONS", "Shape", "declare"]
 
-SECTIONS = ("clusters", "traffic")
+SECTIONS = ("clusters", "traffic", "degrade")
 """The keys of sre.yaml that `declare` reads."""
 
 
@@ -28,6 +29,7 @@ class Shape:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
     traffic: dict[str, dict[str, Any]] = field(default_factory=dict)
+    degrade: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def declare(root: Node, problems: Problems) -> Switching:
@@ -43,7 +45,7 @@ def declare(root: Node, problems: Problems) -> Switching:
         found = _cluster(name, item, root, switches, problems)
         if found is not None:
             clusters[name] = found
-    return Switching(clusters, switches)
+    return Switching(clusters, switches, declare_levels(root, switches, problems))
 
 
 def _cluster(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 from sre.core.clock import Clock, Deadline, SystemClock
+from sre.core.facts import Facts
 from sre.core.secrets import Secret
 from sre.failover.nodes import Control, Service
 from sre.failover.snapshot import Snapshot
@@ -64,6 +65,7 @@ class Ground:
         switches: name -> the switch of traffic, in the order in which they stand before it.
         lost_writes: how many acknowledged writes may be lost without being asked about.
         rto: seconds that a failover may take.
+        facts: where an engine keeps what it must know once the primary cannot be asked.
     """
 
     cluster: str
@@ -72,6 +74,7 @@ class Ground:
     clock: Clock = field(default_factory=SystemClock)
     rto: float = 60.0
     lost_writes: int = 0
+    facts: Facts | None = None
 
     def node(self, name: str) -> Placed:
         """A node by name. Raises KeyError."""

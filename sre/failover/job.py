@@ -72,6 +72,7 @@ class Job:
             clock=self.clock,
             rto=float(fields.rto),
             lost_writes=fields.lost_writes,
+            facts=self.facts,
         )
 
     def look(self) -> Snapshot:

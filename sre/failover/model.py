@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from sre.core.secrets import Secret
 from sre.core.units import Duration
+from sre.failover.degrade.model import Level
 from sre.failover.engine import Cluster, Placed
 from sre.failover.switches import Traffic
 
@@ -56,6 +57,7 @@ class ClusterFields:
 
     Attributes:
         traffic: the switches before it, in the order in which clients meet them.
+        front: how clients reach the primary, through the traffic switch; `sre ledger` writes there.
         rto: how long a failover may take.
         lost_writes: how many acknowledged writes a drill may lose.
         calm: so long after a failover another one needs `sre failover ack` first.
@@ -63,6 +65,7 @@ class ClusterFields:
 
     __pydantic_config__: ClassVar = _STRICT
     traffic: str | tuple[str, ...] = ()
+    front: Secret | None = None
     rto: Duration = Duration(60)
     lost_writes: int = 0
     calm: Duration = Duration(3600)
@@ -104,3 +107,4 @@ class Switching:
 
     clusters: Mapping[str, Declared] = field(default_factory=dict)
     traffic: Mapping[str, Switch] = field(default_factory=dict)
+    degrade: Mapping[str, Level] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from sre.page.budgets import budget_of
 from sre.page.counts import Cell
 from sre.page.history import History, Standing, plain
 from sre.page.incidents import incidents_of, told
+from sre.page.limits import limits_of
 from sre.page.model import (
     Budget,
     Component,
@@ -71,6 +72,7 @@ def build(declared: Declared, at: Moment) -> StatusPage:
         notes=at.notes,
         incidents=incidents_of(at.history.episodes, told(at.facts), at.now),
         plans=plans,
+        limits=tuple(limits_of(at.facts)),
     )
 
 

@@ -161,7 +161,8 @@ class LiveStatus:
     def _published(self) -> tuple[list[Fact], list[str]]:
         found: list[Fact] = []
         trouble: list[str] = []
-        for name in (name for topic in (*TOPICS, "incident") for name in self._facts.names(topic)):
+        topics = (*TOPICS, "incident", "degrade")
+        for name in (name for topic in topics for name in self._facts.names(topic)):
             try:
                 fact = self._facts.read(name)
             except SreError:

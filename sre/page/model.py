@@ -17,6 +17,7 @@ __all__ = [
     "Component",
     "Declared",
     "Incident",
+    "Limit",
     "Maintenance",
     "Proof",
     "State",
@@ -73,6 +74,21 @@ class Incident:
     ended: float | None
     because: str = ""
     told: bool = False
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something that the shop has given up for now, on purpose.
+
+    Attributes:
+        name: of the level.
+        says: to customers.
+        since: seconds since the epoch; None: not known.
+    """
+
+    name: str
+    says: str
+    since: float | None = None
 
 
 def _no_plans(_now: float) -> tuple[Maintenance, ...]:
@@ -229,6 +245,7 @@ class StatusPage:
         notes: about the page itself (a history that was lost, say).
         incidents: of the last month, the latest first.
         plans: maintenance of today and what is announced, the next first.
+        limits: what is given up for now, on purpose.
     """
 
     now: float
@@ -243,3 +260,4 @@ class StatusPage:
     notes: tuple[str, ...] = field(default=())
     incidents: tuple[Incident, ...] = ()
     plans: tuple[Maintenance, ...] = ()
+    limits: tuple[Limit, ...] = ()

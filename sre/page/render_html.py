@@ -14,8 +14,8 @@ from sre import __version__
 from sre.page import words
 from sre.page.draw import ICON_LINKS, icon
 from sre.page.events import incident_row, plan_row, proof_row
-from sre.page.markup import escape
-from sre.page.model import Component, State, StatusPage
+from sre.page.markup import escape, stamp
+from sre.page.model import Component, Limit, State, StatusPage
 from sre.page.render_json import revision
 from sre.page.rows import budget_row, component_row, many_row
 from sre.page.script import SCRIPT
@@ -84,6 +84,7 @@ def _top(page: StatusPage) -> str:
 
 def _sections(page: StatusPage) -> Iterable[str]:
     yield _verdict(page)
+    yield _limits(page)
     yield _notes(page.notes)
     yield _tiles(page)
     journeys = [c for c in page.components if c.journey is not None]
@@ -124,6 +125,20 @@ def _verdict(page: StatusPage) -> str:
         f'{escape(page.sentence)}</h1><p class="more" data-key="more" data-live>{more}</p>'
         "</section>"
     )
+
+
+def _limits(page: StatusPage) -> str:
+    lines = "".join(
+        f'<li data-key="{escape(one.name)}"><b>{escape(one.says)}</b>{_since(one, page.now)}</li>'
+        for one in page.limits
+    )
+    if not lines:
+        return ""
+    return f'<ul class="notes" data-key="limits" role="status" aria-live="polite">{lines}</ul>'
+
+
+def _since(one: Limit, now: float) -> str:
+    return "" if one.since is None else f" since {stamp(one.since, now)}"
 
 
 def _notes(notes: Sequence[str]) -> str:

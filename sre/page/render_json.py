@@ -10,7 +10,7 @@ from typing import Any
 
 from sre.core.masking import masked
 from sre.page import words
-from sre.page.model import Budget, Component, Incident, Maintenance, Proof, StatusPage
+from sre.page.model import Budget, Component, Incident, Limit, Maintenance, Proof, StatusPage
 
 __all__ = ["as_data", "render_json", "revision"]
 
@@ -42,6 +42,7 @@ def as_data(page: StatusPage) -> dict[str, Any]:
         "proofs": [_proof(one) for one in page.proofs],
         "incidents": [_incident(one) for one in page.incidents],
         "maintenance": [_plan(one, page.now) for one in page.plans],
+        "degraded": [_limit(one) for one in page.limits],
         "notes": page.notes,
     }
     result: dict[str, Any] = masked(data)
@@ -127,6 +128,10 @@ def _plan(one: Maintenance, now: float) -> dict[str, Any]:
         "names": list(one.names),
         "goes_on": one.covers(now),
     }
+
+
+def _limit(one: Limit) -> dict[str, Any]:
+    return {"level": one.name, "shows": one.says, "since": _time(one.since)}
 
 
 def _time(at: float | None) -> str | None:

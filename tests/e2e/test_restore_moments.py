@@ -16,6 +16,7 @@ import pytest
 from sre.backup.catalogue import Damaged
 from sre.backup.log.reading import LogReader
 from sre.backup.model import Orders, Tier
+from sre.backup.recovery.looking import Looker, Sight
 from sre.backup.recovery.target import parse_target
 from sre.backup.restoring.restore import Wish, plan_restore
 from sre.backup.restoring.streaming import restore_as_tar
@@ -311,3 +312,29 @@ def test_an_older_backup_is_searched_up_to_the_newer_one_alone(
     assert any(newer.id in note and "passed over" in note for note in done.notes)
     assert asked[0] is None
     assert None not in asked[1:]
+
+
+def test_many_deletions_take_few_scratch_servers(
+    shop: Archived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hundred orders, some placed while others go already; each is deleted by itself."""
+    shop.sql("create table was as select id from orders order by id")
+    before = [row[0] for row in shop.sql("select id from was order by id")]
+    shop.sql("insert into orders (id) select generate_series(8001, 8150)")
+    with psycopg.connect(shop.server.dsn, autocommit=True) as connection:
+        for number in range(8001, 8201):
+            if number == 8075:
+                connection.execute("insert into orders (id) select generate_series(8151, 8200)")
+            connection.execute("delete from orders where id = %s", [number])
+    shop.archive()
+    looked, look = list[int | None](), Looker.look
+
+    def counted(looker: Looker, lsn: int | None, *, inclusive: bool = False) -> Sight:
+        looked.append(lsn)
+        return look(looker, lsn, inclusive=inclusive)
+
+    monkeypatch.setattr(Looker, "look", counted)
+    done = shop.restore("orders", tmp_path / "out", before_order="8190")
+    assert done.order["which"].startswith("removed again")
+    assert shop.ids(tmp_path / "out") == [*before, *range(8075, 8151)]
+    assert len(looked) <= 12

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sre.backup.audit.chain import Checked, Known, check_chain
 from sre.backup.audit.doing import audit_log
-from sre.backup.audit.record import Entry, parse_entry, seq_of
+from sre.backup.audit.record import COPIES, FOLDER, Entry, parse_entry, seq_of
 from sre.backup.job import Job
+from sre.backup.objects import Storage
 from sre.backup.records import Fault
 from sre.core.errors import IntegrityError
 
@@ -64,7 +65,34 @@ def verify_audit(job: Job, store: str) -> Looked:
     checked = check_chain(log.objects(), known, trusted)
     if checked.unsigned:
         notes.append(f"{checked.unsigned} records are not signed: their hosts have no keys.signing")
-    return Looked(store, checked, tuple(notes))
+    copies = _copies(log.storage, trusted)
+    if copies.records:
+        notes.append(f"{copies.records} of these records are copies, of other stores")
+    return Looked(
+        store,
+        Checked(
+            checked.records + copies.records,
+            checked.unsigned + copies.unsigned,
+            (*checked.faults, *copies.faults),
+        ),
+        tuple(notes),
+    )
+
+
+def _copies(storage: Storage, trusted: Sequence[str]) -> Checked:
+    """The records of other stores that are kept here, each chain against itself."""
+    chains: dict[str, dict[str, bytes]] = {}
+    for each in storage.list(COPIES):
+        folder = f"{COPIES}{each.key.removeprefix(COPIES).partition('/')[0]}/"
+        chain = chains.setdefault(folder, {})
+        chain[each.key.replace(folder, FOLDER, 1)] = storage.get(each.key)
+    records = unsigned = 0
+    faults = list[Fault]()
+    for folder, chain in sorted(chains.items()):
+        found = check_chain(chain, (), trusted)
+        records, unsigned = records + found.records, unsigned + found.unsigned
+        faults += [Fault(e.object.replace(FOLDER, folder, 1), e.problem) for e in found.faults]
+    return Checked(records, unsigned, tuple(faults))
 
 
 def _manifests(job: Job, store: str) -> list[Known]:

@@ -22,11 +22,14 @@ from sre.core.errors import IntegrityError
 from sre.core.masking import masked
 
 __all__ = [
-    "FOLDER", "START", "Entry", "Head", "Record", "key_after", "parse_entry", "safe_argv", "seq_of",
+    "COPIES", "FOLDER", "START", "Entry", "Head", "Record", "key_after", "parse_entry",
+    "safe_argv", "seq_of",
 ]  # fmt: skip
 
 SCHEMA = "sre.audit/1"
 FOLDER = "v1/audit/"
+COPIES = "v1/audit-of/"
+"""Below it, by the name of a store: that one's record of changes, as `sre backup copy` left it."""
 _KEY = re.compile(r"v1/audit/(\d{4}/\d{2})/(\d{9,})\.json")
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 _PASSWORD = re.compile(

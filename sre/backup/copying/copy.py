@@ -8,17 +8,18 @@ manifest is, which goes last; what it builds on goes before it.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sre.backup.audit.doing import audited
 from sre.backup.catalogue import Catalogue, Damaged
 from sre.backup.condition import conditions
-from sre.backup.copying.beside import copy_attestations, copy_log, log_waiting
+from sre.backup.copying.along import Along, bring_along
+from sre.backup.copying.beside import copy_log, log_waiting
 from sre.backup.copying.facts import publish_copy, publish_copy_failure
 from sre.backup.copying.one import copy_backup, copy_keys, is_gone, signed_manifest
 from sre.backup.copying.records import Copied, Passed
+from sre.backup.copying.repository import ensure_repository
 from sre.backup.copying.standing import (
     Wanted,
     lacking,
@@ -28,10 +29,11 @@ from sre.backup.copying.standing import (
     parents_first,
     spoiled,
 )
-from sre.backup.copying.transfer import Side, transfer_small
+from sre.backup.copying.transfer import Side
 from sre.backup.fence import guarding
 from sre.backup.job import Job
-from sre.backup.layout import REPO, database_of
+from sre.backup.keyring.names import family
+from sre.backup.layout import database_of
 from sre.backup.lease import Lease
 from sre.backup.manifest import Manifest
 from sre.backup.model import Declared
@@ -157,6 +159,8 @@ def _look(job: Job, db: str, to: str) -> _Pass:
         marked = conditions(source.storage, work.trusted).items()
         work.shredded = frozenset(id_ for id_, each in marked if each.kind == "shredded")
     with work.target.named():
+        away = conditions(storage, work.trusted).items()
+        work.shredded |= {id_ for id_, each in away if each.kind == "shredded"}
         for prefix in (database_of(db), "v1/keys/"):
             work.present |= {each.key: each.size for each in storage.list(prefix)}
     work.manifests = parents_first([each for each in listed if isinstance(each, Manifest)])
@@ -177,13 +181,10 @@ def _copy(work: _Pass, lease: Lease, progress: Callable[[int], Progress]) -> Pas
         count(size)
 
     if work.manifests or log:
-        _ensure_repository(work)
+        ensure_repository(work.source, work.target)
     done = [_one(work, manifest, ours) for manifest in work.manifests]
-    beside = 0
-    for each in done:
-        if each.state in {"copied", "there", "healed"}:
-            new, problems = copy_attestations(work.source, work.target, each.id, work.trusted)
-            beside, work.faults = beside + new, work.faults + problems
+    along = _along(work, done)
+    work.faults += along.problems
     copied = copy_log(work.source, work.target, log, work.trusted, ours)
     epochs = [each for each in work.present if each.startswith("v1/keys/log-")]
     for key in epochs:
@@ -195,8 +196,21 @@ def _copy(work: _Pass, lease: Lease, progress: Callable[[int], Progress]) -> Pas
     }
     found = _result(work, done)
     return dataclasses.replace(
-        found, log_objects=copied.objects, log_bytes=copied.bytes, beside=beside
+        found,
+        log_objects=copied.objects,
+        log_bytes=copied.bytes,
+        beside=along.verifications,
+        marks=along.marks,
+        audit=along.audit,
     )
+
+
+def _along(work: _Pass, done: Sequence[Copied]) -> Along:
+    plain = Side(work.target.name, work.job.at(work.target.name).storage(work.there))
+    ids = {each.id for each in done if each.state in {"copied", "there", "healed"}}
+    there = [each for each in work.manifests if each.id in ids]
+    gone = [each for each in work.manifests if each.id in work.shredded and work.committed(each)]
+    return bring_along(work.source, work.target, plain, there, gone, work.trusted)
 
 
 def _one(work: _Pass, manifest: Manifest, progress: Progress) -> Copied:
@@ -245,25 +259,6 @@ def _lock_parents(work: _Pass, manifest: Manifest) -> None:
         tuple(extend_parents(work.target.storage, manifest, parents))
 
 
-def _ensure_repository(work: _Pass) -> None:
-    """The mark of a repository, as the source has it, unless the target is one already."""
-    with work.target.named():
-        found = work.target.storage.head(REPO)
-    if found is None:
-        try:
-            transfer_small(work.target, REPO, work.source.get(REPO))
-        except KeyError:
-            return
-    try:
-        schema = json.loads(work.target.get(REPO)).get("schema")
-    except (ValueError, AttributeError):
-        schema = None
-    if schema != "sre.repo/1":
-        raise UsageError(
-            f"{work.target.name}: {REPO} says {schema!r}; this version writes sre.repo/1 alone"
-        )
-
-
 def _result(work: _Pass, done: Sequence[Copied]) -> Passed:
     """Where the target stands now."""
     gone = {each.id for each in done if each.state == "gone"} | work.shredded
@@ -282,6 +277,11 @@ def _result(work: _Pass, done: Sequence[Copied]) -> Passed:
         at=now,
         backups=tuple(done),
         problems=tuple(work.faults),
+        still_open=tuple(
+            each.id
+            for each in work.manifests
+            if each.id in work.shredded and any(k.startswith(family(each.id)) for k in work.present)
+        ),
         lag_seconds=lag_of(late, now),
         missing_objects=sum(len(work.missing(each)) for each in left)
         + 2 * len(absent)

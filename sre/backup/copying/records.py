@@ -33,8 +33,10 @@ class Passed:
 
     Attributes:
         log_objects, log_bytes: of the archived log, new at the target.
-        beside: further signed records (verifications) that were new there.
+        beside, marks, audit: verifications, marks (holds, quarantines, shreddings) and records of
+            changes that were new there.
         lag_seconds: how old the oldest thing is that is still in the source alone.
+        still_open: shredded backups whose keys still stand at the target.
         missing_objects: objects of backups and log that the target still lacks.
     """
 
@@ -46,7 +48,10 @@ class Passed:
     log_objects: int = 0
     log_bytes: int = 0
     beside: int = 0
+    marks: int = 0
+    audit: int = 0
     problems: tuple[Fault, ...] = ()
+    still_open: tuple[str, ...] = ()
     lag_seconds: float = 0.0
     missing_objects: int = 0
     newest: str = ""
@@ -61,5 +66,7 @@ class Passed:
 
 
 def exit_code(passes: list[Passed]) -> int:
-    """7 when something is damaged, in either store; else 0."""
-    return 7 if any(each.faults for each in passes) else 0
+    """7 when something is damaged, in either store; 3 when a shredded backup's keys are left."""
+    if any(each.faults for each in passes):
+        return 7
+    return 3 if any(each.still_open for each in passes) else 0

@@ -45,6 +45,9 @@ def _entry(each: Passed) -> dict[str, Any]:
         ],
         "log": {"objects": each.log_objects, "bytes": each.log_bytes},
         "verifications": each.beside,
+        "marks": each.marks,
+        "audit_records": each.audit,
+        "still_open": list(each.still_open),
         "lag_seconds": round(each.lag_seconds, 3),
         "missing_objects": each.missing_objects,
         "newest": each.newest or None,
@@ -64,4 +67,9 @@ def _lines(each: Passed) -> list[str]:
         f"{each.log_objects} pieces of log{log}, {late}"
     ]
     lines += [f"  {one.id}  {one.state}  {size_text(one.bytes)}" for one in moved]
+    lines += [
+        f"  beware: {id_} is shredded, but its keys still stand in {each.target}: "
+        f"sre backup keys shred {id_} --everywhere --reason …"
+        for id_ in each.still_open
+    ]
     return lines + [f"  problem: {one.object}: {one.problem}" for one in each.faults]

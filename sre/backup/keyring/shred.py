@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sre.backup.audit.doing import audited
 from sre.backup.condition import condition_of, shredded_mark
@@ -29,7 +30,9 @@ from sre.backup.records import Fault
 from sre.backup.upkeep import Guarded
 from sre.core.errors import Refused, Transient, UsageError
 
-__all__ = ["Doomed", "Shredded", "plan_shred", "shred"]
+__all__ = ["Doomed", "Shredded", "Where", "plan_shred", "shred"]
+
+Where = Literal["reachable", "everywhere", "here"]
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,12 @@ class Shredded:
 
 
 def plan_shred(
-    job: Job, ids: Sequence[str], *, children: bool = False, everywhere: bool = False
+    job: Job, ids: Sequence[str], *, children: bool = False, where: Where = "reachable"
 ) -> list[Doomed]:
     """What would go, in every store where it would; touches nothing.
+
+    `where`: in the database's own store and those of its copies that answer; or `everywhere`, all
+    of which must answer; or `here`, its own store alone.
 
     Raises:
         UsageError: no such backup.
@@ -76,8 +82,13 @@ def plan_shred(
     """
     plans: list[Doomed] = []
     for name in sorted(job.backups.databases):
-        for at in stores_of(job, job.declared(name), everywhere=everywhere):
-            doomed = _in_store(at, name, set(ids), children=children)
+        for at in stores_of(job, job.declared(name), everywhere=where != "here"):
+            try:
+                doomed = _in_store(at, name, set(ids), children=children)
+            except (Transient, UsageError):
+                if where == "everywhere" or _is_own(job, at, name):
+                    raise
+                continue  # it is said in the end that its copy is still there
             if doomed.manifests:
                 plans.append(doomed)
     found = {id_ for each in plans for id_ in each.ids}
@@ -86,6 +97,10 @@ def plan_shred(
     for each in plans:
         _must_be_free(each)
     return plans
+
+
+def _is_own(job: Job, at: Job, name: str) -> bool:
+    return at.declared(name).store_name == job.declared(name).store_name
 
 
 def _in_store(job: Job, name: str, ids: set[str], *, children: bool) -> Doomed:
@@ -175,9 +190,11 @@ def shred(
     *,
     reason: str,
     children: bool = False,
-    everywhere: bool = False,
+    where: Where = "reachable",
 ) -> Shredded:
-    """Destroy the keys of these backups.
+    """Destroy the keys of these backups; `where` as in `plan_shred`.
+
+    A store of copies that refuses or falls silent meanwhile is in the result, unless `everywhere`.
 
     Raises:
         UsageError: no such backup, no reason, no key to sign the mark with.
@@ -188,7 +205,7 @@ def shred(
     if not reason.strip():
         raise UsageError("say why with --reason: it is all that will be left to be read")
     keys_ready(job.backups.keys)
-    plans = plan_shred(job, ids, children=children, everywhere=everywhere)
+    plans = plan_shred(job, ids, children=children, where=where)
     done: dict[str, tuple[str, ...]] = {}
     count = 0
     with contextlib.ExitStack() as stack:
@@ -197,13 +214,22 @@ def shred(
         leases = [stack.enter_context(each.job.lease(each.declared, "shred")) for each in plans]
         for each, lease in zip(plans, leases, strict=True):
             _must_be_free(each)
-            with audited(
-                each.job, each.store, "keys-shred", *each.ids, f"reason: {reason.strip()}",
-                fence=lease.fence,
-            ):  # fmt: skip
-                count += sum(_shred(each, one, lease, reason.strip()) for one in each.manifests)
+            try:
+                count += _all(each, lease, reason.strip())
+            except (Transient, UsageError):
+                if where == "everywhere" or _is_own(job, each.job, each.declared.name):
+                    raise
+                continue
             done[each.store] = (*done.get(each.store, ()), *each.ids)
-    return Shredded(done, {} if everywhere else _copies(job, plans), count)
+    return Shredded(done, _copies(job, plans, done), count)
+
+
+def _all(doomed: Doomed, lease: Lease, reason: str) -> int:
+    """Everything in one store; how many objects went."""
+    with audited(
+        doomed.job, doomed.store, "keys-shred", *doomed.ids, f"reason: {reason}", fence=lease.fence
+    ):
+        return sum(_shred(doomed, each, lease, reason) for each in doomed.manifests)
 
 
 def _shred(doomed: Doomed, manifest: Manifest, lease: Lease, reason: str) -> int:
@@ -227,20 +253,21 @@ def _shred(doomed: Doomed, manifest: Manifest, lease: Lease, reason: str) -> int
     return len(objects)
 
 
-def _copies(job: Job, plans: Sequence[Doomed]) -> dict[str, tuple[str, ...]]:
+def _copies(
+    job: Job, plans: Sequence[Doomed], done: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
     """Where the same backups still open, among the stores of their tier's copies."""
     found: dict[str, tuple[str, ...]] = {}
     for doomed in plans:
         for name in doomed.declared.tier.copies:
-            if name == doomed.store:
+            asked = [each for each in doomed.ids if each not in done.get(name, ())]
+            if name == job.declared(doomed.declared.name).store_name or not asked:
                 continue
-            storage = job.at(name).storage(job.at(name).declared(doomed.declared.name))
             try:
-                left = [
-                    each for each in doomed.ids if any(True for _ in storage.list(family(each)))
-                ]
+                storage = job.at(name).storage(job.at(name).declared(doomed.declared.name))
+                left = [each for each in asked if any(True for _ in storage.list(family(each)))]
             except (Transient, UsageError):
-                left = list(doomed.ids)  # nobody knows: look at it again
+                left = asked  # nobody knows: look at it again
             if left:
-                found[name] = (*found.get(name, ()), *left)
+                found[name] = tuple(dict.fromkeys((*found.get(name, ()), *left)))
     return found

@@ -1,8 +1,9 @@
 """Before which position of the log was an order not there yet?
 
-A scratch copy is looked at: at its end, and where the row is gone by then, before each removal.
-The row says which transaction wrote it; one that only changed an order is told from the one that
-placed it by the log, and in doubt by looking just before it.
+A scratch copy is looked at: at its end, and where the row is gone by then, at as few moments as see
+every row that was removed. The row says which transaction wrote it; one that only changed an order
+is told from the one that placed it by the log, and in doubt by looking just before it. Of an id
+that was placed several times the one that is there at the end is meant, else the first.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sre.backup.recovery.aim import Log, NotHere
 from sre.backup.recovery.looking import Looker, Sight
 from sre.backup.recovery.records import Commit
 from sre.backup.recovery.target import time_text
-from sre.backup.recovery.versions import Ledger, Spot, files_of
+from sre.backup.recovery.versions import Ledger, Spot, files_of, stabbing
 from sre.backup.restoring.chain import Chain
 from sre.core.errors import UsageError
 
@@ -35,7 +36,7 @@ class Found:
 
     Attributes:
         lsn: where the record of its commit begins: before it the order is not there.
-        words: id, transaction, committed, lsn: for the result.
+        words: id, transaction, committed, lsn, which (of several of that id): for the result.
     """
 
     lsn: int
@@ -66,7 +67,7 @@ class Finder:
         folder = self.box / "look"
         looker = Looker(self.declared, self.chain, self.log, folder, order)
         try:
-            commit = self._commit(looker, order)
+            commit, which = self._commit(looker, order)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(folder)
@@ -75,10 +76,11 @@ class Finder:
             "transaction": str(commit.xid),
             "committed": time_text(commit.at),
             "lsn": format_lsn(commit.lsn),
+            "which": which,
         }
         return Found(commit.lsn, words)
 
-    def _commit(self, looker: Looker, order: str) -> Commit:
+    def _commit(self, looker: Looker, order: str) -> tuple[Commit, str]:
         wal = self.log.wal
         sight = looker.look(None)
         known = sight
@@ -88,18 +90,20 @@ class Finder:
                 raise UsageError(known.problem)
         files = files_of(wal.lines("Transaction", "Storage"), known.files)
         ledger = Ledger.of(wal.lines(*_KINDS), files)
+        which = "there at the end of the log"
         if sight.spot is None:
+            which = "removed again; where that happened several times, the first"
             sight = self._before_it_went(looker, ledger)
         if sight.spot is None:
             raise NotHere(self._none(order))
-        return self._placed(looker, ledger, sight.spot, order)
+        return self._placed(looker, ledger, sight.spot, order), which
 
     @staticmethod
     def _before_it_went(looker: Looker, ledger: Ledger) -> Sight:
-        """Just before each removal of rows, in order, until it is seen."""
+        """At as few moments as see every row that was removed, in order, until it is seen."""
         sight = Sight(table=False)
-        for commit in ledger.ends:
-            sight = looker.look(commit.lsn)
+        for lsn in stabbing(ledger.lives()):
+            sight = looker.look(lsn)
             if sight.spot is not None:
                 break
         return sight

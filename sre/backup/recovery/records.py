@@ -68,7 +68,7 @@ class Change:
     """A row version that came or went.
 
     Attributes:
-        kind: insert, update, delete or multi (rows whose places are not told).
+        kind: insert, update, delete or multi (rows whose places in the block are not told: 0).
         file: `database/file` of the table.
         old, new: (block, place) of the version that went, and that came.
     """
@@ -146,6 +146,8 @@ def change_of(line: Line) -> Change | None:
         new = (block, _number(_NEW_OFF, line.text))
     elif kind == "insert":
         new = (block, _number(_OFF, line.text))
+    elif kind == "multi":
+        new = (block, 0)
     elif kind == "delete":
         old = (block, _number(_OFF, line.text))
     return Change(kind, line.xid, line.lsn, rel.partition("/")[2], old, new)

@@ -10,7 +10,9 @@ __all__ = ["CONTROLS"]
 CONTROLS: Kinds[Control] = Kinds(
     "control",
     {
+        "command": "sre.failover.control.command:CommandControl",
         "local": "sre.failover.control.local:LocalControl",
+        "ssh": "sre.failover.control.ssh:SshControl",
     },
 )
 """A kind's name in `sre.yaml` -> where its class is."""

@@ -7,5 +7,11 @@ from sre.failover.switches import Traffic
 
 __all__ = ["SWITCHES"]
 
-SWITCHES: Kinds[Traffic] = Kinds("traffic", {}, {})
+SWITCHES: Kinds[Traffic] = Kinds(
+    "traffic",
+    {
+        "haproxy": "sre.failover.traffic.haproxy:HaproxyTraffic",
+    },
+    {},
+)
 """A kind's name in `sre.yaml` -> where its class is."""

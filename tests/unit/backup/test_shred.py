@@ -21,7 +21,7 @@ from sre.backup.storage.memory import MemoryStorage
 from sre.backup.tier import Keep, Tier
 from sre.backup.upkeep import LockState
 from sre.backup.verifying.verify import verify
-from sre.core.errors import Locked, Refused, UsageError
+from sre.core.errors import Locked, Refused, Transient, UsageError
 from tests.unit.backup.keyed import Dying, manifests, opens, store, under
 from tests.unit.backup.prunable import make_shop
 from tests.unit.backup.setting import TarDatabase, make_job, make_keys, make_tar, shop_files
@@ -144,17 +144,47 @@ def test_prune_takes_every_form_of_a_key(job: Job, keys: Keys, tmp_path: Path) -
     assert opens(job, keys) == [True]
 
 
-def test_copies_elsewhere_are_named_or_shredded_too(
-    job: Job, keys: Keys, taken: dict[str, bytes]
-) -> None:
+def with_copy(job: Job, taken: dict[str, bytes]) -> Job:
+    """The same two backups in a store of copies."""
     away = Dying()
     away.objects = dict(taken)
     declared = dataclasses.replace(job.declared("orders"), tier=Tier(copies=("away",)))
     stores = {**job.backups.stores, "away": job.backups.stores["main"]}
     backups = dataclasses.replace(job.backups, stores=stores, databases={"orders": declared})
-    job = dataclasses.replace(job, backups=backups, storages={**job.storages, "away": away})
+    return dataclasses.replace(job, backups=backups, storages={**job.storages, "away": away})
+
+
+def test_copies_elsewhere_are_named_or_shredded_too(
+    job: Job, keys: Keys, taken: dict[str, bytes]
+) -> None:
+    job = with_copy(job, taken)
+    away = job.storages["away"]
+    assert isinstance(away, Dying)
     one, other = manifests(job)
-    assert shred(job, [one.id], reason="x").elsewhere == {"away": (one.id,)}
-    done = shred(job, [one.id, other.id], reason="x", everywhere=True)
+    assert shred(job, [one.id], reason="x", where="here").elsewhere == {"away": (one.id,)}
+    done = shred(job, [one.id, other.id], reason="x")
     assert done.done == {"main": (one.id, other.id), "away": (one.id, other.id)}
+    assert done.elsewhere == {}
     assert [key for key in away.objects if "/keys/" in key] == []
+
+
+@pytest.mark.parametrize("when", ["from the start", "in between"])
+def test_a_copy_that_is_out_of_reach_is_named(
+    job: Job, keys: Keys, taken: dict[str, bytes], when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> None:
+        raise Transient("it does not answer")
+
+    job = with_copy(job, taken)
+    away = job.storages["away"]
+    one, _ = manifests(job)
+    monkeypatch.setattr(away, "list" if when == "from the start" else "delete", silent)
+    with pytest.raises(Transient):
+        shred(job, [one.id], reason="x", where="everywhere")
+    assert opens(job, keys)[0] is (when == "from the start"), "the own store goes first"
+    done = shred(job, [one.id], reason="x")
+    assert (done.done, done.elsewhere) == ({"main": (one.id,)}, {"away": (one.id,)})
+    assert opens(job, keys) == [False, True]
+    monkeypatch.undo()
+    done = shred(job, [one.id], reason="x")
+    assert (done.done, done.elsewhere) == ({"main": (one.id,), "away": (one.id,)}, {})

@@ -13,7 +13,7 @@ from sre.backup.log.timelines import Switch, Way
 from sre.backup.recovery.records import Line, change_of, commit_of, parse_line, restore_point_of
 from sre.backup.recovery.settings import auto_conf, kept_settings
 from sre.backup.recovery.target import parse_target, parse_time, time_text
-from sre.backup.recovery.versions import Ledger, Spot, files_of
+from sre.backup.recovery.versions import Ledger, Spot, files_of, stabbing
 from sre.backup.recovery.wal import Wal
 from sre.core.errors import UsageError
 
@@ -121,3 +121,38 @@ def test_log_behind_a_hole_is_not_read_whatever_timelines_follow() -> None:
     first = [(1, 20, 100)]
     second = [*first, (2, 100, 200), (3, 200, 250)]
     assert asked == [(1, 20, 50), *first, *first, (2, 100, 150), *second]
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=12))
+def test_few_moments_see_everything_that_went(lives: list[tuple[int, int]]) -> None:
+    real = {(start, end) for start, end in lives if start < end}
+    points = stabbing(lives)
+    assert points == sorted(set(points))
+    assert all(any(start < point <= end for point in points) for start, end in real)
+    # no fewer can do: as many lives as points have nothing in common
+    apart: list[tuple[int, int]] = []
+    for start, end in sorted(real, key=lambda life: life[1]):
+        if not apart or apart[-1][1] <= start:
+            apart.append((start, end))
+    assert len(apart) == len(points)
+
+
+def test_lives_of_rows_by_the_log() -> None:
+    """Inserted, loaded by COPY over an older row's place, rewritten, never committed, truncated."""
+    texts = [
+        ("Heap", 5, "INSERT off 1 flags 0x00, blkref #0: rel 1663/5/9 blk 0"),
+        ("Transaction", 5, "COMMIT 2026-11-22 11:29:39 UTC"),
+        ("Heap", 6, "DELETE off 1 flags 0x00, blkref #0: rel 1663/5/9 blk 0"),
+        ("Transaction", 6, "COMMIT 2026-11-22 11:29:40 UTC"),
+        ("Heap2", 7, "MULTI_INSERT 3 tuples flags 0x02, blkref #0: rel 1663/5/9 blk 0"),
+        ("Transaction", 7, "COMMIT 2026-11-22 11:29:41 UTC"),
+        ("Heap", 8, "DELETE off 1 flags 0x00, blkref #0: rel 1663/5/9 blk 0"),
+        ("Heap", 8, "DELETE off 9 flags 0x00, blkref #0: rel 1663/5/9 blk 4"),
+        ("Transaction", 8, "COMMIT 2026-11-22 11:29:42 UTC"),
+        ("Heap", 9, "DELETE off 2 flags 0x00, blkref #0: rel 1663/5/9 blk 0"),
+        ("Transaction", 10, "COMMIT 2026-11-22 11:29:43 UTC; rels: base/5/9"),
+    ]  # fmt: skip
+    parsed = (parse_line(record(r, x, f"0/{n + 1:X}0", t)) for n, (r, x, t) in enumerate(texts))
+    ledger = Ledger.of([each for each in parsed if each], frozenset({"5/9"}))
+    assert sorted(ledger.lives()) == [(0, 0x90), (0x20, 0x40), (0x60, 0x90), (0x60, 0xB0)]
+    assert stabbing(ledger.lives()) == [0x40, 0x90]
