@@ -15,7 +15,7 @@ has() {
     zabbix-server-pgsql) command -v zabbix_server && [ -d /usr/share/zabbix-server-pgsql ] ;;
     zabbix-frontend-php) [ -d /usr/share/zabbix ] ;;
     php-cli) command -v php ;;
-    php-pgsql) php -m | grep -qx pgsql ;;
+    php-pgsql) php -m | grep -x pgsql ;;  # with -q php may die of a closed pipe
     influxdb) command -v influxd ;;
     exim4-daemon-light) command -v exim4 || [ -x /usr/sbin/exim4 ] ;;
     systemd) command -v systemd-analyze ;;

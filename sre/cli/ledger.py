@@ -99,8 +99,8 @@ def write_command(run: Run, cluster: str | None, gap_threshold: str, **options: 
 def verify_command(run: Run, folder: Path, gap_threshold: str, **options: Any) -> int:
     """Read everything back and judge: is each acknowledged write there, and nothing else?
 
-    Exit 0: nothing lost. 1: lost, unexpected or doubled rows. 7: the record is damaged. 8: it
-    could not be read back, which is no pass.
+    Exit 0: nothing lost. 1: lost, unexpected or doubled rows. 6: it is still being written. 7: the
+    record is damaged. 8: it could not be read back, which is no pass.
     """
     from sre.core.clock import Deadline  # noqa: PLC0415  only when it runs
     from sre.sql.ledger.engines import open_engine  # noqa: PLC0415

@@ -320,5 +320,5 @@ def test_a_haproxy_that_is_gone_keeps_the_level_on_until_force(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["unknown.map", "rates.map"])
 def test_a_map_that_haproxy_does_not_have_is_said(scene: Scene, name: str) -> None:
     place = MapLive(f"{scene.edge.home}/admin.sock", f"{scene.home}/{name}", "key")
-    with pytest.raises(CheckFailed, match="haproxy.cfg must use it"):
+    with pytest.raises(CheckFailed, match="must use it"):
         place.read(Tools(Guard(["127.0.0.1:*"])))

@@ -10,8 +10,11 @@ __all__ = ["SWITCHES"]
 SWITCHES: Kinds[Traffic] = Kinds(
     "traffic",
     {
+        "dns": "sre.failover.traffic.dns:DnsTraffic",
         "haproxy": "sre.failover.traffic.haproxy:HaproxyTraffic",
+        "nginx": "sre.failover.traffic.nginx:NginxTraffic",
+        "pgbouncer": "sre.failover.traffic.pgbouncer:PgbouncerTraffic",
     },
-    {},
+    {"dns": "network", "pgbouncer": "databases"},
 )
 """A kind's name in `sre.yaml` -> where its class is."""

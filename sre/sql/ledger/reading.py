@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from sre.core.clock import Clock, Deadline, SystemClock
+from sre.core.errors import UsageError
 from sre.sql.ledger.book import Book
 from sre.sql.ledger.engine import Engine
 from sre.sql.ledger.gaps import gaps_of, wall_of
 from sre.sql.ledger.judge import judge
 from sre.sql.ledger.model import Head, NotWritten, Report, Unclear
-from sre.sql.ledger.record import read_head, read_lines
+from sre.sql.ledger.record import read_head, read_lines, refuse_unfinished
 
 __all__ = ["report", "verify"]
 
@@ -48,10 +49,14 @@ def verify(
     A report whose `verdict` is None was never read back, and proves nothing; `unread` says why.
 
     Raises:
-        UsageError: there is no record.
+        UsageError: there is no record, or it is of another kind of database.
+        Locked: it is still being written.
     """
     clock = clock or SystemClock()
     head = read_head(folder)
+    refuse_unfinished(folder)
+    if head.engine != engine.name:
+        raise UsageError(f"{folder} was written to {head.engine}, and the dsn is of {engine.name}")
     book = Book.of(read_lines(folder))
     made = _report(head, book, threshold, since)
     # a server that lets us in and then says nothing must not eat the time of the next attempt

@@ -15,6 +15,8 @@ synced to the disk: what the kernel has taken outlives the process, not the mach
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import threading
@@ -23,10 +25,18 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from sre.core.errors import Transient, UsageError
+from sre.core.errors import Locked, Transient, UsageError
 from sre.sql.ledger.model import Ending, Head, Outcome
 
-__all__ = ["FILE", "Line", "Recorder", "read_head", "read_lines", "refuse_second"]
+__all__ = [
+    "FILE",
+    "Line",
+    "Recorder",
+    "read_head",
+    "read_lines",
+    "refuse_second",
+    "refuse_unfinished",
+]
 
 FILE = "writes.log"
 _SCHEMA = "sre.ledger-record/1"
@@ -50,6 +60,7 @@ class Recorder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, flags, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with us, however we end
         except FileExistsError:
             raise _second(folder) from None
         except OSError as error:
@@ -103,6 +114,17 @@ def refuse_second(folder: Path) -> None:
     """Raises UsageError: the folder holds a record already; said before a server is asked."""
     if (folder / FILE).exists():
         raise _second(folder)
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Raises Locked: somebody still writes it; what he writes next would look unexpected."""
+    with contextlib.suppress(FileNotFoundError), (folder / FILE).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(
+                f"the ledger in {folder} is still being written; end it with SIGTERM, then verify"
+            ) from None
 
 
 def _second(folder: Path) -> UsageError:

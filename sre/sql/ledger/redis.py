@@ -125,7 +125,8 @@ class RedisLink:
         key, value = f"{self._table}:{row.run}", f"{row.writer}:{row.number}:{row.sent!r}"
         self.ask(deadline, "RPUSH", key, value)
         if self._wait:
-            milliseconds = max(1, int(deadline.left() * 1000 * 0.9))
+            left = deadline.left()  # its answer must come before we stop waiting for it
+            milliseconds = max(1, int(max(left / 2, left - 0.25) * 1000))
             try:
                 reached = int(self.ask(deadline, "WAIT", self._wait, milliseconds))
             except NotWritten as error:  # WAIT alone was refused: the write itself was done

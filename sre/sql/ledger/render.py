@@ -72,15 +72,9 @@ def as_text(report: Report) -> str:
     if counts.errors:
         shown = sorted(counts.errors.items(), key=lambda each: -each[1])[:_SHOWN]
         lines.append("errors: " + ", ".join(f"{name} {many}" for name, many in shown))
-    if report.gaps.longest:
-        lines.append(f"longest write gap {_gap_text(report.gaps.longest)}")
-    if report.gaps.since:
-        lines.append(f"longest write gap since the mark {_gap_text(report.gaps.since)}")
-    above = report.gaps.above
-    if len(above) > 1:
-        limit = format_duration(report.gaps.threshold)
-        lines.append(f"{len(above)} gaps above {limit}:")
-        lines += [f"  {_gap_text(each)}" for each in above[:_SHOWN]]
+    lines += _gap_lines(report)
+    if report.verdict and not report.verdict.read and counts.acknowledged:
+        lines.append("no row of this run was found: is this the database that it was written to?")
     if counts.late:
         latest = format_duration(counts.latest)
         lines.append(f"{counts.late} writes were sent late, the latest {latest} after it was due")
@@ -92,6 +86,18 @@ def as_text(report: Report) -> str:
             "a gap may be overstated by that"
         )
     return "\n".join(lines)
+
+
+def _gap_lines(report: Report) -> list[str]:
+    gaps, lines = report.gaps, []
+    if gaps.longest:
+        lines.append(f"longest write gap {_gap_text(gaps.longest)}")
+    if gaps.since:
+        lines.append(f"longest write gap since the mark {_gap_text(gaps.since)}")
+    if len(gaps.above) > 1:
+        lines.append(f"{len(gaps.above)} gaps above {format_duration(gaps.threshold)}:")
+        lines += [f"  {_gap_text(each)}" for each in gaps.above[:_SHOWN]]
+    return lines
 
 
 def _headline(report: Report) -> str:

@@ -11,10 +11,21 @@ from typing import Any
 
 import pytest
 
+from sre.backup.audit.doing import audited
 from sre.backup.condition import lift, quarantine
+from sre.backup.copying.copy import copy_pass
+from sre.backup.doctor.examine import examine
+from sre.backup.doctor.scene import Scene
+from sre.backup.doctor.scene_names import SCRATCH
 from sre.backup.job import Job
+from sre.backup.keyring.rewrap import rewrap
+from sre.backup.keyring.shred import shred
+from sre.backup.keyring.survey import openers
+from sre.backup.keys import new_backup_key
 from sre.backup.listing import just_made
 from sre.backup.model import Keys
+from sre.backup.objects import Storage
+from sre.backup.pruning.marks import hold
 from sre.backup.pruning.prune import prune
 from sre.backup.records import Fault
 from sre.backup.runner import run_backup
@@ -24,9 +35,11 @@ from sre.backup.verifying.verify import verify
 from sre.core.secrets import Secret
 from tests.servers.s3 import S3Server
 from tests.unit.backup.paged import PagedDatabase, state
+from tests.unit.backup.regions import two_stores
 from tests.unit.backup.setting import ROOT, TarDatabase, make_job, make_keys, make_tar, shop_files
 
-ROLES = ("writer", "verifier", "pruner", "admin")
+MORE = ("copier-source", "copier", "keys", "doctor")
+ROLES = ("writer", "verifier", "pruner", "admin", *MORE)
 BUCKET, PREFIX = "shop-backups", "prod"
 
 NEEDS = {
@@ -45,6 +58,7 @@ NEEDS = {
     "GetBucketVersioning": "s3:GetBucketVersioning",
     "GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
     "DeleteObject": "s3:DeleteObject",
+    "DeleteObjects": "s3:DeleteObject",
 }
 """A call -> the right that AWS asks for it."""
 
@@ -54,6 +68,15 @@ RARE = {
         "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetObjectRetention",
         "s3:GetObjectLegalHold", "s3:DeleteObject", "s3:DeleteObjectVersion",
         "s3:ListBucketVersions", "s3:GetBucketVersioning",
+    },
+    "copier": {"s3:AbortMultipartUpload"},
+    "keys": {
+        "s3:GetObjectRetention", "s3:GetObjectLegalHold", "s3:DeleteObjectVersion",
+        "s3:ListBucketVersions",
+    },
+    "doctor": {
+        "s3:DeleteObjectVersion", "s3:PutObjectRetention", "s3:GetObjectRetention",
+        "s3:ListMultipartUploadParts",
     },
 }  # fmt: skip
 """Rights of calls that a day does not see when nothing is old, half done, versioned or locked."""
@@ -77,16 +100,26 @@ def allows(role: str, right: str, key: str) -> bool:
     )
 
 
-def spied(job: Job, calls: set[Call]) -> Job:
-    """The same job; every call to its bucket is noted with its key below the prefix."""
-    storage = S3Storage(job.declared("orders").store)  # type: ignore[arg-type]
+def watch(client: Any, prefix: str, calls: set[Call]) -> None:
+    """Every call is noted with its keys below the prefix."""
 
     def note(params: Mapping[str, Any], model: Any, **_: Any) -> None:
-        key = str(params.get("Key", ""))
-        calls.add((model.name, key.removeprefix(storage.prefix)))
+        several = params.get("Delete", {}).get("Objects", [])
+        for key in [each["Key"] for each in several] or [str(params.get("Key", ""))]:
+            calls.add((model.name, key.removeprefix(prefix)))
 
-    storage.client.meta.events.register("before-parameter-build.s3", note)
-    return dataclasses.replace(job, storages={"main": storage})
+    client.meta.events.register("before-parameter-build.s3", note)
+
+
+def spied(job: Job, calls: set[Call], offsite: set[Call] | None = None) -> Job:
+    """The same job; every call to its bucket is noted, and to that of its copies."""
+    opened: dict[str, Storage] = {}
+    for name, noted in (("main", calls), ("offsite", offsite)):
+        if noted is not None:
+            storage = S3Storage(job.backups.stores[name])  # type: ignore[arg-type]
+            watch(storage.client, storage.prefix, noted)
+            opened[name] = storage
+    return dataclasses.replace(job, storages=opened)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +165,65 @@ def builds(s3_server: S3Server, keys: Keys, tmp_path_factory: pytest.TempPathFac
         assert quarantine(storage, keys, made.where, damage, at=1.0, level=1)
         assert lift(storage, keys, made.where, at=2.0, level=1)
     return found
+
+
+@pytest.fixture(scope="module")
+def more(
+    s3_server: S3Server, keys: Keys, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, set[Call]]:
+    """What copies, keys and examinations ask for: of good, quarantined and shredded backups."""
+    folder = tmp_path_factory.mktemp("more")
+    tar = TarDatabase(make_tar(folder / "t", shop_files()))
+    found: dict[str, set[Call]] = {role: set() for role in MORE}
+    base = two_stores(make_job(folder, keys, tar, store=s3_server.store()))
+    stores = {**base.backups.stores, "offsite": s3_server.store()}
+    base = dataclasses.replace(
+        base, storages={}, backups=dataclasses.replace(base.backups, stores=stores)
+    )
+    one, two = run_backup(base, "orders"), run_backup(base, "orders")
+    assert verify(base, one.id, 1).passed
+    hold(base, two.id, "why")
+    quarantine(S3Storage(s3_of(base)), keys, two.where, [Fault("base/1", "bad")], at=1.0, level=2)
+    for _ in range(2):
+        copy_pass(spied(base, found["copier-source"], found["copier"]), "orders", "offsite")
+    both = dataclasses.replace(keys, recipients=(*keys.recipients, new_backup_key()[1]))
+    holder = spied(base, found["keys"])
+    holder = dataclasses.replace(holder, backups=dataclasses.replace(holder.backups, keys=both))
+    rewrap(holder, ["orders"], revoke=True)
+    openers(holder, [])
+    shred(holder, [one.id], reason="x", where="here")
+    copy_pass(spied(base, found["copier-source"], found["copier"]), "orders", "offsite")
+    examined(base, found["doctor"])
+    return found
+
+
+def s3_of(job: Job) -> S3Store:
+    store = job.declared("orders").store
+    assert isinstance(store, S3Store)
+    return store
+
+
+def examined(job: Job, calls: set[Call]) -> None:
+    begin = Scene.__init__
+
+    def begun(scene: Scene, *args: Any, **more: Any) -> None:
+        begin(scene, *args, **more)
+        watch(scene.client, scene.prefix.rpartition(SCRATCH)[0], calls)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scene, "__init__", begun)
+        with audited(spied(job, calls), "main", "doctor", "main"):
+            examine(job, "main", seconds=60.0, progress=lambda _name: None)
+
+
+@pytest.mark.parametrize("role", MORE)
+def test_the_other_roles_may_do_their_work_and_nothing_else(
+    more: Mapping[str, set[Call]], role: str
+) -> None:
+    assert refused(role, more[role]) == set()
+    used = {NEEDS[name] for name, _ in more[role]} | RARE.get(role, set())
+    granted = {right for each in policy(role) for right in each["Action"]}
+    assert granted - used == set()
 
 
 def test_a_writer_may_build_on_what_is_there(builds: set[Call]) -> None:
@@ -187,6 +279,18 @@ VOLUME = "v1/orders/7-16/backups/20261122T000000Z-full-aaaaaaaa/v000000.zst.age"
         ("pruner", "s3:PutObject", "v1/attest/x/y.json"),
         ("pruner", "s3:DeleteObject", "v1/audit/2026/11/000000001.json"),
         ("pruner", "s3:PutBucketObjectLockConfiguration", ""),
+        ("copier-source", "s3:PutObject", VOLUME),
+        ("copier-source", "s3:DeleteObject", VOLUME),
+        ("copier", "s3:DeleteObject", VOLUME),
+        ("copier", "s3:PutObject", "v1/marks/x/expiring.json"),
+        ("copier", "s3:PutObject", VOLUME.replace("orders", "users")),
+        ("keys", "s3:GetObject", VOLUME),
+        ("keys", "s3:DeleteObject", VOLUME),
+        ("keys", "s3:DeleteObject", "v1/audit/2026/11/000000001.json"),
+        ("doctor", "s3:GetObject", VOLUME),
+        ("doctor", "s3:DeleteObject", VOLUME),
+        ("doctor", "s3:PutObject", VOLUME),
+        ("doctor", "s3:DeleteObject", "v1/audit/2026/11/000000001.json"),
         ("admin", "s3:GetObject", VOLUME),
         ("admin", "s3:DeleteObject", VOLUME),
         ("admin", "s3:PutObject", VOLUME),

@@ -35,9 +35,10 @@ def test_a_banner_for_each_level_and_none_without() -> None:
     assert 'data-key="limits"' not in render_html(without)
 
 
+KEYS = st.sampled_from(["name", "shows", "since"])
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["name", "shows", "since"]), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=8,
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from sre.failover.degrade.model import Held, Spot
 from sre.failover.degrade.places.live import MapLive
 from sre.failover.degrade.places.mapfile import MapFile
+from sre.failover.traffic.haproxyruntime import check_address
 
 __all__ = ["MapDoing", "checked_path", "key_spots"]
 
@@ -36,6 +37,8 @@ class MapDoing:
 
     def __post_init__(self) -> None:
         checked_path("map", self.map)
+        if self.socket:
+            check_address(self.socket)
         if not self.set:
             raise ValueError("set names at least one key: {checkout: off}")
         for key, value in self.set.items():

@@ -8,6 +8,7 @@ from typing import ClassVar
 from sre.core.units import Duration, Rate
 from sre.failover.degrade.doings.map import checked_key, checked_path, key_spots
 from sre.failover.degrade.model import Spot
+from sre.failover.traffic.haproxyruntime import check_address
 
 __all__ = ["RateDoing"]
 
@@ -34,6 +35,8 @@ class RateDoing:
 
     def __post_init__(self) -> None:
         checked_path("map", self.map)
+        if self.socket:
+            check_address(self.socket)
         if not self.rate:
             raise ValueError("rate names at least one key: {/checkout: 2/s}")
         if self.per <= 0:

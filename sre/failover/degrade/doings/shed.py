@@ -8,6 +8,7 @@ from typing import ClassVar
 from sre.core.units import Share
 from sre.failover.degrade.doings.map import checked_key, checked_path, key_spots
 from sre.failover.degrade.model import Spot
+from sre.failover.traffic.haproxyruntime import check_address
 
 __all__ = ["ShedDoing"]
 
@@ -35,6 +36,8 @@ class ShedDoing:
     def __post_init__(self) -> None:
         checked_path("map", self.map)
         checked_key(self.key)
+        if self.socket:
+            check_address(self.socket)
         if not 0 <= self.shed <= 1 or abs(self.shed * 100 - round(self.shed * 100)) > 1e-9:
             raise ValueError("shed is a whole percentage from 0% to 100%")
 

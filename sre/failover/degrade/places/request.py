@@ -143,6 +143,8 @@ def send(request: Request, tools: Tools) -> None:
     finally:
         too_late.cancel()
         connection.close()
+    if deadline.passed():
+        raise OutcomeUnknown(f"{request.name} was sent and not answered in {tools.seconds:g} s")
     if 200 <= status < 300:
         return
     message = f"{request.name} was answered with {status}, a 2xx was wanted"

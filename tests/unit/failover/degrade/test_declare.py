@@ -46,6 +46,7 @@ def test_off_is_a_text_and_the_only_haproxy_is_meant(tmp_path: Path) -> None:
         ("{does: [{map: /f.map, set: {a: b}, through: egde}]}", "did you mean 'edge'"),
         ("{does: [{map: /f.map, set: {a: b}, through: edge, socket: /s}]}", "say one of"),
         ("{does: [{map: /f.map, set: {a: b}}, {map: /f.map, set: {a: c}}]}", "changed twice"),
+        ("{does: [{map: /f.map, set: {a: b}, socket: there}]}", "HOST:PORT"),
         ("{does: [{shed: 30.5%, map: /f.map}]}", "whole percentage"),
         ("{does: [{shed: 130%, map: /f.map}]}", "whole percentage"),
         ("{does: [{rate: {/: 1/min}, map: /f.map}]}", "whole ones"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,7 +99,7 @@ def dying(at: int) -> Callable[[], None]:
         return real_replace(self, target)
 
     def install() -> None:
-        os.fsync = fsync
+        os.fsync = fsync  # type: ignore[assignment]
         Path.replace = move  # type: ignore[method-assign,assignment]
 
     return install
@@ -184,15 +188,32 @@ def test_an_answer_that_is_no_2xx(
         assert desk.read().levels == ()
 
 
+def drip(listener: socket.socket, over: threading.Event) -> None:
+    """Each time an answer that begins and never ends, a byte at a time."""
+    while not over.is_set():
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not over.wait(0.05):
+                connection.sendall(b"y")
+
+
 def test_a_server_that_drips_does_not_hold_us(tmp_path: Path) -> None:
-    with running_flags() as flags:
-        flags.server.holds.set()
-        desk = bench(
-            tmp_path, "127.0.0.1:*", http_level(flags.url, file=f"{tmp_path}/f", content="x")
-        )
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener, over), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        there = http_level(url, file=f"{tmp_path}/f", content="x")
+        desk = bench(tmp_path, "127.0.0.1:*", there)
+        desk = Bench(desk.levels, Tools(desk.tools.guard, seconds=0.5), desk.state)
+        began = time.monotonic()
         with pytest.raises(OutcomeUnknown, match="not answered"):
             apply_level(desk, "http", NOW)
+        assert time.monotonic() - began < 8
         assert not (tmp_path / "f").exists()
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
 
 
 def test_a_write_that_fails_takes_the_others_back(
