@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from sre.cli import main
-from sre.core.errors import CheckFailed
+from sre.core.errors import CheckFailed, Transient
 from sre.failover.degrade.doings.map import MapDoing
 from sre.failover.degrade.engine import Bench, Order, apply_level
 from sre.failover.degrade.model import Held, Level, Tools
@@ -322,3 +322,19 @@ def test_a_map_that_haproxy_does_not_have_is_said(scene: Scene, name: str) -> No
     place = MapLive(f"{scene.edge.home}/admin.sock", f"{scene.home}/{name}", "key")
     with pytest.raises(CheckFailed, match="must use it"):
         place.read(Tools(Guard(["127.0.0.1:*"])))
+
+
+def test_a_frozen_haproxy_changes_nothing(scene: Scene, tmp_path: Path) -> None:
+    doing = MapDoing(str(scene.edge.features), {"checkout": "off"})
+    level = Level("x", doing.spots((f"{scene.edge.home}/admin.sock",)))
+    tools = Tools(Guard(["127.0.0.1:*"]), seconds=0.5)
+    bench = Bench({"x": level}, tools, tmp_path / "other")
+    worker = int(scene.edge.worker().partition(":")[2])
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with pytest.raises(Transient, match="in time"):
+            apply_level(bench, "x", Order())
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert scene.as_before()
+    assert bench.read().levels == ()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
-from sre.core.facts import Fact
+from sre.core.facts import Fact, Facts
 from sre.page.build import Moment, build
 from sre.page.history import History
 from sre.page.limits import limits_of
+from sre.page.live import LiveStatus
 from sre.page.render_html import render_html
 from sre.page.render_json import render_json
 from tests.unit.page.made import NOON, check, declared
@@ -49,3 +51,12 @@ def test_whatever_the_fact_holds_the_page_is_made(value: object) -> None:
     page = build(declared(check()), Moment(NOON, History(), facts=(fact(value),)))
     assert render_html(page)
     assert all(len(each.says) <= 210 for each in limits)
+
+
+def test_the_page_that_is_served_reads_the_fact(tmp_path: Path) -> None:
+    with LiveStatus(tmp_path) as live:
+        Facts(tmp_path).publish("degrade/active", {"levels": [PAUSED]})
+        live.adopt(declared(check()))
+        page = live.page()
+        assert page is not None
+        assert [each.says for each in page.limits] == ["Checkout is <paused>"]

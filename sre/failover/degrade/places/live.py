@@ -68,6 +68,4 @@ class MapLive:
         cure = ""
         if "nknown map" in words:
             cure = f"; haproxy.cfg must use it, as in map_str({self.path},on); or say through:"
-        elif "ermission denied" in words:
-            cure = "; its `stats socket` needs `level admin`"
         return f"HAProxy at {self.socket} said of {self.path}: {words[:200]}{cure}"
