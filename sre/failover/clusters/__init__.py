@@ -7,5 +7,11 @@ from sre.failover.engine import Cluster
 
 __all__ = ["CLUSTERS"]
 
-CLUSTERS: Kinds[Cluster] = Kinds("cluster", {}, {})
+CLUSTERS: Kinds[Cluster] = Kinds(
+    "cluster",
+    {
+        "postgres": "sre.failover.clusters.postgres:PostgresCluster",
+    },
+    {"postgres": "databases"},
+)
 """A kind's name in `sre.yaml` -> where its class is."""

@@ -1,0 +1,1 @@
+"""How is plain PostgreSQL streaming replication seen, judged and switched?"""

@@ -1,0 +1,175 @@
+"""How do the checks of a decision come together, and which are common to all actions? (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sre.failover.clusters.pg.quorum import Names, parse_names, waits
+from sre.failover.engine import Reason, Wish
+from sre.failover.snapshot import NodeSeen, Snapshot
+
+__all__ = ["Rules", "Sheet", "machine_of"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the declaration says, as far as decisions need it.
+
+    Attributes:
+        synchronous: `ANY 1`, or empty: as the servers are configured.
+        max_lag: bytes that a standby may be behind before a switchover.
+        priority: node -> preference among equals; higher is better.
+        fences: nodes for which a fencing program is declared.
+    """
+
+    nodes: tuple[str, ...]
+    synchronous: str = ""
+    max_lag: int = 16 * 2**20
+    priority: Mapping[str, int] = field(default_factory=dict)
+    fences: frozenset[str] = frozenset()
+
+
+class Sheet:
+    """Collects blockers, what passed, and warnings."""
+
+    def __init__(self, wish: Wish, seen: Snapshot, rules: Rules) -> None:
+        self.wish, self.seen, self.rules = wish, seen, rules
+        self.blockers: list[Reason] = []
+        self.passed: list[Reason] = []
+        self.warnings: list[Reason] = []
+
+    def judge(self, check: str, bad: str, good: str = "", **evidence: Any) -> bool:
+        """A blocker when `bad` says something; else `good` is noted as passed."""
+        if bad:
+            self.blockers.append(Reason(check, bad, evidence))
+        elif good:
+            self.passed.append(Reason(check, good, evidence))
+        return not bad
+
+    def warn(self, check: str, text: str, **evidence: Any) -> None:
+        """Something to know that stops nothing."""
+        self.warnings.append(Reason(check, text, evidence))
+
+    def known(self, name: str | None) -> bool:
+        """Whether a node that somebody named is declared."""
+        bad = ""
+        if name is not None and name not in self.rules.nodes:
+            listed = ", ".join(self.rules.nodes)
+            bad = f"there is no node {name!r} in {self.seen.cluster}; known: {listed}"
+        return self.judge("unknown-node", bad)
+
+    def one_system(self) -> None:
+        """Everybody who answers is a copy of the same database."""
+        systems = {n.name: n.more["system"] for n in self.seen.nodes if n.reachable}
+        bad = ""
+        if len(set(systems.values())) > 1:
+            bad = "the nodes have different system identifiers: they are not copies; mend the dsn"
+        self.judge("system-id", bad, "all nodes are copies of one system", **systems)
+
+    def controlled(self, name: str, what: str) -> bool:
+        """Whether the node's control reaches it and has everything."""
+        machine = machine_of(self.seen, name)
+        bad = ""
+        if machine["unreachable"]:
+            bad = f"the control of {name} does not reach it: {machine['unreachable']}"
+        elif machine["missing"]:
+            bad = f"on {name}: {'; '.join(machine['missing'])}"
+        return self.judge("control", f"{bad}; mend it to {what}" if bad else "",
+                          f"{name} can be controlled")  # fmt: skip
+
+    def room(self, node: NodeSeen) -> None:
+        """Whether the disk of a primary to be has room for log."""
+        free = machine_of(self.seen, node.name)["free"]
+        if free is None:
+            self.warn("disk", f"nobody can tell how much room {node.name} has")
+            return
+        bad = ""
+        if free < 256 * 2**20:
+            bad = f"only {free // 2**20} MiB are left on {node.name}; make room first"
+        self.judge("disk", bad, f"{node.name} has {free // 2**20} MiB left", free=free)
+
+    def traffic(self) -> None:
+        """Every switch answers, and a reload would bring the state that it has."""
+        bad = [
+            f"{name}: {problem}"
+            for name, problems in self.seen.more["switches"].items()
+            for problem in problems
+        ]
+        self.judge("traffic", "; ".join(bad), "switches answer, and files say what runs")
+
+    def rewindable(self, node: NodeSeen) -> None:
+        """Whether a lost primary could be rewound, and not only copied anew."""
+        settings = node.more["settings"]
+        if settings.get("wal_log_hints") != "on" and settings.get("data_checksums") != "on":
+            self.warn(
+                "rewind-prerequisite",
+                f"{node.name} has neither wal_log_hints nor data checksums: after a failover the "
+                "old primary must be copied anew; set wal_log_hints = on",
+            )
+
+    def retry(self, names: list[str]) -> None:
+        """Standbys that wait long before they look for their primary again."""
+        slow = {
+            name: shown
+            for name in names
+            if (shown := _setting(self.seen, name, "wal_retrieve_retry_interval")) != "100ms"
+            and shown
+        }
+        if slow:
+            self.warn(
+                "retry-interval",
+                "wal_retrieve_retry_interval is set to 100ms for the operation on "
+                + ", ".join(sorted(slow)),
+                **slow,
+            )
+
+
+def machine_of(seen: Snapshot, name: str) -> Mapping[str, Any]:
+    """What is known of a node's machine; nothing when it was not asked."""
+    nothing: Mapping[str, Any] = {"missing": [], "unreachable": "", "free": None, "life": None}
+    found: Mapping[str, Any] = seen.more.get("machines", {}).get(name, nothing)
+    return found
+
+
+def _setting(seen: Snapshot, name: str, setting: str) -> str:
+    node = seen.node(name)
+    return str(node.more["settings"].get(setting) or "") if node.reachable else ""
+
+
+def rule_of(text: str, commit: str) -> Names:
+    """A rule that commits wait for; the empty one when they wait for nobody. Raises ValueError."""
+    return parse_names(text) if waits(commit) else Names()
+
+
+def names_after(seen: Snapshot, rules: Rules, old: str, new: str, truth: str) -> Names:
+    """Which synchronous rule the new primary shall have.
+
+    `truth` is what the old primary had. Raises ValueError when it cannot be read.
+    """
+    others = [each for each in rules.nodes if each != new]
+    if rules.synchronous:
+        return parse_names(f"{rules.synchronous} (x)").over(others)
+    mine = seen.node(new).more["settings"]["synchronous_standby_names"] or ""
+    return parse_names(truth or mine).exchanged(new, old) if old else parse_names(truth or mine)
+
+
+def overrides(seen: Snapshot, names: list[str], setting: str) -> dict[str, str | None]:
+    """What each node's postgresql.auto.conf says of a setting; None: nothing."""
+    found = {}
+    for name in names:
+        node = seen.node(name)
+        if node.reachable:
+            found[name] = node.more["overrides"].get(setting)
+    return found
+
+
+def slots_used(seen: Snapshot) -> dict[str, str]:
+    """Node -> the replication slot that it uses on its primary; without those who use none."""
+    found = {}
+    for node in seen.nodes:
+        slot = _setting(seen, node.name, "primary_slot_name")
+        if slot:
+            found[node.name] = slot
+    return found

@@ -1,0 +1,237 @@
+"""What is done when the primary is gone: cut off, compare what is left, promote the most advanced?
+
+The old primary is fenced before anybody is promoted: its processes killed and seen dead, or, where
+its control does not reach it, the declared program run. Then the standbys stop receiving, so that
+what they have cannot change any more, and it is judged again whether that is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from sre.core.clock import Deadline
+from sre.core.errors import CheckFailed, Refused, SreError, Transient
+from sre.core.process import run
+from sre.failover.clusters.pg.after import After
+from sre.failover.clusters.pg.asking import Silent, together
+from sre.failover.clusters.pg.hands import Hands
+from sre.failover.clusters.pg.lsn import lsn_text
+from sre.failover.clusters.pg.traffic import Switches
+from sre.failover.engine import Decision, Memory, Placed, Step
+
+__all__ = ["Fence", "failover_steps", "fence_steps"]
+
+Note = Mapping[str, Any]
+
+
+def failover_steps(hands: Hands, switches: Switches, decision: Decision) -> tuple[Step, ...]:
+    """In order; the same for the same decision."""
+    do, after = _Failover(hands, decision), After(hands, switches, decision)
+    steps = []
+    if decision.old:
+        steps = _fencing(hands, switches, decision.old)
+    steps += [
+        Step("freeze", "let the standbys receive no more", do.freeze, do.thaw, seconds=20),
+        Step("choose", f"see that {decision.new} has the most", do.choose, seconds=30),
+        Step("promote", f"make {decision.new} primary", do.promote, no_return=True, seconds=120),
+        *after.to_the_new(),
+        after.put_back(),
+    ]
+    return tuple(steps)
+
+
+def fence_steps(hands: Hands, switches: Switches, decision: Decision) -> tuple[Step, ...]:
+    """A node takes no writes, and does not come back by itself."""
+    after = After(hands, switches, decision)
+    steps = _fencing(hands, switches, decision.new)
+    if switches.some:
+        steps.append(Step("settle", "write it into the files of the switches", after.settle,
+                          phase="files", vital=False))  # fmt: skip
+    return tuple(steps)
+
+
+def _fencing(hands: Hands, switches: Switches, name: str) -> list[Step]:
+    fence = Fence(hands, hands.ground.node(name))
+    steps = []
+    if switches.some:
+        steps.append(
+            Step(
+                "close", f"no work for {name}",
+                lambda _memory, deadline: _closed(switches, name, deadline),
+                lambda _memory, deadline: switches.open(name, deadline),
+                phase="traffic", seconds=10,
+            )
+        )  # fmt: skip
+    steps.append(Step("fence", f"kill PostgreSQL on {name}, and keep it down", fence.act,
+                      fence.undo, seconds=45))  # fmt: skip
+    return steps
+
+
+def _closed(switches: Switches, name: str, deadline: Deadline) -> Note:
+    switches.close(name, deadline, waiting=False)
+    return {}
+
+
+class Fence:
+    """A node that must not take writes any more."""
+
+    def __init__(self, hands: Hands, node: Placed) -> None:
+        self.hands, self.node = hands, node
+
+    def act(self, _memory: Memory, deadline: Deadline) -> Note:
+        """Killed and seen dead; or cut off by the declared program.
+
+        Raises:
+            Refused: neither can be done.
+        """
+        node, service = self.node, self.node.service
+        until = deadline.within(10)
+        signal = f"{service.data_dir.rstrip('/')}/standby.signal"
+        found = together(
+            {
+                "mask": lambda: node.control.mask(service, until),
+                "signal": lambda: node.control.write(service, signal, b"", until),
+                "kill": lambda: node.control.kill(service, until),
+            }
+        )
+        if not isinstance(found["kill"], SreError):
+            for answer in found.values():
+                if isinstance(answer, SreError):
+                    raise answer
+            return self._verified(deadline)
+        return self._cut_off(found["kill"], deadline)
+
+    def _verified(self, deadline: Deadline) -> Note:
+        node = self.node
+        life = node.control.life(node.service, deadline.within(5))
+        if life.state != "dead":
+            raise CheckFailed(f"{node.name} was killed, but is {life.state}: {life.why}")
+        if self.hands.looker.answers(node.name):
+            raise CheckFailed(
+                f"{node.name} is dead by its control ({node.service.data_dir}), but something "
+                "answers at its dsn: one of them is wrong"
+            )
+        return {"by": "control", "why": life.why}
+
+    def _cut_off(self, error: SreError, deadline: Deadline) -> Note:
+        node = self.node
+        if not node.fence:
+            raise Refused(
+                f"{node.name} cannot be fenced: {error}; declare `fence:` for it (power or "
+                "network), or make its control reach it"
+            )
+        done = run(node.fence, deadline)
+        if not done.ok:
+            why = "it took too long" if done.timed_out else done.stderr.strip()[-300:]
+            raise CheckFailed(f"{node.fence[0]} ended with {done.returncode}: {why}")
+        if self.hands.looker.answers(node.name):
+            raise CheckFailed(f"{node.fence[0]} ended with 0, but {node.name} still answers")
+        return {"by": "program", "program": node.fence[0]}
+
+    def undo(self, _memory: Memory, deadline: Deadline) -> None:
+        """It may be started again; it is not, for it was down or frozen before."""
+        node, service = self.node, self.node.service
+        try:
+            node.control.remove(service, f"{service.data_dir.rstrip('/')}/standby.signal", deadline)
+            node.control.unmask(service, deadline)
+        except Transient:
+            if not node.fence:  # by program: nothing was written there
+                raise
+
+
+class _Failover:
+    """The acts of one failover between fence and promotion."""
+
+    def __init__(self, hands: Hands, decision: Decision) -> None:
+        self.hands, self.decision = hands, decision
+        self.new = decision.new
+        self.standbys: list[str] = [decision.new, *decision.facts["siblings"]]
+
+    def freeze(self, _memory: Memory, deadline: Deadline) -> Note:
+        """Each standby alone: one that went away meanwhile is no longer counted."""
+        hands, facts = self.hands, self.decision.facts
+
+        def freeze(name: str) -> list[int]:
+            settings: dict[str, str | None] = {"wal_retrieve_retry_interval": "100ms"}
+            if name == self.new:
+                settings["synchronous_standby_names"] = facts["names"]
+            hands.change(name, settings, deadline.within(5), load=False)
+            return list(hands.freeze(name, deadline.within(10)))
+
+        found = together({name: partial(freeze, name) for name in self.standbys})
+        mine = found[self.new]
+        if isinstance(mine, SreError):
+            raise mine
+        return {name: at for name, at in found.items() if not isinstance(at, SreError)}
+
+    def thaw(self, _memory: Memory, deadline: Deadline) -> None:
+        facts = self.decision.facts
+
+        def thaw(name: str) -> None:
+            before = {"wal_retrieve_retry_interval": facts["retry"].get(name)}
+            if name == self.new:
+                before["synchronous_standby_names"] = facts["names_before"].get(name)
+            self.hands.change(name, before, deadline.within(5), load=False)
+            self.hands.thaw(name, deadline.within(5))
+
+        found = together({name: partial(thaw, name) for name in self.standbys})
+        for answer in found.values():
+            if isinstance(answer, SreError) and not isinstance(answer, Silent):
+                raise answer
+
+    def choose(self, memory: Memory, deadline: Deadline) -> Note:
+        """Again, now that positions stand still; the new one fetches what another has more."""
+        at = {name: tuple(each) for name, each in memory["freeze"].items()}
+        self._enough(set(at))
+        best = max(at, key=lambda name: (at[name], name == self.new))
+        mine = self.hands.position(self.new, deadline)
+        if at[best] > mine and not self.decision.facts["reason"]:
+            self._fetch(best, at[best], deadline)
+        elif at[best] > mine:
+            return {"from": best, "given_up": at[best][1] - mine[1], "positions": _shown(at)}
+        return {"from": best, "positions": _shown(at)}
+
+    def _enough(self, seen: set[str]) -> None:
+        quorum, reason = self.decision.facts["quorum"], self.decision.facts["reason"]
+        have = {name.lower() for name in seen} & set(quorum["members"])
+        if len(have) < quorum["needs"] and not reason:
+            raise Refused(
+                f"only {', '.join(sorted(have)) or 'none'} of {', '.join(quorum['members'])} can "
+                f"be seen, {quorum['needs']} are needed: acknowledged writes may be missing; bring "
+                "them back, or --accept-data-loss REASON"
+            )
+
+    def _fetch(self, best: str, to: tuple[Any, ...], deadline: Deadline) -> None:
+        """The new one follows the more advanced one until it has as much."""
+        hands = self.hands
+        timeline, position = int(to[0]), int(to[1])
+        hands.follow(self.new, best, deadline)
+
+        def has() -> bool:
+            mine = hands.position(self.new, deadline)
+            return mine >= (timeline, position)
+
+        hands.until(f"{self.new} has what {best} has ({lsn_text(position)})", has, deadline)
+        hands.freeze(self.new, deadline)
+
+    def promote(self, _memory: Memory, deadline: Deadline) -> Note:
+        """The others go along while it becomes primary."""
+        hands = self.hands
+        if hands.recovering(self.new, deadline):
+            hands.value(self.new, "select pg_promote(false)", deadline)
+        siblings = [name for name in self.standbys if name != self.new]
+        slots = self.decision.facts["slots"]
+        hands.slots(self.new, [slots[each] for each in siblings if each in slots], deadline)
+        told = {
+            name: partial(hands.follow, name, self.new, deadline.within(3)) for name in siblings
+        }
+        together(told)  # one that failed is told again, by the step `follow`
+        hands.until(f"{self.new} is primary",
+                    lambda: not hands.recovering(self.new, deadline), deadline)  # fmt: skip
+        return {}
+
+
+def _shown(at: Mapping[str, tuple[Any, ...]]) -> dict[str, str]:
+    return {name: f"timeline {each[0]}, {lsn_text(int(each[1]))}" for name, each in at.items()}

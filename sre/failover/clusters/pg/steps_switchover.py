@@ -1,0 +1,203 @@
+"""What is done to change the primary on purpose, so that nothing acknowledged can be missing?
+
+The old primary stops first: its walsenders send everything up to the checkpoint with which it
+ends, and the new one is promoted only once it has replayed past that. What can be done before the
+gap is done before it: settings, slots, the checkpoint; siblings move while the old one stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sre.core.clock import Deadline
+from sre.core.errors import CheckFailed, SreError, Transient
+from sre.failover.clusters.pg.after import After
+from sre.failover.clusters.pg.asking import Silent, together
+from sre.failover.clusters.pg.hands import Hands
+from sre.failover.clusters.pg.lsn import lsn_text
+from sre.failover.clusters.pg.traffic import Switches
+from sre.failover.engine import Decision, Memory, Step
+
+__all__ = ["switchover_steps"]
+
+Note = Mapping[str, Any]
+_NOTHING: Note = {}
+_STOP_SECONDS = 20.0
+_RECOVER_SECONDS = 60.0
+
+
+def switchover_steps(hands: Hands, switches: Switches, decision: Decision) -> tuple[Step, ...]:
+    """In order; the same for the same decision."""
+    do = _Switchover(hands, switches, decision)
+    after = After(hands, switches, decision)
+    old, new = decision.old, decision.new
+    steps = [
+        Step("prepare", f"prepare {new} and the others", do.prepare, do.unprepare, seconds=20),
+        Step("checkpoint", f"write out what {old} has in memory", do.checkpoint, seconds=300),
+    ]
+    if switches.pausing:
+        steps.append(Step("pause", "let clients wait", do.pause, do.resume_back, seconds=8))
+    if switches.some:
+        steps.append(
+            Step("close", f"no work for {old}", do.close, do.open, phase="traffic", seconds=10)
+        )
+    steps += [
+        Step("stop", f"stop PostgreSQL on {old}, let the others follow {new}", do.stop, do.restart,
+             seconds=_STOP_SECONDS),
+        Step("verify", f"see that {new} has everything that {old} had", do.verify, seconds=20),
+        Step("promote", f"make {new} primary", after.promote, no_return=True, seconds=60),
+        *after.to_the_new(),
+        Step("rejoin", f"start {old} as a standby of {new}", do.rejoin, vital=False, seconds=60),
+        after.put_back(),
+        Step("tidy", f"drop slots on {old} that nobody uses", do.tidy, vital=False, seconds=10),
+    ]  # fmt: skip
+    return tuple(steps)
+
+
+class _Switchover:
+    """The acts of one switchover."""
+
+    def __init__(self, hands: Hands, switches: Switches, decision: Decision) -> None:
+        self.hands, self.switches, self.decision = hands, switches, decision
+        self.old, self.new = decision.old, decision.new
+        self.siblings: list[str] = list(decision.facts["siblings"])
+        self.node = hands.ground.node(self.old)
+
+    def prepare(self, _memory: Memory, deadline: Deadline) -> Note:
+        hands, facts = self.hands, self.decision.facts
+        names = self._slots()
+        if names:
+            hands.slots(self.new, names, deadline)
+        new: dict[str, str | None] = {"wal_retrieve_retry_interval": "100ms"}
+        new["synchronous_standby_names"] = facts["names"]
+
+        def prepare(name: str) -> None:
+            quick = {"wal_retrieve_retry_interval": "100ms"}
+            hands.change(name, new if name == self.new else quick, deadline)
+
+        hands.each([self.new, *self.siblings], prepare)
+        template = hands.conninfo(self.old, deadline) or hands.conninfo(self.new, deadline)
+        way = hands.way(self.old, self.new, template)  # heeded once it is a standby
+        own: dict[str, str | None] = {"primary_conninfo": way, "primary_slot_name": self._slot()}
+        hands.change(self.old, own, deadline)
+        return _NOTHING
+
+    def unprepare(self, _memory: Memory, deadline: Deadline) -> None:
+        facts = self.decision.facts
+        before: dict[str, dict[str, str | None]] = {}
+        for setting, key in (
+            ("wal_retrieve_retry_interval", "retry"),
+            ("synchronous_standby_names", "names_before"),
+            ("primary_slot_name", "slot_before"),
+        ):
+            for name, value in facts[key].items():
+                before.setdefault(name, {})[setting] = value
+        self.hands.each(before, lambda name: self.hands.change(name, before[name], deadline))
+        made = set(self._slots()) - set(facts["slots_before"])
+        self.hands.drop_slots(self.new, made, deadline)
+
+    def _slot(self) -> str:
+        """The slot that the old primary will use; empty where nobody uses any."""
+        slots = self.decision.facts["slots"]
+        if not slots:
+            return ""
+        mine = slots.get(self.old)
+        if mine and mine not in {slots[each] for each in slots if each != self.old}:
+            return str(mine)
+        return slot_name(self.old)
+
+    def _slots(self) -> list[str]:
+        slots = self.decision.facts["slots"]
+        return [slots[each] for each in self.siblings if each in slots] + (
+            [self._slot()] if self._slot() else []
+        )
+
+    def checkpoint(self, _memory: Memory, deadline: Deadline) -> Note:
+        self.hands.ask(self.old, lambda connection: connection.execute("checkpoint"), deadline)
+        return _NOTHING
+
+    def pause(self, _memory: Memory, deadline: Deadline) -> Note:
+        self.switches.pause(deadline)
+        return _NOTHING
+
+    def resume_back(self, _memory: Memory, deadline: Deadline) -> None:
+        self.switches.resume(deadline)
+
+    def close(self, _memory: Memory, deadline: Deadline) -> Note:
+        self.switches.close(self.old, deadline, waiting=True)
+        return _NOTHING
+
+    def open(self, _memory: Memory, deadline: Deadline) -> None:
+        self.switches.open(self.old, deadline)
+
+    def stop(self, _memory: Memory, deadline: Deadline) -> Note:
+        node = self.node
+        jobs = {f"follow {name}": self._following(name, deadline) for name in self.siblings}
+        jobs["stop"] = lambda: node.control.stop(node.service, "fast", deadline)
+        found = together(jobs)
+        for answer in found.values():
+            if isinstance(answer, SreError):
+                raise answer
+        return _NOTHING
+
+    def _following(self, name: str, deadline: Deadline) -> Any:
+        return lambda: self.hands.follow(name, self.new, deadline.within(5))
+
+    def restart(self, _memory: Memory, deadline: Deadline) -> None:
+        """The old one takes writes again: also when it hangs half-way down."""
+        hands, node = self.hands, self.node
+        until = Deadline.after(_RECOVER_SECONDS, hands.ground.clock)
+        together({f"back {name}": self._back(name, until) for name in self.siblings})
+        if not self._serves(deadline.within(0.5)):
+            node.control.kill(node.service, until)  # it is going down and takes nobody
+            node.control.start(node.service, until)
+        hands.until(f"{self.old} takes writes again", lambda: self._serves(until), until)
+        hands.each(self.siblings, lambda name: hands.follow(name, self.old, until.within(5)))
+
+    def _back(self, name: str, deadline: Deadline) -> Any:
+        return lambda: self.hands.follow(name, self.old, deadline.within(5))
+
+    def _serves(self, deadline: Deadline) -> bool:
+        try:
+            return not self.hands.recovering(self.old, deadline.within(2))
+        except Silent:
+            return False
+
+    def verify(self, _memory: Memory, deadline: Deadline) -> Note:
+        hands = self.hands
+        left = hands.pg_control(self.node, deadline)
+        if not left.clean:
+            raise CheckFailed(f"{self.old} was not left in order: {left.state!r}")
+        try:
+            hands.until(
+                f"{self.new} replays up to {lsn_text(left.checkpoint)}",
+                lambda: hands.replayed(self.new, deadline) > left.checkpoint,
+                deadline.within(10),
+            )
+        except Transient as error:
+            has = lsn_text(hands.replayed(self.new, deadline))
+            raise CheckFailed(f"{error}; it has {has}") from error
+        return {"checkpoint": lsn_text(left.checkpoint)}
+
+    def rejoin(self, _memory: Memory, deadline: Deadline) -> Note:
+        hands, node = self.hands, self.node
+        if not hands.looker.answers(self.old):
+            path = f"{node.service.data_dir.rstrip('/')}/standby.signal"
+            node.control.write(node.service, path, b"", deadline)
+            node.control.start(node.service, deadline)
+        hands.until(f"{self.old} streams from {self.new}",
+                    lambda: hands.streams(self.old, deadline), deadline)  # fmt: skip
+        return _NOTHING
+
+    def tidy(self, _memory: Memory, deadline: Deadline) -> Note:
+        """As a standby it would hold log for slots that nobody asks any more."""
+        slots = self.decision.facts["slots"]
+        unused = {slots[each] for each in (self.new, *self.siblings) if each in slots}
+        self.hands.drop_slots(self.old, unused, deadline)
+        return _NOTHING
+
+
+def slot_name(node: str) -> str:
+    """A name for a node's slot that PostgreSQL takes."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in node.lower())
