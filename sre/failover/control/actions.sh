@@ -18,7 +18,7 @@ do_stop() { # MODE
   ! settled || [ -n "$unit" ] || end done 0
   [ -z "$unit" ] || manage stop --no-block -- "$unit"
   halt "$1"
-  drain
+  drain "$1"
   end done 0
 }
 
@@ -27,7 +27,7 @@ do_kill() {
   [ -z "$unit" ] || quietly kill -s SIGKILL -- "$unit"
   settled && end done 0
   send KILL $guards $found
-  drain again
+  drain kill
   end done 0
 }
 

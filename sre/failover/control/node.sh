@@ -45,8 +45,8 @@ served() { # PID -> number: the port that a Redis says in its title; empty: it s
   number=${words#* }
   number=${number%% *}
   number=${number##*:}
-  case $words:$number in *'[sentinel]'* | *' --sentinel'*) number=sentinel ;; *:*[!0-9]*) number='' ;; esac
-  case $number in sentinel | '') ;; *[!0-9]*) number='' ;; esac
+  case $number in *[!0-9]*) number='' ;; esac
+  case $words in *'[sentinel]'* | *' --sentinel'*) number=sentinel ;; esac
 }
 
 belongs() { # PID: it works in data, but a Redis may share its folder with others
@@ -152,17 +152,23 @@ halt() { # MODE: ask it to stop
   esac
 }
 
-drain() { # [again]: until nothing of it is left; `again` kills what comes up meanwhile
+drain() { # MODE or kill: until nothing of it is left; again from time to time, for a MariaDB
+  rounds=0 # that comes up does not hear SIGTERM, and a killed server may have left a new child
   while :; do
     left=''
     for pid in $found; do
       ! living "$pid" || left="$left $pid"
     done
-    found=$left
+    found=$left rounds=$((rounds + 1))
     if [ -z "$found" ]; then
       settled && return 0
-      [ -z "${1-}" ] || send KILL $guards $found
+      rounds=0
     fi
+    case $1:$rounds in
+    kill:0) send KILL $guards $found ;;
+    kill:*) ;;
+    *:*00) halt "$1" ;;
+    esac
     ! late || end transient 0 "still there when the time was over: pid$found"
     pause
   done

@@ -1,0 +1,366 @@
+"""What does a node's control do when processes, connections and the toolkit itself misbehave?"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sre.core.errors import Refused, SreError, Transient, UsageError
+from sre.failover.control.command import CommandControl
+from sre.failover.control.local import LocalControl
+from sre.failover.control.ssh import SshControl
+from sre.failover.nodes import Service
+from tests.servers.controlled import control_of, ends, prepared, soon, states, workers
+from tests.servers.net import wait_until
+from tests.servers.sshd import Sshd, running_sshd
+
+FOLDER = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Service]:
+    with prepared("postgres") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Service]:
+    with prepared("redis") as made:
+        yield made
+
+
+def as_owner(service: Service) -> dict[str, object]:
+    own = Path(service.data_dir).stat()
+    root = os.geteuid() == 0
+    return {"user": own.st_uid, "group": own.st_gid, "extra_groups": []} if root else {}
+
+
+@contextlib.contextmanager
+def process(service: Service, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Something of the owner's that works in the data folder."""
+    started = subprocess.Popen(argv, cwd=service.data_dir, **as_owner(service))  # type: ignore[call-overload]
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+@pytest.mark.parametrize("kind", ["local", "ssh"])
+def test_the_children_of_a_killed_postmaster_are_found(
+    kind: str, postgres: Service, sshd: Sshd
+) -> None:
+    """Frozen, so that they cannot see that it is gone; it stays a zombie or goes."""
+    control = control_of(kind, postgres, sshd)
+    control.start(postgres, soon())
+    postmaster = int(Path(postgres.data_dir, "postmaster.pid").read_text().split()[0])
+    children = [pid for pid in workers(postgres) if pid != postmaster]
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(postmaster, signal.SIGKILL)
+    wait_until(lambda: postmaster not in workers(postgres), 5, "the postmaster's end")
+    life = control.life(postgres, soon())
+    assert (life.state, set(life.pids)) == ("frozen", set(children))
+    control.kill(postgres, soon())
+    assert workers(postgres) == []
+    assert control.life(postgres, soon()).state == "dead"
+    control.start(postgres, soon())
+    control.stop(postgres, "fast", soon())
+
+
+def test_orphans_are_stopped_too(postgres: Service) -> None:
+    control = LocalControl()
+    control.start(postgres, soon())
+    postmaster = int(Path(postgres.data_dir, "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    control.stop(postgres, "fast", soon())
+    assert workers(postgres) == []
+
+
+def test_a_zombie_is_dead(redis: Service) -> None:
+    argv = (redis.program("redis-server"), "--port", str(redis.port), "--bind", "127.0.0.1")
+    with process(redis, *argv, "--save", "") as server:
+        wait_until(lambda: LocalControl().life(redis, soon()).state == "alive", 5, "redis")
+        server.send_signal(signal.SIGKILL)
+        wait_until(lambda: states(redis).get(server.pid, "Z") == "Z", 5, "its end")
+        assert Path(f"/proc/{server.pid}").exists()
+        assert LocalControl().life(redis, soon()).state == "dead"
+        LocalControl().kill(redis, soon())
+
+
+@pytest.mark.parametrize("kind", ["local", "ssh"])
+def test_a_pid_that_somebody_else_has_now(kind: str, postgres: Service, sshd: Sshd) -> None:
+    control = control_of(kind, postgres, sshd)
+    control.start(postgres, soon())
+    control.stop(postgres, "fast", soon())
+    with process(postgres, "sleep", "60") as innocent:
+        lock = Path(postgres.data_dir, "postmaster.pid")
+        text = f"{innocent.pid}\n{postgres.data_dir}\n1\n{postgres.port}\n/tmp\n\n"
+        control.write(postgres, str(lock), text.encode(), soon())
+        assert control.life(postgres, soon()).state == "dead"
+        control.stop(postgres, "immediate", soon())
+        control.kill(postgres, soon())
+        control.start(postgres, soon())
+        control.stop(postgres, "fast", soon())
+        assert innocent.poll() is None
+
+
+def test_a_neighbour_is_left_alone(redis: Service) -> None:
+    control = LocalControl()
+    with prepared("redis") as other:
+        for each in (redis, other):
+            control.start(each, soon())
+        before = workers(other)
+        control.kill(redis, soon())
+        assert workers(other) == before
+        assert control.life(other, soon()).pids == tuple(before)
+
+
+def test_a_redis_that_is_declared_with_another_folder_is_not_called_dead(redis: Service) -> None:
+    control = LocalControl()
+    control.start(redis, soon())
+    with prepared("redis") as other:
+        wrong = replace(other, port=redis.port)
+        life = control.life(wrong, soon())
+        assert (life.state, "data_dir" in life.why) == ("unknown", True)
+    shared = replace(redis, port=redis.port + 1)
+    assert control.life(shared, soon()).state == "unknown"
+    with pytest.raises(UsageError, match="own folder"):
+        control.kill(shared, soon())
+    control.stop(redis, "fast", soon())
+
+
+def test_a_folder_that_was_removed_under_it(redis: Service) -> None:
+    control = LocalControl()
+    with prepared("redis") as made:
+        control.start(made, soon())
+        pids = workers(made)
+        for each in Path(made.data_dir).iterdir():
+            each.unlink()
+        Path(made.data_dir).rmdir()
+        assert control.life(made, soon()).pids == tuple(pids)
+        control.kill(made, soon())
+        assert control.life(made, soon()).state == "dead"
+
+
+_START = """
+import os
+from sre.core.clock import Deadline
+from sre.failover.control.local import LocalControl
+from sre.failover.nodes import Service
+LocalControl().start({service!r}, Deadline.after(20))
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_was_started_outlives_us(redis: Service) -> None:
+    text = _START.format(service=redis)
+    done = subprocess.run([sys.executable, "-c", text], cwd=FOLDER, env=canary(), check=False)
+    assert done.returncode == -9
+    pids = workers(redis)
+    assert pids
+    assert b"CANARY" not in Path(f"/proc/{pids[0]}/environ").read_bytes()
+    LocalControl().stop(redis, "fast", soon())
+
+
+def canary() -> dict[str, str]:
+    return {**os.environ, "CANARY": "of ours"}
+
+
+_WRITE = """
+import sys
+from sre.core.clock import Deadline
+from sre.failover.control.{module} import *
+from sre.failover.nodes import Service
+from pathlib import *
+control, service = {control!r}, {service!r}
+content = b"n" * 12_000_000
+print(flush=True)
+control.write(service, {path!r}, content, Deadline.after(20))
+"""
+
+
+@pytest.mark.parametrize("kind", ["local", "ssh"])
+def test_a_write_that_is_killed_leaves_the_old_or_the_new(
+    kind: str, redis: Service, sshd: Sshd
+) -> None:
+    control = control_of(kind, redis, sshd)
+    path = f"{redis.data_dir}/whole"
+    text = _WRITE.format(module=kind, control=control, service=redis, path=path)
+    control.write(redis, path, b"old", soon())
+    cut = 0
+    for wait in (0.0, 0.02, 0.04, 0.08):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", text], cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(wait)
+        writer.kill()
+        writer.communicate()
+        content = Path(path).read_bytes()
+        assert content == b"old" or content == b"n" * 12_000_000
+        cut += content == b"old"
+        control.write(redis, path, b"old", soon())
+    assert cut
+    wait_until(lambda: (control.write(redis, path, b"old", soon()), not drafts(redis))[1], 10, "")
+    control.remove(redis, path, soon())
+
+
+def drafts(service: Service) -> list[Path]:
+    return list(Path(service.data_dir).glob(".sre-draft*"))
+
+
+def test_a_host_that_nobody_knows_or_reaches(redis: Service, sshd: Sshd, tmp_path: Path) -> None:
+    control = control_of("ssh", redis, sshd)
+    assert isinstance(control, SshControl)
+    (tmp_path / "other key").write_text((sshd.home / "host").read_text())
+    (tmp_path / "other key").chmod(0o600)
+    (tmp_path / "empty").touch()
+    changed = sshd.known_hosts.read_text().split()[0] + " " + (sshd.home / "user.pub").read_text()
+    (tmp_path / "changed").write_text(changed)
+    never = {
+        "host key": [
+            replace(control, known_hosts=tmp_path / "empty"),
+            replace(control, known_hosts=tmp_path / "changed"),
+        ],
+        "let us in": [replace(control, key=tmp_path / "other key")],
+    }
+    for words, controls in never.items():
+        for each in controls:
+            with pytest.raises(UsageError, match=words):
+                each.start(redis, soon())
+            assert each.life(redis, soon()).state == "unknown"
+    closed = replace(control, port=1)
+    assert closed.life(redis, soon()).state == "unknown"
+    with pytest.raises(Transient, match=r"127\.0\.0\.1:1 cannot be reached"):
+        closed.write(redis, f"{redis.data_dir}/x", b"x", soon())
+    assert replace(control, key=tmp_path / "no").check(redis, soon()) == (
+        f"there is no file {tmp_path / 'no'}",
+    )
+
+
+def test_a_host_that_hangs_and_comes_back(redis: Service, tmp_path: Path) -> None:
+    with running_sshd(tmp_path / "sshd") as server:
+        control = control_of("ssh", redis, server)
+        assert control.life(redis, soon()).state == "dead"
+        for warm in (True, False):
+            with server.frozen():
+                begun = time.monotonic()
+                assert control.life(redis, soon(1.2)).state == "unknown"
+                with pytest.raises(Transient):
+                    control.read(redis, redis.data_dir, soon(1.2 if warm else 2.2))
+                assert time.monotonic() - begun < 6
+            assert control.life(redis, soon()).state == "dead"
+
+
+def test_a_connection_that_dies_is_made_anew(redis: Service, sshd: Sshd) -> None:
+    control = control_of("ssh", redis, sshd)
+    assert isinstance(control, SshControl)
+    for _ in range(2):
+        assert control.life(redis, soon()).state == "dead"
+        masters = [
+            int(each.parts[2])
+            for each in Path("/proc").glob("[0-9]*/cmdline")
+            if str(control._socket()).encode() in reading(each)
+        ]
+        assert masters
+        for pid in masters:
+            os.kill(pid, signal.SIGKILL)
+        assert control.read(redis, f"{redis.data_dir}/none", soon()) is None
+
+
+def reading(path: Path) -> bytes:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+_SYSTEMCTL = """#!/bin/sh
+printf '%s\\n' "$*" >>"{log}"
+case " $1 " in " mask ") exit {mask} ;; " is-failed ") exit 1 ;; esac
+case $* in "start "*) {start} & ;; esac
+"""
+
+
+def test_a_unit_is_told_and_its_processes_are_looked_at(
+    redis: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a program in systemctl's place that writes down what it is told."""
+    log, port = tmp_path / "told", redis.port
+    server = (
+        f"cd {redis.data_dir} && setsid {redis.program('redis-server')} --port {port} --save ''"
+    )
+    text = _SYSTEMCTL.format(log=log, mask=0, start=f"{server} </dev/null >/dev/null 2>&1")
+    (tmp_path / "systemctl").write_text(text)
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    control = LocalControl(service="redis-server@6379")
+    try:
+        assert control.check(redis, soon()) == ()
+        control.start(redis, soon())
+        assert workers(redis)
+        control.stop(redis, "fast", soon())
+        assert workers(redis) == []
+        control.mask(redis, soon())
+        with pytest.raises(Refused):
+            control.start(redis, soon())
+        control.unmask(redis, soon())
+        control.kill(redis, soon())
+    finally:
+        ends(redis)
+    told = [line for line in log.read_text().splitlines() if not line.startswith("is-failed")]
+    assert told == [f"{each} -- redis-server@6379" for each in (
+        "cat", "start --no-block", "stop --no-block", "mask", "unmask", "stop --no-block",
+        "kill -s SIGKILL",
+    )]  # fmt: skip
+
+
+def test_programs_of_the_user(redis: Service) -> None:
+    says = {name: (name,) for name in ("start_", "stop_", "kill_")}
+    lost = CommandControl(**says, life_=("sh", "-c", "exit 255"), run_=("sh", "-c", "exit 255"))
+    assert lost.life(redis, soon()).state == "unknown"
+    with pytest.raises(Transient, match="reached"):
+        lost.read(redis, "/etc/passwd", soon())
+    broken = CommandControl(**says, life_=("sh", "-c", "exit 1"), run_=("false",))
+    assert broken.life(redis, soon()).state == "unknown"
+    with pytest.raises(SreError, match="cannot read"):  # whether it is there is not known
+        broken.read(redis, "/no/such/file", soon())
+    for act in (broken.mask, broken.unmask):
+        with pytest.raises(UsageError, match="control has no"):
+            act(redis, soon())
+    with pytest.raises(UsageError, match="stop_immediate"):
+        broken.stop(redis, "immediate", soon())
+    missing = broken.check(redis, soon())
+    assert [each for each in missing if "no mask" in each or "stop_immediate" in each]
+    filled = CommandControl(
+        **says, life_=("sh", "-c", 'printf "%s" "$0"', "{port}/{x}"), run_=("env",)
+    )
+    assert filled.life(redis, soon()).why == f"{redis.port}/{{x}}"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: SshControl("-oProxyCommand=id"), "host"),
+        (lambda: SshControl("a", user="-x"), "user"),
+        (lambda: SshControl("a", options=("-oX",)), "option"),
+        (lambda: SshControl("a", port=70000), "port"),
+        (lambda: LocalControl(service="--now"), "unit"),
+        (lambda: CommandControl((), ("a",), ("a",), ("a",), ("a",)), "start needs"),
+        (lambda: CommandControl(("a",), ("a",), ("a",), ("a",), ("a",), unreachable=(3,)), "3"),
+    ],
+)
+def test_settings_that_cannot_be(make: object, words: str) -> None:
+    assert callable(make)
+    with pytest.raises(ValueError, match=words):
+        make()
