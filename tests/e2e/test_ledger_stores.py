@@ -21,7 +21,7 @@ from sre.sql.ledger.model import Outcome, Plan, Report
 from sre.sql.ledger.reading import verify
 from sre.sql.ledger.writing import Writers
 from tests.servers.child import child, program
-from tests.servers.mariadb import MariaDb, running_mariadb
+from tests.servers.mariadb import MariaDb, MariaPair
 from tests.servers.net import free_port, wait_until
 from tests.servers.redis import PASSWORD, Redis, running_redis
 
@@ -173,12 +173,13 @@ def test_a_clock_that_is_set_back_changes_no_gap(
 
 
 @pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariaDb]:
-    with running_mariadb(1) as server:
-        server.sql("create database shop")
-        server.sql("create user till@127.0.0.1 identified by 'selling'")
-        server.sql("grant all on shop.* to till@127.0.0.1")
-        yield server
+def mariadb(mariadb_pair: MariaPair) -> Iterator[MariaDb]:
+    server = mariadb_pair.primary
+    server.sql("create database shop")
+    server.sql("create user till@127.0.0.1 identified by 'selling'")
+    server.sql("grant all on shop.* to till@127.0.0.1")
+    yield server
+    server.sql("drop database shop", "drop user till@127.0.0.1")
 
 
 def test_mariadb_lost_rows_refusals_and_freezes(mariadb: MariaDb, tmp_path: Path) -> None:

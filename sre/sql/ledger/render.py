@@ -18,8 +18,7 @@ _WORDS = {True: "passed", False: "failed", None: "unknown"}
 
 def as_json(report: Report) -> str:
     """One document, `sre.ledger/1`. What is not known is null, never 0."""
-    head, counts, seen, gaps = report.head, report.counts, report.verdict, report.gaps
-    ending = report.ending
+    counts, seen, gaps = report.counts, report.verdict, report.gaps
     document: dict[str, Any] = {
         "schema": "sre.ledger/1",
         "verdict": _WORDS[report.good],
@@ -40,6 +39,15 @@ def as_json(report: Report) -> str:
         "rows_read": seen and seen.read,
         "lost_ids": list(seen.lost_ids) if seen else None,
         "unexpected_ids": list(seen.unexpected_ids) if seen else None,
+        **_about(report),
+    }
+    return json.dumps(document, indent=2)
+
+
+def _about(report: Report) -> dict[str, Any]:
+    """Which run it was, and what its clients and its clock went through."""
+    head, counts, ending = report.head, report.counts, report.ending
+    return {
         "run": head.run,
         "engine": head.engine,
         "cluster": head.cluster or None,
@@ -59,7 +67,6 @@ def as_json(report: Report) -> str:
         "stall_seconds": ending and round(ending.stall, 6),
         "damaged_lines": counts.damaged,
     }
-    return json.dumps(document, indent=2)
 
 
 def as_text(report: Report) -> str:

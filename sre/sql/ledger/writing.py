@@ -245,6 +245,9 @@ class _Writer:
         except Unclear as error:
             self.hang_up()
             return self._note(Outcome.AMBIGUOUS, error.word)
+        except Exception as error:  # noqa: BLE001  a driver that trips over an odd answer
+            self.hang_up()
+            return self._note(Outcome.AMBIGUOUS, type(error).__name__)
         return self._note(Outcome.ACKNOWLEDGED)
 
     def _note(self, outcome: Outcome, word: str = "") -> bool:
@@ -258,7 +261,12 @@ class _Writer:
             self.hang_up()
             self.reconnects += 1
         if self._link is None:
-            self._link = self._engine.connect(Deadline.after(self._plan.connect, self._clock))
+            try:
+                self._link = self._engine.connect(Deadline.after(self._plan.connect, self._clock))
+            except NotWritten:
+                raise
+            except Exception as error:  # noqa: BLE001  a driver that trips over an odd greeting
+                raise NotWritten(type(error).__name__) from None
         return self._link
 
     def hang_up(self) -> None:
