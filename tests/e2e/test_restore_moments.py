@@ -16,9 +16,8 @@ import pytest
 from sre.backup.catalogue import Damaged
 from sre.backup.log.reading import LogReader
 from sre.backup.model import Orders, Tier
-from sre.backup.recovery.looking import Looker, Sight
 from sre.backup.recovery.target import parse_target
-from sre.backup.restoring.restore import Wish, plan_restore
+from sre.backup.restoring.restore import Wish
 from sre.backup.restoring.streaming import restore_as_tar
 from sre.core.errors import Refused, UsageError
 from sre.demo.postgres import EmbeddedPostgres
@@ -184,19 +183,6 @@ def test_out_of_reach(shop: Archived, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_dry_run_says_what_the_restore_would(shop: Archived, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    with pytest.raises(Refused) as real:
-        shop.restore("orders", folder, at=later)
-    with pytest.raises(Refused) as planned:
-        plan_restore(shop.job, "orders", folder, Wish(parse_target(at=later)))
-    assert str(planned.value) == str(real.value)
-    newest = str(real.value).partition("nearest possible: --at ")[2].partition(",")[0]
-    assert plan_restore(shop.job, "orders", folder, Wish(parse_target(at=newest)))
-    assert not list(tmp_path.iterdir())
-
-
 def test_the_newest_backup_is_damaged(shop: Archived, tmp_path: Path) -> None:
     """An older one leads there as well; what was passed over is said."""
     made = shop.backup()
@@ -312,29 +298,3 @@ def test_an_older_backup_is_searched_up_to_the_newer_one_alone(
     assert any(newer.id in note and "passed over" in note for note in done.notes)
     assert asked[0] is None
     assert None not in asked[1:]
-
-
-def test_many_deletions_take_few_scratch_servers(
-    shop: Archived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two hundred orders, some placed while others go already; each is deleted by itself."""
-    shop.sql("create table was as select id from orders order by id")
-    before = [row[0] for row in shop.sql("select id from was order by id")]
-    shop.sql("insert into orders (id) select generate_series(8001, 8150)")
-    with psycopg.connect(shop.server.dsn, autocommit=True) as connection:
-        for number in range(8001, 8201):
-            if number == 8075:
-                connection.execute("insert into orders (id) select generate_series(8151, 8200)")
-            connection.execute("delete from orders where id = %s", [number])
-    shop.archive()
-    looked, look = list[int | None](), Looker.look
-
-    def counted(looker: Looker, lsn: int | None, *, inclusive: bool = False) -> Sight:
-        looked.append(lsn)
-        return look(looker, lsn, inclusive=inclusive)
-
-    monkeypatch.setattr(Looker, "look", counted)
-    done = shop.restore("orders", tmp_path / "out", before_order="8190")
-    assert done.order["which"].startswith("removed again")
-    assert shop.ids(tmp_path / "out") == [*before, *range(8075, 8151)]
-    assert len(looked) <= 12
