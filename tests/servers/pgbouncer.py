@@ -66,8 +66,8 @@ server_login_retry = 0.05
 
 
 @contextlib.contextmanager
-def running_pgbouncer(server: int, password: str) -> Iterator[Bouncer]:
-    """PgBouncer before the PostgreSQL at that port."""
+def running_pgbouncer(server: int, password: str, *, connects: bool = True) -> Iterator[Bouncer]:
+    """PgBouncer before the PostgreSQL at that port; only its console, unless it `connects`."""
     home = Path(tempfile.mkdtemp(prefix="sre-test-pgbouncer-", dir="/tmp"))
     port = free_port()
     (home / "users.txt").write_text(f'"boss" "{PASSWORD}"\n')
@@ -82,7 +82,9 @@ def running_pgbouncer(server: int, password: str) -> Iterator[Bouncer]:
     try:
         with child(argv, home=home) as process:
             bouncer = Bouncer(process, home, port)
-            wait_until(lambda: bouncer.connect().close() is None, 20, "PgBouncer")
+            dsn = bouncer.dsn if connects else bouncer.admin
+            ready = lambda: psycopg.connect(dsn, autocommit=True).close() is None  # noqa: E731
+            wait_until(ready, 20, "PgBouncer")
             yield bouncer
     finally:
         shutil.rmtree(home, ignore_errors=True)

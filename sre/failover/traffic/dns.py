@@ -162,7 +162,7 @@ class DnsTraffic:
         else:
             raise Transient(f"{self.name} is changed by somebody else all the time; try again")
         now = zone.read(deadline)
-        if now.values != wanted:
+        if wanted_of(now.values) != now.values:
             raise CheckFailed(
                 f"{self.server} took the update, and {self.name} points at "
                 f"{', '.join(sorted(now.values)) or 'nothing'}: somebody else changed it since"
