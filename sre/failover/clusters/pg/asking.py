@@ -23,7 +23,7 @@ from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, SreError, Transient, UsageError
 from sre.core.secrets import Secret, redactor
 
-__all__ = ["Line", "Silent", "address_of", "together"]
+__all__ = ["Later", "Line", "Silent", "address_of", "together"]
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
@@ -174,6 +174,26 @@ def _words(error: BaseException) -> str:
     """The first line of what a server or libpq said, secrets masked."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return redactor.mask(lines[0]) if lines else type(error).__name__
+
+
+class Later:
+    """A job beside us, for whose end somebody waits later, or nobody."""
+
+    def __init__(self, job: Callable[[], object], name: str) -> None:
+        self._job = job
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def _run(self) -> None:
+        with contextlib.suppress(SreError):  # whoever waits looks for himself what became of it
+            self._job()
+
+    def start(self) -> None:
+        """Begin it."""
+        self._thread.start()
+
+    def join(self, deadline: Deadline) -> None:
+        """Wait for its end, at the latest to the deadline."""
+        self._thread.join(deadline.left())
 
 
 def together(jobs: Mapping[str, Callable[[], T]]) -> dict[str, T | SreError]:

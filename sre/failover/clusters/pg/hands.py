@@ -21,6 +21,15 @@ __all__ = ["Hands"]
 
 T = TypeVar("T")
 _POLL = 0.005
+_WAIT = """left=$(printf %.0f "$1"); shift; turns=$((left * 200))
+while said=$("$@"); do
+  case $said in *"state:               shut down
+"*) break ;; esac
+  [ $((turns -= 1)) -gt 0 ] || break
+  sleep 0.003
+done
+printf '%s\\n' "$said\""""
+"""Until pg_controldata says that the server was left in order, or the time is over."""
 _QUIET = "set log_statement = 'none'; set log_min_error_statement = 'panic'"
 
 
@@ -180,8 +189,18 @@ class Hands:
 
     def pg_control(self, node: Placed, deadline: Deadline) -> Control:
         """What pg_control says of a server that does not run. Raises CheckFailed."""
+        return self._controldata(node, [], deadline)
+
+    def left_in_order(self, node: Placed, deadline: Deadline) -> Control:
+        """The same, as soon as it says `shut down`: nobody can be told of a commit after that.
+
+        Called before the server is stopped, so that it waits there and not here.
+        """
+        return self._controldata(node, ["sh", "-c", _WAIT, "sre", str(deadline.left())], deadline)
+
+    def _controldata(self, node: Placed, before: list[str], deadline: Deadline) -> Control:
         service = node.service
-        argv = [service.program("pg_controldata"), "-D", service.data_dir]
+        argv = [*before, service.program("pg_controldata"), service.data_dir]
         done = node.control.run(service, argv, deadline, env={"LC_ALL": "C"})
         if not done.ok:
             raise CheckFailed(f"pg_controldata on {node.name}: {done.stderr.strip()}")

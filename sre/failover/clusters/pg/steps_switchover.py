@@ -7,15 +7,16 @@ gap is done before it: settings, slots, the checkpoint; siblings move while the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, SreError, Transient
 from sre.failover.clusters.pg.after import After
-from sre.failover.clusters.pg.asking import Silent, together
+from sre.failover.clusters.pg.asking import Later, Silent, together
 from sre.failover.clusters.pg.hands import Hands
-from sre.failover.clusters.pg.lsn import lsn_text
+from sre.failover.clusters.pg.lsn import Control, lsn_text
 from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Decision, Memory, Step
 
@@ -38,12 +39,8 @@ def switchover_steps(hands: Hands, switches: Switches, decision: Decision) -> tu
     ]
     if switches.pausing:
         steps.append(Step("pause", "let clients wait", do.pause, do.resume_back, seconds=8))
-    if switches.some:
-        steps.append(
-            Step("close", f"no work for {old}", do.close, do.open, phase="traffic", seconds=10)
-        )
     steps += [
-        Step("stop", f"stop PostgreSQL on {old}, let the others follow {new}", do.stop, do.restart,
+        Step("stop", f"stop {old}, no work for it, the others follow {new}", do.stop, do.restart,
              seconds=_STOP_SECONDS),
         Step("verify", f"see that {new} has everything that {old} had", do.verify, seconds=20),
         Step("promote", f"make {new} primary", after.promote, no_return=True, seconds=60),
@@ -63,6 +60,7 @@ class _Switchover:
         self.old, self.new = decision.old, decision.new
         self.siblings: list[str] = list(decision.facts["siblings"])
         self.node = hands.ground.node(self.old)
+        self.stopped: Later | None = None
 
     def prepare(self, _memory: Memory, deadline: Deadline) -> Note:
         hands, facts = self.hands, self.decision.facts
@@ -124,22 +122,35 @@ class _Switchover:
     def resume_back(self, _memory: Memory, deadline: Deadline) -> None:
         self.switches.resume(deadline)
 
-    def close(self, _memory: Memory, deadline: Deadline) -> Note:
-        self.switches.close(self.old, deadline, waiting=True)
-        return _NOTHING
-
-    def open(self, _memory: Memory, deadline: Deadline) -> None:
-        self.switches.open(self.old, deadline)
-
     def stop(self, _memory: Memory, deadline: Deadline) -> Note:
-        node = self.node
-        jobs = {f"follow {name}": self._following(name, deadline) for name in self.siblings}
-        jobs["stop"] = lambda: node.control.stop(node.service, "fast", deadline)
-        found = together(jobs)
-        for answer in found.values():
+        """Everything at once; what was waited for is over when pg_control says `shut down`."""
+        node, hands = self.node, self.hands
+        stopped = Later(lambda: node.control.stop(node.service, "fast", deadline), self.old)
+        jobs: dict[str, Any] = {
+            f"follow {name}": self._following(name, deadline) for name in self.siblings
+        }
+        jobs["left"] = lambda: hands.left_in_order(node, deadline)
+        jobs["close"] = lambda: self._close(deadline)
+        stopped.start()
+        found: dict[str, Any] = together(jobs)
+        for name in jobs:
+            answer = found[name]
             if isinstance(answer, SreError):
+                stopped.join(deadline)
                 raise answer
-        return _NOTHING
+        left: Control = found["left"]
+        if not left.clean:
+            stopped.join(deadline)
+            raise CheckFailed(f"{self.old} was not left in order: {left.state!r}")
+        self.stopped = stopped
+        return {"checkpoint": left.checkpoint}
+
+    def _close(self, deadline: Deadline) -> None:
+        """No work for the old one from the moment on at which it ends our session, as all others:
+        earlier, clients would wait for the time that it takes to find its processes."""
+        with contextlib.suppress(SreError):
+            self.hands.ask(self.old, lambda c: c.execute("select pg_sleep(600)"), deadline)
+        self.switches.close(self.old, deadline, waiting=True)
 
     def _following(self, name: str, deadline: Deadline) -> Any:
         return lambda: self.hands.follow(name, self.new, deadline.within(5))
@@ -150,10 +161,13 @@ class _Switchover:
         until = Deadline.after(_RECOVER_SECONDS, hands.ground.clock)
         together({f"back {name}": self._back(name, until) for name in self.siblings})
         if not self._serves(deadline.within(0.5)):
+            if self.stopped is not None:
+                self.stopped.join(until.within(5))
             node.control.kill(node.service, until)  # it is going down and takes nobody
             node.control.start(node.service, until)
         hands.until(f"{self.old} takes writes again", lambda: self._serves(until), until)
         hands.each(self.siblings, lambda name: hands.follow(name, self.old, until.within(5)))
+        self.switches.open(self.old, until)
 
     def _back(self, name: str, deadline: Deadline) -> Any:
         return lambda: self.hands.follow(name, self.old, deadline.within(5))
@@ -164,24 +178,23 @@ class _Switchover:
         except Silent:
             return False
 
-    def verify(self, _memory: Memory, deadline: Deadline) -> Note:
-        hands = self.hands
-        left = hands.pg_control(self.node, deadline)
-        if not left.clean:
-            raise CheckFailed(f"{self.old} was not left in order: {left.state!r}")
+    def verify(self, memory: Memory, deadline: Deadline) -> Note:
+        hands, checkpoint = self.hands, int(memory["stop"]["checkpoint"])
         try:
             hands.until(
-                f"{self.new} replays up to {lsn_text(left.checkpoint)}",
-                lambda: hands.replayed(self.new, deadline) > left.checkpoint,
+                f"{self.new} replays up to {lsn_text(checkpoint)}",
+                lambda: hands.replayed(self.new, deadline) > checkpoint,
                 deadline.within(10),
             )
         except Transient as error:
             has = lsn_text(hands.replayed(self.new, deadline))
             raise CheckFailed(f"{error}; it has {has}") from error
-        return {"checkpoint": lsn_text(left.checkpoint)}
+        return {"checkpoint": lsn_text(checkpoint)}
 
     def rejoin(self, _memory: Memory, deadline: Deadline) -> Note:
         hands, node = self.hands, self.node
+        if self.stopped is not None:
+            self.stopped.join(deadline)
         if not hands.looker.answers(self.old):
             path = f"{node.service.data_dir.rstrip('/')}/standby.signal"
             node.control.write(node.service, path, b"", deadline)
