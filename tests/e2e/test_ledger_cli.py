@@ -14,6 +14,11 @@ from typing import Any
 
 import pytest
 
+from sre.core.clock import Deadline
+from sre.core.errors import Transient
+from sre.core.secrets import Secret
+from sre.sql.ledger.model import Plan
+from sre.sql.ledger.process import LedgerProcess
 from tests.servers.net import free_port, wait_until
 from tests.servers.redis import running_redis
 
@@ -159,6 +164,28 @@ def test_the_front_door_of_a_cluster_is_taken_from_the_declaration(
     )
     done = sre(dsn, "write", "orders", "--out", "o", cwd=tmp_path)
     assert (done.returncode, "no cluster 'orders'" in done.stderr) == (2, True)
+
+
+def test_a_ledger_of_its_own_process_says_why_it_ended(dsn: str, tmp_path: Path) -> None:
+    closed = LedgerProcess(
+        Secret.literal(f"redis://:{SECRET}@127.0.0.1:{free_port()}/0"), tmp_path / "a", Plan()
+    )
+    with pytest.raises(Transient, match="refused") as caught, closed:
+        closed.ready(Deadline.after(20))
+    assert SECRET not in str(caught.value)
+    plan = Plan(writers=2, rate=None, table="other", deadline=0.75)
+    with LedgerProcess(Secret.literal(dsn), tmp_path / "b", plan, cluster="orders") as ledger:
+        ledger.ready(Deadline.after(20))
+        assert SECRET not in Path(f"/proc/{ledger.pid}/cmdline").read_text()
+    found = ledger.verify(Deadline.after(20))
+    assert (found.good, found.head.cluster, found.head.table) == (True, "orders", "other")
+    assert found.head.rate is None
+    with LedgerProcess(Secret.literal(dsn), tmp_path / "c", plan) as ledger:
+        ledger.ready(Deadline.after(20))
+        os.kill(ledger.pid, signal.SIGKILL)
+        with pytest.raises(Transient, match="did not end in order"):
+            ledger.stop()
+    assert ledger.verify(Deadline.after(20)).good is True
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs needs root")

@@ -50,6 +50,7 @@ class LedgerProcess:
         self._cluster, self._clock = cluster, clock or SystemClock()
         self._child: Child | None = None
         self._said: list[str] = []
+        self._stopped = False
 
     def __enter__(self) -> Self:
         """Raises UsageError when the dsn cannot be read. It may not write yet: `ready` waits."""
@@ -101,8 +102,9 @@ class LedgerProcess:
                 says is true all the same.
         """
         child = self._started
-        if child.returncode is not None:
+        if self._stopped:
             return
+        self._stopped = True
         with child:  # leaving it closes its pipes, and kills what did not end
             early = child.poll()
             if early is None:
