@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sre.core.clock import Deadline
 from sre.core.errors import Refused, SreError, Transient, UsageError
+from sre.core.process import Done, run
 from sre.failover.control.command import CommandControl
 from sre.failover.control.local import LocalControl
 from sre.failover.control.ssh import SshControl
@@ -150,6 +152,27 @@ def test_a_folder_that_was_removed_under_it(redis: Service) -> None:
         assert control.life(made, soon()).pids == tuple(pids)
         control.kill(made, soon())
         assert control.life(made, soon()).state == "dead"
+
+
+class Foreigner(LocalControl):
+    """Acts as a user to whom the service does not belong."""
+
+    def shell(self, script: str, args: Sequence[str], data: bytes, deadline: Deadline) -> Done:
+        become = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "--"]
+        become = become if os.geteuid() == 0 else ["unshare", "--user", "--"]
+        return run([*become, "/bin/sh", "-c", script, "sre", *args], deadline, input=data)
+
+
+def test_what_may_not_be_seen_is_not_called_dead(redis: Service) -> None:
+    LocalControl().start(redis, soon())
+    control = Foreigner()
+    life = control.life(redis, soon())
+    assert (life.state, "may not be seen" in life.why) == ("unknown", True)
+    for act in (control.kill, control.mask):
+        with pytest.raises(UsageError, match="owner"):
+            act(redis, soon())
+    assert any("belongs to uid" in each for each in control.check(redis, soon()))
+    LocalControl().kill(redis, soon())
 
 
 _START = """

@@ -183,7 +183,7 @@ do_check() { # PROGRAM
   [ "$me" = 0 ] || [ "$me" = "$owner" ] ||
     echo "we act as uid $me, but $data belongs to uid $owner: act as root (sudo) or as that user"
   [ "$owner" != 0 ] || [ "$engine" != postgres ] || echo "$data belongs to root, and PostgreSQL does not run as root"
-  for tool in cat chmod mv readlink rm sed sleep stat sync tail tr wc; do
+  for tool in cat chmod grep mv readlink rm sed sleep stat sync tail tr wc; do
     command -v $tool >/dev/null || echo "there is no program $tool"
   done
   [ "$me" != 0 ] || [ "$owner" = 0 ] || command -v setpriv >/dev/null || command -v runuser >/dev/null ||

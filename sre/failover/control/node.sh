@@ -84,30 +84,37 @@ take() {
   case $name in mysqld_safe | mariadbd-safe) guards="$guards $parent" ;; esac
 }
 
-scan() { # -> found, stopped: its processes (no zombies); guards: who would start it again; odd
-  found='' stopped='' guards='' odd='' others=''
-  for file in /proc/[0-9]*; do
+scan() { # -> found, stopped: its processes; guards: who would start it again; odd
+  found='' stopped='' guards='' odd=''
+  for file in /proc/[0-9]*; do # a zombie has no cwd
+    [ "$file/cwd" -ef "$data" ] && { read -r name <"$file/comm"; } 2>/dev/null || continue
     pid=${file#/proc/}
-    { read -r name <"$file/comm"; } 2>/dev/null || continue
-    case $names in *" $name "*) living "$pid" || continue ;; *) continue ;; esac
-    if [ "/proc/$pid/cwd" -ef "$data" ]; then
-      if belongs "$pid"; then take "$pid"; fi
-    elif [ -e "/proc/$pid/cwd" ]; then
-      others="$others /proc/$pid/cwd"
+    case $names in *" $name "*) ! belongs "$pid" || take "$pid" ;; esac
+  done
+  [ -n "$found" ] || search
+  [ -z "$found" ] || odd=''
+}
+
+search() { # among those that do not work in data
+  others=''
+  for file in $(printf '%s\n' $names | grep -lxFf - /proc/[0-9]*/comm 2>/dev/null); do
+    file=${file%/comm}
+    if [ "$file/cwd" -ef "$data" ]; then
+      continue
+    elif [ -e "$file/cwd" ]; then
+      others="$others $file/cwd"
     else
-      unseen "$pid"
+      unseen "${file#/proc/}"
     fi
   done
-  if [ -n "$others" ]; then
-    case $engine:$(readlink $others 2>/dev/null) in
-    redis:* | *"$data (deleted)"*)
-      for file in $others; do
-        file=${file#/proc/}
-        stranger "${file%/cwd}"
-      done ;;
-    esac
-  fi
-  [ -z "$found" ] || odd=''
+  [ -z "$others" ] || case $engine:$(readlink $others 2>/dev/null) in
+  redis:* | *"$data (deleted)"*)
+    for file in $others; do
+      file=${file#/proc/}
+      stranger "${file%/cwd}"
+    done
+    ;;
+  esac
   [ -n "$odd" ] || [ -e /proc/1 ] || [ -O "$data" ] || { myself && [ "$me" = 0 ]; } ||
     odd="/proc hides the processes of others: look as root or as the owner of $data"
 }
@@ -157,7 +164,7 @@ drain() { # MODE or kill: until nothing of it is left; again from time to time, 
   while :; do
     left=''
     for pid in $found; do
-      ! living "$pid" || left="$left $pid"
+      [ ! -e "/proc/$pid/cwd" ] || left="$left $pid"
     done
     found=$left rounds=$((rounds + 1))
     if [ -z "$found" ]; then
