@@ -136,17 +136,15 @@ def parse(text: str, backends: Sequence[str]) -> tuple[Live, ...]:
     heads: list[str] = []
     refused = []
     for line in text.splitlines():
-        if line.startswith(("# be_id", "# pxname")):
+        if line.startswith("# ") and ("srv_name" in line or "svname" in line):
             heads = re.split(r"[ ,]", line[2:])
-        elif not heads and line.strip() not in ("", "1"):
-            refused.append(line.strip())
-        elif heads[:1] == ["be_id"] and " " in line:
+        elif "srv_name" in heads and len(line.split(" ")) >= len(heads):
             row = dict(zip(heads, line.split(" "), strict=False))
             states[row.get("be_name", ""), row.get("srv_name", "")] = row
-        elif heads[:1] == ["pxname"] and "," in line:
+        elif "svname" in heads and "," in line:
             row = dict(zip(heads, next(csv.reader([line])), strict=False))
             statistics[row["pxname"], row.get("svname", "")] = row
-        elif line.strip() not in ("", "1"):
+        elif line.strip() and not line.strip().isdigit():  # the format's number
             refused.append(line.strip())
     if refused:
         raise CheckFailed(_cure(refused, backends))

@@ -184,6 +184,18 @@ def test_a_reload_keeps_the_new_primary(tmp_path: Path) -> None:
         assert made.look(soon()).problems == ()
 
 
+def test_it_reloads_when_asked_to(tmp_path: Path) -> None:
+    with running_front(tmp_path) as front:
+        worker = front.say("show info").partition("Pid: ")[2].split()[0]
+        asked = switch(front, reload=("kill", "-USR2", str(front.process.pid)))
+        asked.repoint("c", soon())
+        wait_until(lambda: f"Pid: {worker}\n" not in front.say("show info"), 20, "a new worker")
+        assert (front.answered(), asked.look(soon()).problems) == ("c", ())
+        with pytest.raises(CheckFailed, match="the reload failed"):
+            switch(front, reload=("false",)).repoint("a", soon())
+        assert front.answered() == "a"
+
+
 def test_sessions_that_an_old_worker_holds_end_too(tmp_path: Path) -> None:
     with running_front(tmp_path) as front, talker(front.port) as (held, name):
         assert name == "a"
