@@ -173,6 +173,27 @@ def test_what_may_not_be_seen_is_not_called_dead(redis: Service) -> None:
     LocalControl().kill(redis, soon())
 
 
+def test_debians_own_switch_is_turned_and_turned_back(
+    postgres: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etc = Path(postgres.data_dir).parent / "etc"
+    main = etc / "15" / "main"
+    main.mkdir(parents=True)
+    (main / "postgresql.conf").write_text(f"data_directory = '{postgres.data_dir}'  # here\n")
+    (main / "start.conf").write_text("# words\nmanual\n")
+    own = Path(postgres.data_dir).stat()
+    for each in (main, main / "start.conf"):
+        os.chown(each, own.st_uid, own.st_gid)
+    monkeypatch.setattr("sre.failover.control.scripted.ETC", str(etc))
+    control = LocalControl()
+    for _ in range(2):
+        control.mask(postgres, soon())
+        assert (main / "start.conf").read_text() == "disabled\n"
+    for _ in range(2):
+        control.unmask(postgres, soon())
+        assert (main / "start.conf").read_text() == "# words\nmanual\n"
+
+
 _START = """
 import os
 from sre.core.clock import Deadline
