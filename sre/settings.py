@@ -90,8 +90,7 @@ def load_settings(path: Path | str) -> Settings:
         ConfigError: everything that is wrong with it, each `file:line:col path: what; cure`.
         UsageError: the file cannot be read.
     """
-    path = Path(path)
-    problems = Problems()
+    path, problems = Path(path), Problems()
     root = resolve(read_tree(path, beside=problems.found), keep=_TEMPLATES)
     _sections(root, problems)
     shop = _one(Shop, root.get("shop"), "shop", problems)
