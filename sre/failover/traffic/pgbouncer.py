@@ -197,12 +197,10 @@ class PgbouncerTraffic:
             deadline.clock.sleep(_POLL)
 
     def _resume(self, talk: Console, deadline: Deadline) -> None:
-        if not is_on(self._row(talk, deadline), "paused"):
-            return
-        try:
+        try:  # first this: clients wait for it
             talk.ask(f"RESUME {quoted(self.database)}", deadline)
         except CheckFailed:
-            if is_on(self._row(talk, deadline), "paused"):  # else somebody else was quicker
+            if is_on(self._row(talk, deadline), "paused"):  # else there is nothing to do
                 raise
 
     def _resume_after(self) -> str:

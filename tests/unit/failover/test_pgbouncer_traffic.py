@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -177,6 +179,28 @@ def test_killed_between_pause_and_resume(
         if moment == "during":
             busy.execute("commit")
         assert busy.execute("select 1").fetchone() == (1,)
+
+
+def test_stopped_while_it_waits_it_lets_clients_go_on(
+    bouncer: Bouncer, switch: PgbouncerTraffic, tmp_path: Path
+) -> None:
+    (tmp_path / "sre.yaml").write_text(
+        'version: 1\nshop: {name: demo, base_url: "http://127.0.0.1:1"}\n'
+        'traffic: {pool: {kind: pgbouncer, admin: "${env:ADMIN}", database: shop}}\n'
+    )
+    argv = [sys.executable, "-m", "sre", "traffic", "pause", "pool"]
+    env = os.environ | {"ADMIN": bouncer.admin, "SRE_STATE": str(tmp_path / "state")}
+    with bouncer.connect() as busy:
+        busy.execute("begin")
+        with subprocess.Popen(argv, cwd=tmp_path, env=env, stderr=subprocess.PIPE) as tool:
+            wait_until(lambda: switch.look(soon()).problems, 20, "the pause")
+            tool.terminate()
+            assert tool.wait() == 143
+        assert switch.look(soon()).problems == ()
+        busy.execute("commit")
+    journal = (tmp_path / "state" / "traffic.jsonl").read_text()
+    events = [json.loads(line) for line in journal.splitlines()]
+    assert [each["event"] for each in events] == ["begins", "failed"]
 
 
 def test_repoint_to_another_server(server: PgServer, bouncer: Bouncer) -> None:
