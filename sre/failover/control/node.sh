@@ -69,9 +69,10 @@ stranger() { # PID: it works elsewhere, or in a folder that has been removed sin
   return 0
 }
 
-unseen() { # PID: we may not look where it works
-  living "$1" && [ ! -e "/proc/$1/cwd" ] || return 0
-  holder=$(stat -c %u "/proc/$1" 2>/dev/null) || return 0
+unseen() { # PID: it has no cwd: it is ending, its files are closed; or we may not look
+  myself
+  [ "$me" != 0 ] && living "$1" && holder=$(stat -c %u "/proc/$1" 2>/dev/null) || return 0
+  [ "$holder" != "$me" ] || return 0
   [ "$holder" != 0 ] && [ "$holder" != "$(stat -L -c %u -- "$data" 2>/dev/null)" ] ||
     odd="it may not be seen whose process pid $1 is: look as root or as the owner of $data"
 }
