@@ -1,0 +1,1 @@
+"""What do kinds of clusters share, whatever runs on their nodes?"""
