@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.servers.child import child, program
 from tests.servers.net import free_port, wait_until
 
-__all__ = ["Front", "Named", "running_front", "talker"]
+__all__ = ["Front", "Named", "running_front", "stopped", "talker"]
 
 
 class Named:
@@ -95,6 +95,22 @@ class Front:
             return self.say("show info").partition("Pid: ")[2].split()[0] != before
 
         wait_until(anew, 20, "HAProxy's new worker")
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process that is there and does nothing, all its threads."""
+
+    def halted() -> bool:
+        tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+        return all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in tasks)
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(halted, 5, "its halt")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from sre.core.secrets import Secret
 from sre.failover.traffic.dns import DnsTraffic, Key
 from tests.servers.named import SECRET, Named, running_named
 from tests.servers.net import free_port
+from tests.servers.trafficway import stopped
 
 A = {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}
 
@@ -130,14 +129,11 @@ def test_nobody_there_and_frozen(named: Named) -> None:
     )
     with pytest.raises(Transient):
         nowhere.look(soon(0.5))
-    os.kill(named.process.pid, signal.SIGSTOP)
-    try:
+    with stopped(named.process.pid):
         begun = time.monotonic()
         with pytest.raises(Transient, match="does not answer"):
             switch(named).look(soon(0.3))
         assert time.monotonic() - begun < 2
-    finally:
-        os.kill(named.process.pid, signal.SIGCONT)
 
 
 def test_names_and_zones(named: Named) -> None:

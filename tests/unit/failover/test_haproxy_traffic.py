@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import statistics
 import threading
@@ -19,7 +18,7 @@ from sre.core.errors import CheckFailed, Transient, UsageError
 from sre.failover.switches import Settling, Traffic, Weighing
 from sre.failover.traffic.haproxy import HaproxyTraffic
 from tests.servers.net import free_port, wait_until
-from tests.servers.trafficway import Front, running_front, talker
+from tests.servers.trafficway import Front, running_front, stopped, talker
 
 
 def soon(seconds: float = 10.0) -> Deadline:
@@ -45,15 +44,6 @@ def front(module_front: Front) -> Iterator[Front]:
 def switch(front: Front, **more: object) -> HaproxyTraffic:
     made = {"config": str(front.config), "master": front.master, **more}
     return HaproxyTraffic(socket=front.socket, backend="pg", **made)  # type: ignore[arg-type]
-
-
-@contextlib.contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def hung_up(raw: socket.socket) -> bool:
@@ -286,7 +276,7 @@ def test_a_frozen_one_and_none_at_all_are_unreachable(front: Front, tmp_path: Pa
         with pytest.raises(Transient, match="HAProxy at"):
             HaproxyTraffic(nowhere, "pg").look(soon())
     worker = int(front.say("show info").partition("Pid: ")[2].split()[0])
-    with frozen(worker):
+    with stopped(worker):
         begun = time.monotonic()
         with pytest.raises(Transient, match="does not answer"):
             switch(front).close("a", soon(0.3))

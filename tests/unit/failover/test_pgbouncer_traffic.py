@@ -25,6 +25,7 @@ from sre.failover.traffic.pgbouncerfile import entries, pointed, target
 from tests.servers.net import free_port, wait_until
 from tests.servers.pgbouncer import Bouncer, running_pgbouncer
 from tests.servers.postgresql import PgServer, running_postgres
+from tests.servers.trafficway import stopped
 
 pytestmark = pytest.mark.postgres
 
@@ -247,15 +248,11 @@ def test_words_for_what_is_wrong(bouncer: Bouncer) -> None:
         PgbouncerTraffic(wrong, "shop").look(soon())
     assert "not-the-word" not in str(told.value)
     assert "sesame" not in repr(PgbouncerTraffic(admin, "shop"))
-    child = bouncer.process.pid
-    os.kill(child, signal.SIGSTOP)
-    try:
+    with stopped(bouncer.process.pid):
         begun = time.monotonic()
         with pytest.raises(Transient, match="does not answer"):
             PgbouncerTraffic(admin, "shop").look(soon(0.3))
         assert time.monotonic() - begun < 2
-    finally:
-        os.kill(child, signal.SIGCONT)
 
 
 @pytest.mark.parametrize(
