@@ -228,6 +228,7 @@ global
   stats socket {socket} mode 600 level admin
 defaults
   mode tcp
+  retries 0
   timeout connect 1s
   timeout client 60s
   timeout server 60s

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from sre.core.clock import Deadline
-from sre.core.errors import SreError, Transient
-from sre.failover.clusters.pg.asking import Line, Silent, address_of, together
+from sre.core.errors import CheckFailed, SreError, Transient
+from sre.failover.clusters.pg.asking import Later, Line, Silent, address_of, together
 from sre.failover.clusters.pg.lsn import lsn_text
 from sre.failover.clusters.pg.reading import read
 from sre.failover.clusters.pg.seen import Answer, Heard, Machine, assemble, node_seen
@@ -25,6 +25,7 @@ from sre.failover.switches import Way
 __all__ = ["Looker"]
 
 _ASK_SECONDS = 1.5
+_SOON_SECONDS = 0.4
 _CARE_SECONDS = 3.0
 _CARE_EVERY = 30.0
 _REMEMBER_EVERY = 1.0
@@ -89,20 +90,31 @@ class Looker:
 
     def _node(self, node: Placed, deadline: Deadline) -> tuple[Answer, Machine]:
         until = deadline.within(_ASK_SECONDS)
-        try:
-            said = self._lines[node.name].ask(read, until)
-        except Silent as error:
-            answer = Answer(state=error.state, why=str(error))
-        except SreError as error:
-            if not isinstance(error, Transient) and error.exit_code == 2:
-                raise
-            answer = Answer(state="no-login", why=str(error))
-        else:
-            return Answer(said), self._machine(node, deadline)
+        answer = self._answer(node, deadline.within(_SOON_SECONDS))
+        if answer.said is not None:
+            return answer, self._machine(node, deadline)
+        again: list[Answer] = []
+        slow = answer.state == "silent"
+        if slow:  # a slow one answers after all; a frozen one is known by its processes
+            asking = Later(lambda: again.append(self._answer(node, until)), node.name)
+            asking.start()
         life = node.control.life(node.service, deadline.within(_ASK_SECONDS))
+        if slow and life.state not in ("frozen", "dead"):
+            asking.join(until)
         known = self._machines.get(node.name, (0.0, Machine()))[1]
+        if again and again[0].said is not None:
+            return again[0], known
         unreachable = life.why or "no answer" if life.state == "unknown" else ""
         return answer, Machine(known.missing, unreachable, known.free, life)
+
+    def _answer(self, node: Placed, until: Deadline) -> Answer:
+        """Raises UsageError: its dsn cannot be read."""
+        try:
+            return Answer(self._lines[node.name].ask(read, until))
+        except Silent as error:
+            return Answer(state=error.state, why=str(error))
+        except (CheckFailed, Transient) as error:
+            return Answer(state="no-login", why=str(error))
 
     def _machine(self, node: Placed, deadline: Deadline) -> Machine:
         now = self._ground.clock.now()

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, Refused, SreError, Transient
+from sre.core.errors import CheckFailed, Refused, SreError
 from sre.core.process import run
 from sre.failover.clusters.pg.after import After
 from sre.failover.clusters.pg.asking import Silent, together
@@ -53,69 +53,50 @@ def fence_steps(hands: Hands, switches: Switches, decision: Decision) -> tuple[S
 
 
 def _fencing(hands: Hands, switches: Switches, name: str) -> list[Step]:
-    fence = Fence(hands, hands.ground.node(name))
-    steps = []
-    if switches.some:
-        steps.append(
-            Step(
-                "close", f"no work for {name}",
-                lambda _memory, deadline: _closed(switches, name, deadline),
-                lambda _memory, deadline: switches.open(name, deadline),
-                phase="traffic", seconds=10,
-            )
-        )  # fmt: skip
-    steps.append(Step("fence", f"kill PostgreSQL on {name}, and keep it down", fence.act,
-                      fence.undo, seconds=45))  # fmt: skip
-    return steps
-
-
-def _closed(switches: Switches, name: str, deadline: Deadline) -> Note:
-    switches.close(name, deadline, waiting=False)
-    return {}
+    fence = Fence(hands, switches, hands.ground.node(name))
+    return [
+        Step("fence", f"cut {name} off: no work for it, kill it", fence.act, fence.undo,
+             seconds=45),
+        Step("keep-down", f"keep {name} down, and no primary if it comes back", fence.keep_down,
+             fence.let_up, phase="fence", seconds=20),
+    ]  # fmt: skip
 
 
 class Fence:
     """A node that must not take writes any more."""
 
-    def __init__(self, hands: Hands, node: Placed) -> None:
-        self.hands, self.node = hands, node
+    def __init__(self, hands: Hands, switches: Switches, node: Placed) -> None:
+        self.hands, self.switches, self.node = hands, switches, node
 
     def act(self, _memory: Memory, deadline: Deadline) -> Note:
-        """Killed and seen dead; or cut off by the declared program.
+        """Killed; or cut off by the declared program. Sessions end with the server behind them.
 
         Raises:
             Refused: neither can be done.
         """
         node, service = self.node, self.node.service
-        until = deadline.within(10)
-        signal = f"{service.data_dir.rstrip('/')}/standby.signal"
         found = together(
             {
-                "mask": lambda: node.control.mask(service, until),
-                "signal": lambda: node.control.write(service, signal, b"", until),
-                "kill": lambda: node.control.kill(service, until),
+                "kill": lambda: node.control.kill(service, deadline.within(10)),
+                "close": lambda: self.switches.cut(node.name, deadline.within(10)),
             }
         )
-        if not isinstance(found["kill"], SreError):
-            for answer in found.values():
-                if isinstance(answer, SreError):
-                    raise answer
-            return self._verified(deadline)
-        return self._cut_off(found["kill"], deadline)
+        killed, closed = found["kill"], found["close"]
+        by = self._verified() if not isinstance(killed, SreError) else self._cut(killed, deadline)
+        if isinstance(closed, SreError):
+            self.switches.cut(node.name, deadline.within(5))
+        return by
 
-    def _verified(self, deadline: Deadline) -> Note:
+    def _verified(self) -> Note:
         node = self.node
-        life = node.control.life(node.service, deadline.within(5))
-        if life.state != "dead":
-            raise CheckFailed(f"{node.name} was killed, but is {life.state}: {life.why}")
         if self.hands.looker.answers(node.name):
             raise CheckFailed(
                 f"{node.name} is dead by its control ({node.service.data_dir}), but something "
                 "answers at its dsn: one of them is wrong"
             )
-        return {"by": "control", "why": life.why}
+        return {"by": "control"}
 
-    def _cut_off(self, error: SreError, deadline: Deadline) -> Note:
+    def _cut(self, error: SreError, deadline: Deadline) -> Note:
         node = self.node
         if not node.fence:
             raise Refused(
@@ -131,14 +112,35 @@ class Fence:
         return {"by": "program", "program": node.fence[0]}
 
     def undo(self, _memory: Memory, deadline: Deadline) -> None:
-        """It may be started again; it is not, for it was down or frozen before."""
+        """Work for it again, once somebody starts it: it was down or frozen before."""
+        self.switches.open(self.node.name, deadline)
+
+    def keep_down(self, memory: Memory, deadline: Deadline) -> Note:
+        """Masked; and whoever starts it by hand all the same starts a standby."""
         node, service = self.node, self.node.service
-        try:
-            node.control.remove(service, f"{service.data_dir.rstrip('/')}/standby.signal", deadline)
-            node.control.unmask(service, deadline)
-        except Transient:
-            if not node.fence:  # by program: nothing was written there
-                raise
+        if memory.get("fence", {}).get("by") == "program":
+            return {"kept": False}  # it cannot be reached
+        found = together(
+            {
+                "mask": lambda: node.control.mask(service, deadline),
+                "signal": lambda: node.control.write(service, self._signal, b"", deadline),
+            }
+        )
+        for answer in found.values():
+            if isinstance(answer, SreError):
+                raise answer
+        return {"kept": True}
+
+    @property
+    def _signal(self) -> str:
+        return f"{self.node.service.data_dir.rstrip('/')}/standby.signal"
+
+    def let_up(self, memory: Memory, deadline: Deadline) -> None:
+        """It may be started again, as what it was."""
+        if memory.get("fence", {}).get("by") == "program":
+            return
+        self.node.control.remove(self.node.service, self._signal, deadline)
+        self.node.control.unmask(self.node.service, deadline)
 
 
 class _Failover:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sre.core.clock import Deadline
-from sre.core.errors import SreError
+from sre.core.errors import SreError, Transient
 from sre.failover.clusters.pg.asking import together
 from sre.failover.engine import Ground
 from sre.failover.switches import Pausing, Settling, Traffic
@@ -36,6 +36,21 @@ class Switches:
             lambda switch: _quick(switch).close(self._servers[node], deadline),
             but_pausing=waiting,
         )
+
+    def cut(self, node: str, deadline: Deadline) -> None:
+        """No work for a node that is being killed. A session whose client has gone already, and
+        that waits for a server which says nothing, need not end: nobody learns anything by it."""
+
+        def cut(switch: Traffic) -> None:
+            server, quick = self._servers[node], _quick(switch)
+            try:
+                quick.close(server, deadline.within(3))
+            except Transient:
+                states = {each.name: each.state for each in switch.look(deadline).servers}
+                if states.get(server) != "closed":
+                    raise
+
+        self._on_all(cut)
 
     def open(self, node: str, deadline: Deadline) -> None:
         """Work for a node again, in run time and file."""

@@ -1,0 +1,1 @@
+"""How is a cluster watched, judged and switched that Patroni leads?"""
