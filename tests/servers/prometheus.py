@@ -155,7 +155,7 @@ def promtool(
         input=input if input is not None else "",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     if done.returncode < 0:
