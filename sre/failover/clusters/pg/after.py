@@ -26,7 +26,7 @@ class After:
         self.new = decision.new
         self.siblings: list[str] = list(decision.facts["siblings"])
 
-    def to_the_new(self) -> list[Step]:
+    def to_the_new(self, *before_writing: Step) -> list[Step]:
         """Traffic to the new primary, and the proof that it takes writes."""
         steps = []
         if self.switches.some:
@@ -35,6 +35,7 @@ class After:
         if self.switches.pausing:
             steps.append(Step("resume", "let clients go on", self.resume, phase="traffic"))
         steps += [
+            *before_writing,
             Step("write", f"write through {self.new}", self.write, seconds=30),
             Step("follow", f"see that the others follow {self.new}", self.follow, vital=False,
                  seconds=30),
