@@ -18,7 +18,7 @@ import pytest
 
 from tests.servers.net import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.quiet
 
 SRE = [sys.executable, "-m", "sre"]
 INVALID = 3

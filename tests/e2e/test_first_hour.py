@@ -166,7 +166,7 @@ def test_each_block_says_what_must_happen() -> None:
             assert int(told[1]) == block.marked, described(block, "the comment says another one")
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_the_first_hour(tmp_path: Path) -> None:
     for program in ("age", "zstd", "curl", "psql"):
         if shutil.which(program) is None:

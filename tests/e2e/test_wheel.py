@@ -47,7 +47,7 @@ def test_the_wheel_has_what_is_not_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.alone
+@pytest.mark.quiet
 @pytest.mark.timeout(600)
 def test_the_wheel_alone_plays_the_demo(tmp_path: Path) -> None:
     private = tmp_path / "private"
