@@ -35,6 +35,7 @@ unix_socket_directories = ''
 shared_buffers = 16MB
 max_connections = 60
 max_wal_senders = 10
+max_prepared_transactions = 5
 wal_keep_size = 128MB
 wal_log_hints = on
 lc_messages = 'C'

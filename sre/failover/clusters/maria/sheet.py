@@ -139,11 +139,18 @@ class Sheet:
 
     def comes_back(self, *nodes: NodeSeen) -> None:
         """Servers that would take writes after a restart by themselves."""
-        names = [n.name for n in nodes if n.reachable and n.more["read_only_from"] in
-                 ("COMPILE-TIME", "CONFIG", "COMMAND-LINE") and n.more["read_only"] == "OFF"]  # fmt: skip
+        declared = ("COMPILE-TIME", "CONFIG", "COMMAND-LINE")
+        names = [
+            n.name
+            for n in nodes
+            if n.reachable and n.writable and n.more["read_only_from"] in declared
+        ]
         if names:
-            self.warn("read-only", f"{', '.join(names)} would take writes after a restart, whoever "
-                      "is primary: set read_only = 1 in the configuration of every node")  # fmt: skip
+            self.warn(
+                "read-only",
+                f"{', '.join(names)} would take writes after a restart, whoever is primary: set "
+                "read_only = 1 in the configuration of every node",
+            )
 
 
 def machine_of(seen: Snapshot, name: str) -> Mapping[str, Any]:

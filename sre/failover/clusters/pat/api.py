@@ -15,7 +15,7 @@ from sre.core.errors import CheckFailed, Transient, UsageError
 from sre.core.secrets import Secret, redactor
 from sre.failover.clusters.common.together import Silent, in_time
 
-__all__ = ["Answer", "Api", "Login", "Unheard"]
+__all__ = ["Answer", "Api", "Login", "Unheard", "refusal"]
 
 _LIMIT = 4 * 2**20
 _CONNECT = 2.0

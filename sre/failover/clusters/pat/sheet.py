@@ -79,9 +79,9 @@ class Sheet:
             self.judge(check, text)
         if not grave:
             self.judge("cluster", "", "the members are of one cluster and agree about it")
-        if self.seen.more["scheduled"]:
-            self.judge("scheduled", f"a switchover is scheduled ({self.seen.more['scheduled']}), "
-                       "and Patroni would forget it; take it out first: patronictl flush")  # fmt: skip
+        when = self.seen.more["scheduled"]
+        text = f"a switchover is scheduled ({when}), and Patroni would forget it"
+        self.judge("scheduled", f"{text}; take it out first: patronictl flush" if when else "")
 
     def traffic(self) -> None:
         """Every switch answers, and a reload would bring the state that it has."""

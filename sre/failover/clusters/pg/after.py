@@ -24,7 +24,7 @@ class After:
     def __init__(self, hands: Hands, switches: Switches, decision: Decision) -> None:
         self.hands, self.switches, self.decision = hands, switches, decision
         self.new = decision.new
-        self.siblings: list[str] = list(decision.facts["siblings"])
+        self.siblings: list[str] = list(decision.facts.get("siblings", ()))
 
     def to_the_new(self, *before_writing: Step) -> list[Step]:
         """Traffic to the new primary, and the proof that it takes writes."""

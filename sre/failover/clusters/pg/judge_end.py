@@ -31,6 +31,9 @@ def _obstacles(decision: Decision, seen: Snapshot, begun: Sequence[str]) -> Iter
     if decision.new in primaries and "promote" not in begun:
         yield Reason("another-primary", f"somebody else made {decision.new} primary; "
                      f"sre failover resume {cluster} --abandon REASON, then look")  # fmt: skip
+    if decision.action == "failover" and decision.old in primaries and "promote" not in begun:
+        yield Reason("primary-alive", f"{decision.old} answers as primary again; take this back: "
+                     f"sre failover resume {cluster} --rollback")  # fmt: skip
     if decision.old and decision.old in primaries and "promote" in begun:
         yield Reason("old-primary", f"{decision.old} answers as primary again; fence it: "
                      f"sre failover resume {cluster} --abandon REASON, "
