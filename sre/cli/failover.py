@@ -39,7 +39,8 @@ def failover() -> None:
 def status_command(clusters: tuple[str, ...], run: Run) -> int:
     """Who is primary, who follows how far behind, where traffic goes.
 
-    Exit code 1 when a cluster has not exactly one primary, 3 when something else is wrong.
+    Exit code 1 when a cluster has not exactly one primary, 3 when a node does not answer or
+    something else is wrong.
     """
     from sre.cli.failover_parts import declared_of  # noqa: PLC0415  only when it runs
     from sre.failover.job import Job  # noqa: PLC0415
@@ -57,7 +58,9 @@ def status_command(clusters: tuple[str, ...], run: Run) -> int:
     run.emit(render(seen, unfinished))
     if any(len(each.primaries()) != 1 for each in seen):
         return 1
-    troubled = any(each.problems or any(n.problems for n in each.nodes) for each in seen)
+    troubled = any(
+        each.problems or any(n.problems or not n.reachable for n in each.nodes) for each in seen
+    )
     return 3 if troubled or unfinished else 0
 
 
