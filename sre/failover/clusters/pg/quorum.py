@@ -41,8 +41,8 @@ class Names:
         return name.lower() in {each.lower() for each in self.members}
 
     def exchanged(self, old: str, new: str) -> Names:
-        """The same with the place of `old` taken by `new`, for whoever was `old` before."""
-        if not self.has(old):
+        """The same with the place of `old` taken by `new`; as it is where both stand in it."""
+        if not self.has(old) or self.has(new):
             return self
         changed = (new if each.lower() == old.lower() else each for each in self.members)
         return replace(self, members=_unique(changed))

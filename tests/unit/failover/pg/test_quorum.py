@@ -75,7 +75,7 @@ def test_names_take_each_others_place() -> None:
     names = parse_names("ANY 1 (b, c)")
     assert names.exchanged("b", "a").text() == "ANY 1 (a, c)"
     assert names.exchanged("x", "a") == names
-    assert parse_names("ANY 1 (a, B)").exchanged("b", "A").members == ("A",)
+    assert parse_names("ANY 1 (a, B)").exchanged("b", "A").members == ("a", "B")
     assert names.over(["pg-1", "z"]).text() == 'ANY 1 ("pg-1", z)'
 
 
