@@ -14,6 +14,7 @@ from sre.cli.failover_parts import (
     follow,
     job_of,
 )
+from sre.cli.failover_pause import pause_command, unpause_command
 from sre.cli.failover_watch import watch_command
 from sre.cli.options import Run, common_options
 
@@ -231,3 +232,5 @@ def history_command(cluster: str | None, run: Run) -> int:
 
 
 failover.add_command(watch_command)
+failover.add_command(pause_command)
+failover.add_command(unpause_command)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from sre.core.clock import Clock, Deadline, SystemClock
 from sre.core.facts import Facts
@@ -24,6 +24,7 @@ __all__ = [
     "Engine",
     "Ground",
     "Loss",
+    "Maintained",
     "Memory",
     "Placed",
     "Reason",
@@ -215,6 +216,22 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give connections back."""
+        ...
+
+
+@runtime_checkable
+class Maintained(Protocol):
+    """An engine above something that fails over by itself, and can be told to leave it."""
+
+    def maintain(self, on: bool, deadline: Deadline) -> None:  # noqa: FBT001  a state, not a mode
+        """It keeps its hands off, or no longer; returns once everybody who answers has heard it.
+
+        Raises CheckFailed (it refused) and Transient (not everybody has heard it in time).
+        """
+        ...
+
+    def maintained(self, deadline: Deadline) -> Mapping[str, bool | None]:
+        """What each node says of it; None: it does not answer."""
         ...
 
 

@@ -99,7 +99,7 @@ class Job:
             Locked: somebody is at it already.
             Transient: the journal cannot be written; the message says what had begun.
         """
-        with self._alone(wish.action):
+        with self.alone(wish.action):
             planned = self.plan(wish)
             if not planned.decision.allowed:
                 return Result("refused", planned.decision, planned.decision.blockers)
@@ -118,7 +118,7 @@ class Job:
             Refused: `back` after the point of no return.
             Locked: it still runs.
         """
-        with self._alone("resume"):
+        with self.alone("resume"):
             record = self.unfinished()
             if record is None:
                 raise UsageError(f"nothing of {self.declared.name} is unfinished")
@@ -139,7 +139,7 @@ class Job:
 
     def abandon(self, reason: str) -> Result:
         """Nobody goes on with the unfinished operation. Raises UsageError when there is none."""
-        with self._alone("abandon"):
+        with self.alone("abandon"):
             record = self.unfinished()
             if record is None:
                 raise UsageError(f"nothing of {self.declared.name} is unfinished")
@@ -164,6 +164,11 @@ class Job:
             raise UsageError(f"there was no failover of {self.declared.name} that needs it")
         publish_ack(self.facts, self.declared.name, _who(), reason)
 
+    def publish_pause(self, on: bool, reason: str) -> None:  # noqa: FBT001  a state, not a mode
+        """Who told it to fail over to nobody, or to go on; for whoever looks next."""
+        value = {"paused": on, "by": _who(), "reason": reason}
+        self.facts.publish(f"failover/{self.declared.name}/pause", value)
+
     def _informed(self, wish: Wish) -> Wish:
         """The wish, with what is remembered of the last failover."""
         last = last_failover(self.facts, self.declared.name)
@@ -177,7 +182,8 @@ class Job:
         return replace(wish, recent=text)
 
     @contextlib.contextmanager
-    def _alone(self, what: str) -> Iterator[None]:
+    def alone(self, what: str) -> Iterator[None]:
+        """Nobody else is at the cluster meanwhile. Raises Locked."""
         path = state_folder() / "locks" / f"failover-{self.declared.name}"
         with exclusive(path, f"{what} of {self.declared.name}", self.clock):
             yield
