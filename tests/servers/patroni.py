@@ -259,8 +259,10 @@ def running_patroni(
         with _etcd(home, etcd), contextlib.ExitStack() as stack:
             for name, each in members.items():
                 stack.callback(each.kill)
-                _write(each, scope=scope, etcd=etcd, tags=(tags or {}).get(name, "{}"),
-                       synchronous=str(synchronous).lower(), loop_wait=loop_wait, ttl=ttl)  # fmt: skip
+                _write(
+                    each, scope=scope, etcd=etcd, tags=(tags or {}).get(name, "{}"),
+                    synchronous=str(synchronous).lower(), loop_wait=loop_wait, ttl=ttl,
+                )  # fmt: skip
                 each.start()
                 if name == names[0]:
                     wait_until(lambda: each.get("/cluster")["members"][0]["role"] == "leader",  # noqa: B023

@@ -10,8 +10,9 @@ __all__ = ["CLUSTERS"]
 CLUSTERS: Kinds[Cluster] = Kinds(
     "cluster",
     {
+        "patroni": "sre.failover.clusters.patroni:PatroniCluster",
         "postgres": "sre.failover.clusters.postgres:PostgresCluster",
     },
-    {"postgres": "databases"},
+    {"patroni": "databases", "postgres": "databases"},
 )
 """A kind's name in `sre.yaml` -> where its class is."""

@@ -88,8 +88,12 @@ def _fenceable(sheet: Sheet, old: str) -> str:
         sheet.judge("fence", "", who)
         return ""
     life = node.more.get("life")
-    if life == "dead" and old in sheet.rules.stops:
-        sheet.judge("fence", "", f"no process of {old} is left; its Patroni will be ended as well")
+    if life == "dead" and old not in sheet.rules.stops:
+        sheet.judge("fence", "", f"PostgreSQL on {old} is dead, and a Patroni that comes back there "
+                    "makes it primary with the leader's key alone")  # fmt: skip
+        return ""
+    if life == "dead":
+        sheet.judge("fence", "", f"PostgreSQL on {old} is dead; its Patroni will be ended as well")
     elif old in sheet.rules.stops and life in ("alive", "frozen"):
         sheet.judge("fence", "", f"{old} can be fenced through its control ({life})")
     elif old in sheet.rules.fences:
@@ -120,6 +124,8 @@ def _candidate(sheet: Sheet, old: str) -> NodeSeen | None:
         sheet.judge("timeline", f"{new.name} is on timeline {new.timeline}, others on {timeline}; "
                     "take another")  # fmt: skip
     short = ahead - (new.position or 0)
+    if synchronous_mode(sheet) and new.synchronous:
+        short = 0  # what others have more was never acknowledged
     bad = f"another standby has {short} bytes more than {new.name}; take it"
     accepted = sheet.wish.accept_data_loss
     sheet.judge("behind", f"{bad}, or --accept-data-loss REASON" if short > 0 and not accepted
@@ -132,7 +138,10 @@ def _may_lose(sheet: Sheet, new: NodeSeen) -> Loss | None:
     seen = sheet.seen
     sync = [each.name for each in seen.nodes if each.synchronous]
     quorum = sheet.config.get("synchronous_mode") == "quorum"
-    evidence = {"synchronous_mode": sheet.config.get("synchronous_mode"), "synchronous": sync}
+    evidence: dict[str, Any] = {
+        "synchronous_mode": sheet.config.get("synchronous_mode"),
+        "synchronous": sync,
+    }
     safe = synchronous_mode(sheet) and new.synchronous and (not quorum or _quorum(sheet, new))
     if safe:
         sheet.judge("data-loss", "", f"{new.name} is one that commits waited for: nothing is lost",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ class Looker:
         }
         heard = Heard(
             said, self._members, {n.name: n.own.api for n in ground.nodes}, ways,
-            {n.name: n.server for n in ground.nodes}, self._recall(), self._scope,
+            {n.name: n.server for n in ground.nodes}, self._recall(), self._scope, self._paused(),
         )  # fmt: skip
         seen = assemble(ground.cluster, ground.clock.wall(), heard)
         self._remember(seen)
@@ -126,6 +127,18 @@ class Looker:
                 if fact is not None:
                     self._remembered = dict(fact.value)
         return self._remembered or {}
+
+    def _paused(self) -> str:
+        """Who paused it through us, and why; empty: nobody that we know of."""
+        if self._ground.facts is None:
+            return ""
+        with contextlib.suppress(SreError):
+            fact = self._ground.facts.read(f"failover/{self._ground.cluster}/pause")
+            if fact is not None and fact.value.get("paused"):
+                when = datetime.fromtimestamp(fact.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+                reason = f": {fact.value['reason']}" if fact.value.get("reason") else ""
+                return f"{fact.value.get('by')} at {when}{reason}"
+        return ""
 
     @property
     def _fact(self) -> str:

@@ -51,6 +51,7 @@ class Heard:
         apis: node -> the address that is declared.
         remembered: what was last seen of a healthy cluster.
         scope: the scope that is declared; empty: any.
+        paused: who paused it through us; empty: nobody that is known.
     """
 
     said: Mapping[str, Said]
@@ -60,6 +61,7 @@ class Heard:
     servers: Mapping[str, str] = field(default_factory=dict)
     remembered: Mapping[str, Any] = field(default_factory=dict)
     scope: str = ""
+    paused: str = ""
 
 
 def leader_of(rows: Mapping[str, Mapping[str, Any]], members: Mapping[str, str]) -> str:

@@ -25,7 +25,8 @@ def problems_of(
         kind = "a standby cluster" if seen.more["standby_cluster"] else "no leader that runs"
         yield f"no-primary: Patroni has {kind}"
     if seen.more["pause"]:
-        yield f"paused: Patroni fails over to nobody; sre failover unpause {seen.cluster}"
+        by = f" (paused by {heard.paused})" if heard.paused else ""
+        yield f"paused: Patroni fails over to nobody{by}; sre failover unpause {seen.cluster}"
     yield from _disagreement(seen, heard)
     for name in sorted(set(rows) - set(heard.members.values())):
         yield f"undeclared: Patroni has a member {name!r} that is none of nodes:"
