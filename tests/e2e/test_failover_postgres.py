@@ -19,6 +19,7 @@ from sre.failover.control.local import LocalControl
 from sre.sql.ledger.model import Plan, Report
 from sre.sql.ledger.process import LedgerProcess
 from tests.servers.net import wait_until
+from tests.servers.pgbouncer import running_pgbouncer
 from tests.servers.pgset import PgSet, running_set
 
 
@@ -95,6 +96,40 @@ def test_a_switchover_loses_nothing_and_leaves_everything_in_order(
     assert report.gaps.longest.seconds < 3.0  # the bar is 0.4 s; a busy machine is no failure
     slots = pgset[old].sql("select slot_name from pg_replication_slots")
     assert slots == []  # a standby would hold log for them for ever
+
+
+def test_clients_of_pgbouncer_see_a_delay_and_no_error(pgset: PgSet, tmp_path: Path) -> None:
+    old, new = only(pgset), others(pgset)[0]
+    with running_pgbouncer(pgset.front, pgset.password) as bouncer:
+        pgset.more["pool"] = '{kind: pgbouncer, admin: "${env:POOL}", database: shop}'
+        pgset.declare()
+        plan = Plan(table="led_pool", deadline=5.0)
+        with LedgerProcess(Secret.literal(bouncer.dsn), tmp_path / "ledger", plan) as writing:
+            writing.ready(Deadline.after(20))
+            time.sleep(0.5)
+            env = {"POOL": bouncer.admin}
+            code, said = pgset.sre("switchover", "orders", "--to", new, env=env)
+            report = proven(writing)
+    pgset.more.clear()
+    pgset.declare()
+    assert (code, said["outcome"], said["old"]) == (0, "ok", old), said
+    assert (report.counts.failed, report.counts.ambiguous) == (0, 0)
+    as_wanted(pgset, new)
+
+
+def test_nothing_secret_is_written_down(pgset: PgSet) -> None:
+    """In journals, facts, and statements; the server itself tells its log of a changed setting."""
+    new = others(pgset)[0]
+    done = pgset.run("switchover", "orders", "--to", new)
+    assert done.returncode == 0
+    kept = [path for path in (pgset.home / "state").rglob("*") if path.is_file()]
+    logs = [node.folder / "data.log" for node in pgset.nodes.values()]
+    assert kept
+    for path in (*kept, *logs):
+        lines = path.read_text(errors="replace").splitlines()
+        own = [each for each in lines if 'parameter "primary_conninfo" changed' not in each]
+        assert [each for each in own if pgset.password in each] == [], path
+    assert pgset.password not in done.stdout + done.stderr
 
 
 def test_a_node_that_is_killed_is_replaced_rewound_and_cannot_come_back_as_primary(

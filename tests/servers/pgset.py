@@ -39,6 +39,7 @@ max_prepared_transactions = 5
 wal_keep_size = 128MB
 wal_log_hints = on
 lc_messages = 'C'
+log_statement = all
 hot_standby = on
 """
 
@@ -92,7 +93,8 @@ class Node:
 
 @dataclass
 class PgSet:
-    """Nodes a, b, c; `a` is primary at first. `front` is HAProxy's port."""
+    """Nodes a, b, c; `a` is primary at first. `front` is HAProxy's port, `more` are switches before
+    it: name -> what `traffic:` says of it."""
 
     home: Path
     nodes: dict[str, Node]
@@ -159,11 +161,14 @@ class PgSet:
         status = json.loads(done.stdout)["clusters"][0]
         return {k: "/".join(v) for k, v in status["more"]["states"]["front"].items()}
 
+    def _before(self) -> str:
+        return f"    traffic: [{', '.join([*self.more, 'front'])}]"
+
     def declare(self, **cluster: str) -> None:
         """Write sre.yaml anew, with further keys of the cluster and of nodes (`a__fence`)."""
         own = {k: v for k, v in cluster.items() if "__" not in k}
         lines = ["version: 1", "shop: {name: set, base_url: http://127.0.0.1:9}"]
-        lines += ["clusters:", "  orders:", "    kind: postgres", "    traffic: front"]
+        lines += ["clusters:", "  orders:", "    kind: postgres", self._before()]
         lines += [f"    {key}: {value}" for key, value in own.items()]
         lines.append("    nodes:")
         for name, node in self.nodes.items():
@@ -180,6 +185,7 @@ class PgSet:
             "traffic:", f"  front: {{kind: haproxy, socket: {self.socket}, "
             f"config: {self.haproxy}, backend: pg}}",
         ]  # fmt: skip
+        lines += [f"  {name}: {text}" for name, text in self.more.items()]
         self.config = self.home / "sre.yaml"
         self.config.write_text("\n".join(lines) + "\n")
 

@@ -99,6 +99,8 @@ def _pointed(seen: Snapshot, new: str) -> Iterator[Reason]:
     """Every switch sends work to the new primary alone, and would after a reload."""
     servers = seen.more["servers"]
     for name, states in seen.more["states"].items():
+        if not set(states) & set(servers.values()):  # it points at another switch
+            continue
         runs = [server for server, (state, _) in states.items() if state == "open"]
         files = [server for server, (_, state) in states.items() if state == "open"]
         known = any(state != "unknown" for _, state in states.values())
