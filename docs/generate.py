@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import inspect
 import re
 import sys
@@ -81,6 +82,21 @@ def feed_kinds(_argument: str) -> str:
         cls = FEEDS.load(name)
         said = inspect.getdoc(cls).partition("Attributes:")[0].strip()  # type: ignore[union-attr]
         parts.append(f"`kind: {name}`: {' '.join(said.split())}\n\n{option_table(cls)}")
+    return "\n\n".join(parts)
+
+
+def kinds(argument: str) -> str:
+    """Every kind of a table, `MODULE:TABLE`: what it is, its keys, and those of its nodes."""
+    module, _, name = argument.partition(":")
+    known = getattr(importlib.import_module(module), name)
+    parts = []
+    for kind in known.names():
+        cls = known.load(kind)
+        said = inspect.getdoc(cls).partition("Attributes:")[0].removeprefix(f"`kind: {kind}`: ")
+        parts.append(f"`kind: {kind}`: {' '.join(said.split())}\n\n{option_table(cls)}")
+        if hasattr(cls, "NODE"):
+            parts.append(f"Each of its nodes:\n\n{option_table(cls.NODE)}")
+        parts += _inner_tables(cls, set())
     return "\n\n".join(parts)
 
 
@@ -166,6 +182,7 @@ _HEADINGS = {
     **{f"sre_probe_{kind}_": f"`kind: {kind}`" for kind in KINDS.names()},
     "sre_probe_": "Probes and journeys",
     "sre_backup_": "Backups",
+    "sre_failover_": "Failover",
     "sre_": "The process itself",
 }
 
@@ -197,6 +214,7 @@ RENDERERS: dict[str, Callable[[str], str]] = {
     "metrics": metrics,
     "options": options,
     "feed-kinds": feed_kinds,
+    "kinds": kinds,
     "probe-kinds": probe_kinds,
     "profiles": profiles,
     "sections": sections,

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import yaml
 
+from sre.core.secrets import Secret
 from sre.core.units import Duration, Rate, Share, Size
 from sre.journey.expect import Expectation
 from sre.journey.extract import Extractor
@@ -35,7 +36,8 @@ _TWINS: dict[str, type[Any]] = {
 """What a shape becomes: its defaults, and its docstring, hold where the shape itself is silent."""
 
 _WORDS: dict[Any, str] = {
-    Duration: "duration", Rate: "rate", Size: "size", Share: "percentage", str: "text",
+    Secret: "secret (a reference)", Path: "path", Duration: "duration",
+    Rate: "rate", Size: "size", Share: "percentage", str: "text",
     int: "whole number", float: "number", bool: "`true` or `false`", Any: "any value",
 }  # fmt: skip
 
@@ -61,9 +63,10 @@ def meanings(cls: type[Any]) -> dict[str, tuple[str, ...]]:
     found = {**twin, **told, **added}
     groups: dict[str, list[str]] = {}
     for key in keys:
-        if key not in found:
+        said = found.get(key, found.get(key.removesuffix("_")))
+        if said is None:
             raise Wrong(f"{cls.__name__}.{key}: say in its docstring's Attributes what it means")
-        groups.setdefault(found[key], []).append(key)
+        groups.setdefault(said, []).append(key)
     return {text: tuple(names) for text, names in groups.items()}
 
 
@@ -161,7 +164,7 @@ def _shown(value: Any, hints: list[Any]) -> str:
                 return f"`{show(value)}`"
     if isinstance(value, (list, tuple)) and value:
         return f"`[{', '.join(str(item) for item in value)}]`"
-    return f"`{value}`" if isinstance(value, (str, int, float)) else ""
+    return f"`{value}`" if isinstance(value, (str, int, float)) and value != "" else ""
 
 
 def duration(seconds: float) -> str:

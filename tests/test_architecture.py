@@ -31,6 +31,9 @@ LONG_FUNCTIONS: dict[str, str] = {
 TABLES = {
     "sre.backup.databases:DATABASES": "sre.backup.engine:Database",
     "sre.backup.storage:STORES": "sre.backup.objects:Store",
+    "sre.failover.clusters:CLUSTERS": "sre.failover.engine:Cluster",
+    "sre.failover.control:CONTROLS": "sre.failover.nodes:Control",
+    "sre.failover.traffic:SWITCHES": "sre.failover.switches:Traffic",
     "sre.probes.feeds:FEEDS": "sre.probes.feeds.model:Feed",
     "sre.probes.kinds:KINDS": "sre.probes.model:Probe",
 }

@@ -60,7 +60,7 @@ def test_generated_regions_are_what_the_code_says() -> None:
 @pytest.mark.parametrize(
     ("name", "marks"),
     [
-        ("sre-yaml.md", ["sections", "options", "words", "profiles", "example"]),
+        ("sre-yaml.md", ["sections", "options", "words", "profiles", "example", "kinds"]),
         ("probes.md", ["example", "feed-kinds", "probe-kinds"]),
         ("commands.md", ["commands", "exit-codes"]),
         ("metrics.md", ["metrics"]),

@@ -31,6 +31,7 @@ class Key:
     """A TSIG key.
 
     Attributes:
+        name: what the server calls it.
         algorithm: as the server's `key` block says.
         secret: base64, as there.
     """
@@ -54,11 +55,13 @@ class DnsTraffic:
 
     Attributes:
         server: the zone's primary name server, HOST:PORT.
+        zone: the zone that holds the name.
         name: the record, inside the zone or with it (`db` or `db.shop.example`).
         ttl: seconds that resolvers may keep an answer, for records that we write.
         servers: what each is called here -> its address (A, AAAA) or its host name (CNAME).
         park: where the name points while no server is open; without it the last one stays, since
             a name without an address is remembered as missing for longer than a switchover takes.
+        key: signs updates (TSIG): `{name: …, algorithm: hmac-sha256, secret: …}`.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
