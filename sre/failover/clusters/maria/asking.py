@@ -96,6 +96,10 @@ class Line:
         self._known: dict[int, Connection] = {}
         self._lock = threading.Lock()
 
+    def twin(self) -> Line:
+        """Another one to the same node, which shares no connection with this one."""
+        return Line(self.node, self._dsn)
+
     def address(self) -> tuple[str, str]:
         """Host and port. Raises UsageError."""
         options = options_of(self._dsn.reveal(), self.node)

@@ -7,7 +7,7 @@ ceased to wait since that was last seen, and every replica for which they waited
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sre.failover.clusters.maria.decide_switchover import followers, may_be_primary
@@ -129,9 +129,10 @@ def _candidate(sheet: Sheet) -> NodeSeen | None:
     positions = {each.name: text_of(received(each.more)) for each in standbys}
     if not best:
         listed = ", ".join(f"{name}: {at}" for name, at in positions.items())
-        sheet.judge("diverged", f"no replica has everything that others have ({listed}); name one "
-                    "by --to NODE with --accept-data-loss REASON"
-                    if not (wanted and sheet.wish.accept_data_loss) else "", **positions)  # fmt: skip
+        bad = f"no replica has everything that others have ({listed}); name one by --to NODE"
+        bad += " with --accept-data-loss REASON"
+        accepted = wanted is not None and sheet.wish.accept_data_loss
+        sheet.judge("diverged", "" if accepted else bad, **positions)
     able = [n for n in best if n.more["slave"]["Slave_SQL_Running"] == "Yes"] or list(best)
     able = able or standbys
     able.sort(key=lambda n: (-rules.priority.get(n.name, 0), rules.nodes.index(n.name)))
@@ -163,7 +164,12 @@ def why_unsafe(seen: Snapshot, old: str, new: NodeSeen) -> str:
     if not old or known.get("primary") != old:
         return "the old primary was never looked at, so nobody knows whether commits waited"
     age = max(0.0, seen.at - float(known["at"]))
-    settings, counting = known["settings"], list(known["counting"])
+    return _ceased(known, old, age) or _absent(seen, known, new, age)
+
+
+def _ceased(known: Mapping[str, Any], old: str, age: float) -> str:
+    """Why commits may have waited for nobody in the end."""
+    settings = known["settings"]
     if settings.get("rpl_semi_sync_master_enabled") != "ON":
         return "commits waited for no replica (asynchronous replication)"
     if known["status"] != "ON":
@@ -171,15 +177,21 @@ def why_unsafe(seen: Snapshot, old: str, new: NodeSeen) -> str:
     if settings.get("rpl_semi_sync_master_wait_no_slave") == "OFF":
         return "with rpl_semi_sync_master_wait_no_slave = OFF commits may have ceased to wait"
     timeout = float(settings.get("rpl_semi_sync_master_timeout") or 0) / 1000
-    waited = float(known.get("ack_wait") or 0) + 1
-    if age + waited > timeout:
+    if age + float(known.get("ack_wait") or 0) + 1 > timeout:
         return (
             f"{old} was last seen {age:.0f} s ago, and after {timeout:g} s without an answer "
             "commits wait no more (rpl_semi_sync_master_timeout)"
         )
+    return ""
+
+
+def _absent(seen: Snapshot, known: Mapping[str, Any], new: NodeSeen, age: float) -> str:
+    """Why somebody for whom commits waited may have more. A replica that was started again since
+    has lost what was in its relay log."""
+    counting = list(known["counting"])
     if int(known["clients"]) > len(counting):
         return f"commits waited for {known['clients']} replicas, of which {len(counting)} are known"
-    here = {n.name for n in seen.standbys() if float(n.more.get("uptime") or 0) > age}
+    here = {n.name for n in seen.standbys() if float(n.more.get("uptime") or 0) >= age}
     absent = [name for name in counting if name not in here]
     if absent or not counting:
         return f"commits waited for any of {', '.join(counting)}; not here: {', '.join(absent)}"

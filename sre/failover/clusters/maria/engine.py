@@ -1,0 +1,80 @@
+"""How is a set of MariaDB servers watched, judged and switched, all together?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sre.core.clock import Deadline
+from sre.core.errors import UsageError
+from sre.core.secrets import Secret
+from sre.failover.clusters.common.traffic import Switches
+from sre.failover.clusters.maria.asking import Line
+from sre.failover.clusters.maria.decide_failover import decide_failover
+from sre.failover.clusters.maria.decide_mend import decide_fence, decide_rejoin
+from sre.failover.clusters.maria.decide_switchover import decide_switchover
+from sre.failover.clusters.maria.hands import Hands
+from sre.failover.clusters.maria.judge_end import obstacles, settled
+from sre.failover.clusters.maria.look import Looker
+from sre.failover.clusters.maria.sheet import Rules
+from sre.failover.clusters.maria.steps_failover import failover_steps, fence_steps
+from sre.failover.clusters.maria.steps_rejoin import rejoin_steps
+from sre.failover.clusters.maria.steps_switchover import switchover_steps
+from sre.failover.engine import Decision, Ground, Reasons, Step, Wish
+from sre.failover.snapshot import Snapshot
+
+__all__ = ["MariaDbEngine"]
+
+_DECIDE = {
+    "switchover": decide_switchover,
+    "failover": decide_failover,
+    "fence": decide_fence,
+    "rejoin": decide_rejoin,
+}
+_STEPS = {
+    "switchover": switchover_steps,
+    "failover": failover_steps,
+    "fence": fence_steps,
+    "rejoin": rejoin_steps,
+}
+
+
+class MariaDbEngine:
+    """`Engine` for GTID replication."""
+
+    def __init__(self, ground: Ground, rules: Rules, replication: Secret | None) -> None:
+        """Contacts nothing. Raises UsageError when a node has no dsn."""
+        self._rules = rules
+        self._lines: dict[str, Line] = {}
+        for node in ground.nodes:
+            if node.dsn is None:
+                raise UsageError(f"node {node.name} of {ground.cluster} needs a dsn")
+            self._lines[node.name] = Line(node.name, node.dsn)
+        self._looker = Looker(ground, self._lines)
+        self._hands = Hands(ground, self._lines, self._looker, replication)
+        self._switches = Switches(ground)
+
+    def observe(self, deadline: Deadline) -> Snapshot:
+        """Ask everybody at once."""
+        return self._looker.look(deadline)
+
+    def decide(self, wish: Wish, seen: Snapshot) -> Decision:
+        """Whether and how."""
+        return _DECIDE[wish.action](wish, seen, self._rules)
+
+    def steps(self, decision: Decision) -> tuple[Step, ...]:
+        """What to do, in order."""
+        return _STEPS[decision.action](self._hands, self._switches, decision)
+
+    def obstacles(self, decision: Decision, seen: Snapshot, begun: Sequence[str]) -> Reasons:
+        """Why a killed run must not go on."""
+        return obstacles(decision, seen, begun)
+
+    def settled(self, decision: Decision, seen: Snapshot) -> Reasons:
+        """What is not as it was wanted."""
+        return settled(decision, seen)
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._hands.close()
+        for line in self._lines.values():
+            line.close()
