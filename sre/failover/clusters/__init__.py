@@ -10,9 +10,10 @@ __all__ = ["CLUSTERS"]
 CLUSTERS: Kinds[Cluster] = Kinds(
     "cluster",
     {
+        "mariadb": "sre.failover.clusters.mariadb:MariaDbCluster",
         "patroni": "sre.failover.clusters.patroni:PatroniCluster",
         "postgres": "sre.failover.clusters.postgres:PostgresCluster",
     },
-    {"patroni": "databases", "postgres": "databases"},
+    {"mariadb": "databases", "patroni": "databases", "postgres": "databases"},
 )
 """A kind's name in `sre.yaml` -> where its class is."""

@@ -137,9 +137,8 @@ class _Rejoin:
             return {}
 
         def on() -> bool:
-            return (
-                hands.looker.one(self.primary, deadline).more["rpl_semi_sync_master_status"] == "ON"
-            )
+            said = hands.looker.one(self.primary, deadline).more
+            return bool(said["rpl_semi_sync_master_status"] == "ON")
 
         hands.until("commits wait for a replica", on, deadline)
         return {}
