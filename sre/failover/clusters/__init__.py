@@ -13,7 +13,15 @@ CLUSTERS: Kinds[Cluster] = Kinds(
         "mariadb": "sre.failover.clusters.mariadb:MariaDbCluster",
         "patroni": "sre.failover.clusters.patroni:PatroniCluster",
         "postgres": "sre.failover.clusters.postgres:PostgresCluster",
+        "redis": "sre.failover.clusters.redis:RedisCluster",
+        "sentinel": "sre.failover.clusters.sentinel:SentinelCluster",
     },
-    {"mariadb": "databases", "patroni": "databases", "postgres": "databases"},
+    {
+        "mariadb": "databases",
+        "patroni": "databases",
+        "postgres": "databases",
+        "redis": "databases",
+        "sentinel": "databases",
+    },
 )
 """A kind's name in `sre.yaml` -> where its class is."""

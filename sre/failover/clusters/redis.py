@@ -1,4 +1,4 @@
-"""What does `kind: redis` of `clusters:` say: a primary and its replicas, no sentinel above them?"""
+"""What does `kind: redis` of `clusters:` say: a primary and replicas, no sentinel?"""
 
 from __future__ import annotations
 

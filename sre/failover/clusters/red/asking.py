@@ -1,4 +1,4 @@
-"""How is a Redis server or a sentinel asked so that a frozen one costs its deadline alone? (effects)
+"""How is a Redis server asked so that a frozen one costs its own deadline alone? (effects)
 
 Connections are kept between questions. One that got no answer in time is given up: a frozen server
 accepts connections and says nothing.
@@ -173,7 +173,7 @@ def _made(place: Place, deadline: Deadline) -> Any:
 
 def _hang_up(held: list[Any]) -> None:
     for connection in held:
-        raw = getattr(connection, "_sock", None)
+        raw: Any = getattr(connection, "_sock", None)
         with contextlib.suppress(OSError, AttributeError):
             raw.shutdown(socket.SHUT_RDWR)
 

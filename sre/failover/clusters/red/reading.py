@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["sentinel_questions", "SETTINGS", "node_questions", "read_node", "read_sentinel"]
+__all__ = ["SETTINGS", "node_questions", "read_node", "read_sentinel", "sentinel_questions"]
 
 SETTINGS = (
     "min-replicas-to-write",
@@ -30,7 +30,7 @@ def node_questions() -> list[tuple[object, ...]]:
     return [("INFO",), *(("CONFIG", "GET", name) for name in SETTINGS)]
 
 
-def sentinel_questions(master: str) -> list[tuple[object, ...]]:  # noqa: N802  a table with a gap
+def sentinel_questions(master: str) -> list[tuple[object, ...]]:
     """What a sentinel is asked."""
     return [
         ("SENTINEL", "MASTER", master),
@@ -75,7 +75,9 @@ def read_node(answers: Sequence[Any]) -> dict[str, Any]:
 
 def _info(answer: Any) -> dict[str, str]:
     if not isinstance(answer, str):
-        raise ValueError(f"INFO was refused: {getattr(answer, 'text', 'no text')}")
+        raise ValueError(  # noqa: TRY004  not a wrong type: a refusal
+            f"INFO was refused: {getattr(answer, 'text', 'no text')}"
+        )
     pairs = (line.partition(":") for line in answer.splitlines() if not line.startswith("#"))
     found = {key: value.strip() for key, colon, value in pairs if colon}
     if "role" not in found:
@@ -99,7 +101,8 @@ def read_sentinel(answers: Sequence[Any]) -> dict[str, Any]:
     """Of a sentinel. Raises ValueError: it does not know the master, or refuses to say."""
     master, replicas, quorum = answers
     if not isinstance(master, list):
-        raise ValueError(str(getattr(master, "text", "it does not answer as a sentinel does")))
+        words = getattr(master, "text", "it does not answer as a sentinel does")
+        raise ValueError(str(words))  # noqa: TRY004  not a wrong type: a refusal
     row = _row(master)
     rows = [_row(each) for each in replicas] if isinstance(replicas, list) else []
     return {
