@@ -18,7 +18,7 @@ from sre.core.secrets import Secret
 from sre.failover.control.local import LocalControl
 from sre.sql.ledger.model import Plan, Report
 from sre.sql.ledger.process import LedgerProcess
-from tests.servers.net import wait_until
+from tests.servers.net import free_port, wait_until
 from tests.servers.pgbouncer import running_pgbouncer
 from tests.servers.pgset import PgSet, running_set
 
@@ -188,6 +188,34 @@ def allowed(pgset: PgSet) -> Any:
     code, said = pgset.sre("failover", "orders")
     assert code in (0, 5), said
     return said if code == 0 else None
+
+
+def test_a_node_that_its_control_does_not_reach_needs_its_fence_program(
+    pgset: PgSet, tmp_path: Path
+) -> None:
+    old = only(pgset)
+    assert pgset.run("status").returncode == 0
+    nowhere = f"{{kind: ssh, host: 127.0.0.1, port: {free_port()}}}"
+    done, program = tmp_path / "done", tmp_path / "fence"
+    program.write_text(f'#!/bin/sh\n[ ! -e {tmp_path}/broken ] || exit 1\necho "$1" >{done}\n')
+    program.chmod(0o755)
+    (tmp_path / "broken").touch()
+    pgset[old].kill()
+    pgset.declare(**{f"{old}__control": nowhere})
+    code, said = pgset.sre("failover", "orders")
+    assert (code, checks(said)) == (5, {"fence"})
+    pgset.declare(**{f"{old}__control": nowhere, f"{old}__fence": f"[{program}, --off]"})
+    code, said = pgset.sre("failover", "orders")
+    assert (code, said["outcome"]) == (1, "rolled_back"), said  # it did not do it
+    assert pgset.primaries() == []
+    (tmp_path / "broken").unlink()
+    code, said = pgset.sre("failover", "orders")
+    assert (code, said["outcome"]) == (0, "ok"), said
+    assert done.read_text() == "--off\n"
+    pgset.declare()
+    assert pgset.sre("rejoin", "orders", old)[0] == 0
+    assert pgset.run("ack").returncode == 0
+    as_wanted(pgset, said["new"])
 
 
 def test_while_standbys_hear_the_primary_there_is_no_failover(pgset: PgSet) -> None:

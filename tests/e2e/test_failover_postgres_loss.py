@@ -75,6 +75,9 @@ def test_two_nodes_of_sixteen_go_on_alone_and_wait_again_once_copied_anew(tmp_pa
     with running_set(
         "16", "ab", synchronous="ANY 1 (a, b)", settings="wal_log_hints = off\n"
     ) as two:
+        for new in "ba":  # the old one is whom the new one waits for
+            code, said = two.sre("switchover", "orders")
+            assert (code, said["outcome"], said["new"]) == (0, "ok", new), said
         assert two.run("status").returncode == 0
         with ledger(two, tmp_path) as writing:
             two["a"].kill()

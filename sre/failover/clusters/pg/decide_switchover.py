@@ -82,7 +82,7 @@ def _worth(node: NodeSeen, sheet: Sheet, old: NodeSeen | None) -> tuple[object, 
     position = list(sheet.rules.nodes).index(node.name)
     return (
         old is None or node.timeline == old.timeline,
-        node.state == "streaming",
+        node.state == "streaming" and bool(node.more.get("known")),
         not node.more["paused"],
         node.synchronous,
         sheet.rules.priority.get(node.name, 0),

@@ -67,6 +67,10 @@ class Sheet:
         if len(set(systems.values())) > 1:
             bad = "the nodes have different system identifiers: they are not copies; mend the dsn"
         self.judge("system-id", bad, "all nodes are copies of one system", **systems)
+        weak = [n.name for n in self.seen.nodes if n.reachable and not n.more["superuser"]]
+        if weak:
+            self.judge("rights", f"whoever the dsn of {', '.join(weak)} logs in is no superuser: "
+                       "settings cannot be changed; use one that is")  # fmt: skip
 
     def controlled(self, name: str, what: str) -> bool:
         """Whether the node's control reaches it and has everything."""

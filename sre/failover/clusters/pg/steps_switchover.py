@@ -146,7 +146,7 @@ class _Switchover:
         jobs["close"] = lambda: self._close(deadline)
         stopped.start()
         found: dict[str, Any] = together(jobs)
-        for name in jobs:
+        for name in ("left", "close"):  # one that does not follow yet is told again later
             answer = found[name]
             if isinstance(answer, SreError):
                 stopped.join(deadline)
@@ -166,7 +166,7 @@ class _Switchover:
         self.switches.close(self.old, deadline, waiting=True)
 
     def _following(self, name: str, deadline: Deadline) -> Any:
-        return lambda: self.hands.follow(name, self.new, deadline.within(5))
+        return lambda: self.hands.follow(name, self.new, deadline.within(1))
 
     def restart(self, _memory: Memory, deadline: Deadline) -> None:
         """The old one takes writes again: also when it hangs half-way down."""
