@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import secrets
@@ -15,10 +16,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import requests
 
+from sre.cli.main import run as sre_main
 from sre.core.clock import Deadline
 from sre.failover.control.local import LocalControl
 from sre.failover.nodes import Service
@@ -28,7 +31,6 @@ from tests.servers.postgresql import bin_dir
 
 __all__ = ["Member", "PatroniSet", "running_patroni"]
 
-REPO = Path(__file__).parents[2]
 _UID = 65534
 _USER = "watch"
 
@@ -114,10 +116,21 @@ class Member:
             argv = ["setpriv", f"--reuid={_UID}", f"--regid={_UID}", "--clear-groups", *argv]
         self.patroni = self.running.enter_context(child(argv, home=self.folder))
 
+    def patronis(self) -> list[int]:
+        """Every Patroni of this member, whoever started it: its configuration is its own."""
+        mark = os.fsencode(str(self.folder / "patroni.yml"))
+        found = []
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if mark in place.read_bytes().split(b"\0"):
+                    found.append(int(place.parent.name))
+        return found
+
     def signal(self, which: signal.Signals) -> None:
         """To Patroni and every process of PostgreSQL: what happens to a node."""
-        if self.patroni is not None and self.patroni.poll() is None:
-            self.patroni.send_signal(which)
+        for pid in self.patronis():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, which)
         for pid in LocalControl().life(self.service, Deadline.after(10)).pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, which)
@@ -193,23 +206,25 @@ class PatroniSet:
         return True
 
     def sre(self, *args: str, env: Mapping[str, str] | None = None) -> tuple[int, Any]:
-        """`sre failover ARGS… --format json`; its exit code and document."""
-        done = self.run(*args, "--format", "json", env=env)
+        """`sre failover ARGS… --format json` in this process; its exit code and document."""
+        out, told = io.StringIO(), io.StringIO()
+        argv = ["failover", *args, "--format", "json", "--config", str(self.config)]
+        with (
+            patch.dict(os.environ, {**self.env, **(env or {})}),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(told),
+        ):
+            code = sre_main(argv)
         try:
-            return done.returncode, json.loads(done.stdout)
+            return code, json.loads(out.getvalue())
         except ValueError:
-            return done.returncode, done.stdout + done.stderr
+            return code, out.getvalue() + told.getvalue()
 
-    def run(
-        self, *args: str, env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "sre", "failover", *args, "--config", str(self.config)]
-        return subprocess.run(
-            argv, env={**os.environ, **self.env, **(env or {})}, cwd=REPO, capture_output=True,
-            text=True, timeout=110, check=False,
-        )  # fmt: skip
+    def argv(self, *args: str) -> list[str]:
+        """The same as a program."""
+        return [sys.executable, "-m", "sre", "failover", *args, "--config", str(self.config)]
 
-    def declare(self, *, dsn: bool = True, **more: str) -> None:
+    def declare(self, **more: str) -> None:
         """Write sre.yaml anew, with further keys of the cluster and of nodes (`a__fence`)."""
         lines = ["version: 1", "shop: {name: set, base_url: http://127.0.0.1:9}"]
         lines += ["clusters:", "  orders:", "    kind: patroni", f"    scope: {self.scope}"]
@@ -219,7 +234,7 @@ class PatroniSet:
         for name, each in self.members.items():
             lines += [f"      - name: {name}", f"        api: {each.url}"]
             lines += [f"        data_dir: {each.data}", f"        bin_dir: {each.programs}"]
-            lines += [f'        dsn: "${{env:PG_{name.upper()}}}"'] if dsn else []
+            lines += [f'        dsn: "${{env:PG_{name.upper()}}}"']
             for key, value in more.items():
                 if key.startswith(f"{name}__"):
                     lines.append(f"        {key.partition('__')[2]}: {value}")

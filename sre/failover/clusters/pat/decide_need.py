@@ -28,7 +28,7 @@ def decide_failover(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
                     f"sre failover ack {seen.cluster}")  # fmt: skip
     sheet.whole()
     fence = _fenceable(sheet, old) if gone else ""
-    new = _candidate(sheet, old)
+    new = None if seen.primaries() else _candidate(sheet, old)
     facts: dict[str, Any] = {}
     loss = None
     if new is not None:
