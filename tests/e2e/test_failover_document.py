@@ -28,7 +28,7 @@ from sre.failover.control.local import LocalControl
 from sre.failover.nodes import Service
 from tests.servers.child import child, program
 from tests.servers.net import free_port, wait_until
-from tests.servers.patroni import running_patroni
+from tests.servers.patroni import PatroniSet, running_patroni
 from tests.servers.postgresql import bin_dir
 from tests.servers.sshd import Sshd, running_sshd
 
@@ -49,7 +49,7 @@ Host {a} {b}
 def blocks(section: str, language: str) -> list[str]:
     """The blocks of a section of the document."""
     [body] = re.findall(
-        rf"^##+ {re.escape(section)}\n(.*?)(?=^## |\Z)",
+        rf"^##+ {re.escape(section)}\n(.*?)(?=^##+ |\Z)",
         DOCUMENT.read_text(), re.MULTILINE | re.DOTALL,
     )  # fmt: skip
     return re.findall(rf"^```{re.escape(language)}\n(.*?)^```", body, re.MULTILINE | re.DOTALL)
@@ -236,3 +236,32 @@ def test_two_fresh_nodes_become_a_rehearsed_cluster(desk: Desk) -> None:
         roles = {each["name"]: (each["role"], each["state"]) for each in cluster["nodes"]}
         assert roles == {"a": ("primary", "running"), "b": ("standby", "streaming")}
         desk.type("sre traffic status")  # 3 when HAProxy and its file differ
+
+
+@pytest.fixture
+def led() -> Iterator[PatroniSet]:
+    """Two members of a real Patroni, `a` leads, with etcd and HAProxy."""
+    with running_patroni("ab") as found:
+        yield found
+
+
+def desk_of(found: PatroniSet) -> Desk:
+    here = {"/run/haproxy/admin.sock": str(found.socket)}
+    for name, each in found.members.items():
+        here |= {f"http://db-{name}:8008": each.url, f"/srv/pg/{name}": str(each.data)}
+    dsns = {f"{name.upper()}_DSN": each.dsn for name, each in found.members.items()}
+    return Desk(found.home, environment(found.home, program("ssh"), **found.env, **dsns), here)
+
+
+@pytest.mark.timeout(150)  # etcd, two Patronis and what they start
+def test_a_cluster_that_patroni_leads(led: PatroniSet) -> None:
+    desk = desk_of(led)
+    [declaration] = blocks("Patroni", "yaml sre.yaml")
+    led.config.write_text(desk.said(declaration))
+    for block in blocks("Patroni", "sh"):
+        desk.type(block)
+    assert operations(desk) == [("switchover", "ok")]
+    assert led.leader() == "b"
+    found = judged(desk, "run1")
+    assert found["lost"] == 0, found
+    assert found["acknowledged"] > 100, found
