@@ -31,7 +31,7 @@ has() {
 
 packages=(
   postgresql prometheus chromium age zstd openssl curl prometheus-blackbox-exporter
-  mariadb-server redis-server memcached rabbitmq-server haproxy nginx-light
+  mariadb-server mariadb-backup redis-server memcached rabbitmq-server haproxy nginx-light
   exim4-daemon-light nagios4-core zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql influxdb
   pgbackrest systemd
   patroni etcd-server pgbouncer openssh-server bind9 bind9-dnsutils nftables socat

@@ -134,14 +134,22 @@ class Hands:
             )
 
     def follow(
-        self, node: str, to: str, deadline: Deadline, *, own: bool = False, acks: str = ""
+        self,
+        node: str,
+        to: str,
+        deadline: Deadline,
+        *,
+        own: bool = False,
+        fresh: bool = False,
+        acks: str = "",
     ) -> None:
         """A server follows another one.
 
-        `own`: it wrote transactions itself, and logs in as the replicas do. `acks`: whether it
-        answers commits of its primary; as it is without.
+        `own`: it wrote transactions itself. `fresh`: it followed nobody before, so it has to be
+        told how replicas log in. `acks`: whether it answers commits of its primary; as it is
+        without.
         """
-        if own and self._login is None:
+        if fresh and self._login is None:
             self.learn([n.name for n in self.ground.nodes if n.name != node], deadline.within(10))
 
         def work(connection: Connection) -> None:
@@ -155,7 +163,7 @@ class Hands:
             set_variables(connection, variables)
             if own:
                 _believe_log(connection)
-            words, values = self._way(to, own=own)
+            words, values = self._way(to, fresh=fresh)
             with connection.cursor() as cursor:
                 cursor.execute(f"change master to {words}", values)
             run_all(connection, "start slave")
@@ -166,13 +174,13 @@ class Hands:
         host, port = self.looker.addresses()[to]
         return (str(slave.get("Master_Host")), str(slave.get("Master_Port"))) == (host, port)
 
-    def _way(self, to: str, *, own: bool) -> tuple[str, list[Any]]:
+    def _way(self, to: str, *, fresh: bool) -> tuple[str, list[Any]]:
         host, port = self.looker.addresses()[to]
         given: dict[str, Any] = {"master_host": host, "master_port": int(port)}
         login = self._login
-        if login is not None and (own or self._replication is not None):
+        if login is not None and (fresh or self._replication is not None):
             given |= {"master_user": login.user, "master_password": login.password}
-        if own and self._tls:
+        if fresh and self._tls:
             verify = self._tls["Master_SSL_Verify_Server_Cert"] == "Yes"
             given |= {"master_ssl": 1, "master_ssl_verify_server_cert": int(verify)}
             given |= {word: self._tls[key] for key, word in _TLS.items() if self._tls.get(key)}

@@ -10,7 +10,7 @@ from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed
 from sre.core.process import Done
 from sre.core.secrets import redactor
-from sre.failover.clusters.maria.gtid import State, errant, position_of, state_of
+from sre.failover.clusters.maria.gtid import errant, position_of, state_of
 from sre.failover.clusters.maria.hands import Hands
 from sre.failover.engine import Placed
 
@@ -31,8 +31,8 @@ while IFS= read -r f; do
   [ ! -e "$f" ] || echo "$f"
 done <"$index\""""
 _GTIDS = """set -u; program=$1; shift
-"$program" --no-defaults --base64-output=decode-rows --read-from-remote-server=0 "$@" 2>/dev/null |
-  grep -aE '^#.*(GTID [0-9]|Gtid list)|^# [0-9]+-[0-9]+-[0-9]+[],]' || :"""
+{ "$program" --no-defaults --base64-output=decode-rows "$@" || echo sre-unreadable; } |
+  grep -aE '^#.*(GTID [0-9]|Gtid list)|^# [0-9]+-[0-9]+-[0-9]+[],]|^sre-unreadable' || :"""
 _KEEP = """set -eu; umask 077; to=$1 program=$2; shift 2
 mkdir -p "$to"
 for f; do
@@ -77,11 +77,10 @@ class Rebuild:
         listed = self._sh(_FILES, [self.data, str(self.facts["index"])], deadline,
                           "look for its binary log")  # fmt: skip
         files = listed.stdout.decode("utf-8", "surrogateescape").splitlines()
-        state, wanted = self._compare()
         kept: list[str] = []
         own = ""
         for path in reversed(files):
-            here = errant(self._log(path, deadline), state, wanted)
+            here = self._own(path, deadline)
             own = own or here
             if not here:
                 break
@@ -93,13 +92,16 @@ class Rebuild:
         self._sh(_KEEP, [to, program, *kept], deadline, "keep its own log")
         return {"diverged": True, "own": own, "kept": to, "files": len(kept)}
 
-    def _compare(self) -> tuple[State, Mapping[int, tuple[int, int]]]:
-        return state_of(self.facts["state"]), position_of(self.facts["slave_pos"])
-
-    def _log(self, path: str, deadline: Deadline) -> dict[tuple[int, int], int]:
+    def _own(self, path: str, deadline: Deadline) -> str:
+        """What the primary has not, up to the end of a file; empty: nothing."""
         program = self.node.service.program("mariadb-binlog")
         done = self._sh(_GTIDS, [program, path], deadline, "read its binary log")
-        return parse_log(done.stdout.decode("utf-8", "replace"))
+        text = done.stdout.decode("utf-8", "replace")
+        state, position = state_of(self.facts["state"]), position_of(self.facts["slave_pos"])
+        own = errant(parse_log(text), state, position)
+        if not own and "sre-unreadable" in text:
+            return f"nobody knows what: {path} cannot be read to its end"
+        return own
 
     def copy(self, source: str, deadline: Deadline) -> Mapping[str, Any]:
         """A physical copy of the primary in the place of its data. Raises CheckFailed."""
@@ -130,16 +132,21 @@ class Rebuild:
         place = [f"--host={login['host']}", f"--port={login['port']}", "--protocol=tcp"]
         if login["unix_socket"]:
             place = [f"--socket={login['unix_socket']}"]
-        program = there.service.program("mariadb-backup")
+        program, file = there.service.program("mariadb-backup"), f"{new}.login"
         given = _options(login["user"], login["password"])
-        for argv, text in (
-            ([program, "--defaults-extra-file=/dev/stdin", "--backup", f"--target-dir={new}",
-              f"--datadir={there.service.data_dir}", *place], given),
-            ([program, "--no-defaults", "--prepare", f"--target-dir={new}"], b""),
-        ):  # fmt: skip
-            done = there.control.run(there.service, argv, deadline, input=text)
-            if not done.ok:
-                raise CheckFailed(f"mariadb-backup {argv[2]} on {there.name}: {_last(done)}")
+        there.control.write(there.service, file, given, deadline)
+        try:
+            self._run(there, [program, f"--defaults-extra-file={file}", "--backup",
+                              f"--target-dir={new}", f"--datadir={there.service.data_dir}",
+                              *place], deadline)  # fmt: skip
+        finally:
+            there.control.remove(there.service, file, deadline)
+        self._run(there, [program, "--no-defaults", "--prepare", f"--target-dir={new}"], deadline)
+
+    def _run(self, there: Placed, argv: list[str], deadline: Deadline) -> None:
+        done = there.control.run(there.service, argv, deadline)
+        if not done.ok:
+            raise CheckFailed(f"{argv[0]} {argv[2]} on {there.name}: {_last(done)}")
 
     def _position(self, there: Placed, new: str, deadline: Deadline) -> str:
         """Up to which transaction the copy goes."""

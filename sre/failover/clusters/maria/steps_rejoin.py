@@ -105,7 +105,8 @@ class _Rejoin:
             hands.ask(self.name, partial(_begin_at, str(copied)), deadline)
         elif copied is None:
             self._nothing_own(deadline)
-        hands.follow(self.name, self.primary, deadline, own=copied is None, acks=acks)
+        own = copied is None
+        hands.follow(self.name, self.primary, deadline, own=own, fresh=True, acks=acks)
         hands.see_follow(self.name, self.primary, deadline)
         return {}
 

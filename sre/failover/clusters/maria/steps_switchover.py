@@ -131,4 +131,4 @@ class _Switchover:
                 f"sre failover rejoin {self.decision.cluster} {self.old}"
             )
         acks = str(self.decision.facts["acks"])
-        hands.follow(self.old, self.new, deadline, own=True, acks=acks)
+        hands.follow(self.old, self.new, deadline, own=True, fresh=True, acks=acks)
