@@ -135,6 +135,10 @@ class _Switchover:
     def resume_back(self, _memory: Memory, deadline: Deadline) -> None:
         self.switches.resume(deadline)
 
+    @property
+    def _signal(self) -> str:
+        return f"{self.node.service.data_dir.rstrip('/')}/standby.signal"
+
     def stop(self, _memory: Memory, deadline: Deadline) -> Note:
         """Everything at once; what was waited for is over when pg_control says `shut down`."""
         node, hands = self.node, self.hands
@@ -142,6 +146,8 @@ class _Switchover:
         jobs: dict[str, Any] = {
             f"follow {name}": self._following(name, deadline) for name in self.siblings
         }
+        # whoever starts it again by hand from now on starts a standby, and no second primary
+        jobs["signal"] = lambda: node.control.write(node.service, self._signal, b"", deadline)
         jobs["left"] = lambda: hands.left_in_order(node, deadline)
         jobs["close"] = lambda: self._close(deadline)
         stopped.start()
@@ -173,6 +179,7 @@ class _Switchover:
         hands, node = self.hands, self.node
         until = Deadline.after(_RECOVER_SECONDS, hands.ground.clock)
         together({f"back {name}": self._back(name, until) for name in self.siblings})
+        node.control.remove(node.service, self._signal, until)
         if not self._serves(deadline.within(0.5)):
             if self.stopped is not None:
                 self.stopped.join(until.within(5))
@@ -209,8 +216,7 @@ class _Switchover:
         if self.stopped is not None:
             self.stopped.join(deadline)
         if not hands.looker.answers(self.old):
-            path = f"{node.service.data_dir.rstrip('/')}/standby.signal"
-            node.control.write(node.service, path, b"", deadline)
+            node.control.write(node.service, self._signal, b"", deadline)
             node.control.start(node.service, deadline)
         hands.until(f"{self.old} streams from {self.new}",
                     lambda: hands.streams(self.old, deadline), deadline)  # fmt: skip
