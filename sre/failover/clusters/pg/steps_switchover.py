@@ -17,7 +17,6 @@ from sre.failover.clusters.pg.after import After
 from sre.failover.clusters.pg.asking import Later, Silent, together
 from sre.failover.clusters.pg.hands import Hands
 from sre.failover.clusters.pg.lsn import Control, lsn_text
-from sre.failover.clusters.pg.quorum import parse_names
 from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Decision, Memory, Step
 
@@ -36,7 +35,6 @@ def switchover_steps(hands: Hands, switches: Switches, decision: Decision) -> tu
     old, new = decision.old, decision.new
     rejoin = Step("rejoin", f"start {old} as a standby of {new}", do.rejoin, vital=False,
                   seconds=60)  # fmt: skip
-    waited_for = _old_is_waited_for(decision)
     steps = [
         Step("prepare", f"prepare {new} and the others", do.prepare, do.unprepare, seconds=20),
         Step("checkpoint", f"write out what {old} has in memory", do.checkpoint, seconds=300),
@@ -48,21 +46,11 @@ def switchover_steps(hands: Hands, switches: Switches, decision: Decision) -> tu
              seconds=_STOP_SECONDS),
         Step("verify", f"see that {new} has everything that {old} had", do.verify, seconds=20),
         Step("promote", f"make {new} primary", after.promote, no_return=True, seconds=60),
-        *after.to_the_new(*([rejoin] if waited_for else [])),
-        *([] if waited_for else [rejoin]),
+        *after.to_the_new(rejoin),  # first, for a commit may wait for the old one alone
         after.put_back(),
         Step("tidy", f"drop slots on {old} that nobody uses", do.tidy, vital=False, seconds=10),
     ]  # fmt: skip
     return tuple(steps)
-
-
-def _old_is_waited_for(decision: Decision) -> bool:
-    """Whether no commit can end before the old one is back: of two nodes, each waits for the
-    other."""
-    names = parse_names(str(decision.facts["names"]))
-    siblings = decision.facts["siblings"]
-    able = len(siblings) if names.everybody else sum(map(names.has, siblings))
-    return names.count > able
 
 
 class _Switchover:
