@@ -36,8 +36,10 @@ def whole(patroni: PatroniSet) -> Iterator[PatroniSet]:
         each.signal(signal.SIGCONT)
         if not each.patronis():
             each.start()
-    next(each for each in patroni.members.values()).patch(pause=None, synchronous_mode=True)
+    first = next(iter(patroni.members.values()))
+    wait_until(lambda: first.patch(pause=None, synchronous_mode=True), 30, "Patroni")
     patroni.declare()
+    patroni.sre("resume", "--abandon", "the test before left it")
     patroni.whole()
     yield patroni
     for each in patroni.members.values():
@@ -77,7 +79,10 @@ class Writing:
         wait_until(lambda: len(self.acknowledged) > 40, 20, "writes")
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            before = len(self.acknowledged)
+            wait_until(lambda: len(self.acknowledged) > before + 20, 30, "writes go on")
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -207,6 +212,7 @@ def test_status_is_true_while_patroni_fails_over_by_itself(whole: PatroniSet) ->
     assert (code, checks(document)) == (5, {"control"}), "nothing says how Patroni is started"
 
 
+@pytest.mark.long
 def test_a_member_that_cannot_start_is_copied_anew(whole: PatroniSet) -> None:
     leader = whole.leader()
     name = next(each for each in "abc" if each not in (leader, sync_of(whole)))
@@ -226,7 +232,7 @@ def test_a_member_that_cannot_start_is_copied_anew(whole: PatroniSet) -> None:
 def scripts(cluster: PatroniSet, name: str) -> dict[str, str]:
     """How Patroni of a node is ended and started, without a unit: there is no systemd here."""
     yml = cluster[name].folder / "patroni.yml"
-    end = f"for f in /proc/[0-9]*; do tr '\\\\0' ' ' <$f/cmdline | grep -q '^[^ ]*python.* {yml} $'"
+    end = f"for f in /proc/[0-9]*; do tr '\\0' ' ' <$f/cmdline | grep -q '^[^ ]*python.* {yml} $'"
     begin = f"setsid patroni {yml} >/dev/null 2>&1 </dev/null &"
     stop, start = cluster.home / f"stop-{name}", cluster.home / f"start-{name}"
     stop.write_text(f"#!/bin/sh\n{end} && kill -9 ${{f#/proc/}}; done 2>/dev/null; exit 0\n")
@@ -236,6 +242,7 @@ def scripts(cluster: PatroniSet, name: str) -> dict[str, str]:
     return {f"{name}__stop": f"[{stop}]", f"{name}__start": f"[{start}]"}
 
 
+@pytest.mark.long
 def test_in_pause_a_dead_leader_is_fenced_and_another_one_asked_for(whole: PatroniSet) -> None:
     old, sync = whole.leader(), sync_of(whole)
     assert whole.sre("pause")[0] == 0
@@ -261,10 +268,15 @@ def test_in_pause_a_dead_leader_is_fenced_and_another_one_asked_for(whole: Patro
     assert seen(whole, old)[0]["state"] == "streaming"
 
 
+@pytest.mark.long
 def test_a_node_is_fenced_with_its_patroni(whole: PatroniSet) -> None:
     name = next(each for each in "abc" if each not in (whole.leader(), sync_of(whole)))
     code, document = whole.sre("fence", name)
     assert (code, checks(document)) == (5, {"fence"}), "nothing says how its Patroni is ended"
+    whole.declare(**{f"{name}__stop": "['true']"})
+    code, document = whole.sre("fence", name)
+    assert (code, document["outcome"]) == (1, "rolled_back"), "its Patroni lives on"
+    assert "did not" in document["reasons"][0]["text"]
     whole.declare(**scripts(whole, name))
     code, document = whole.sre("fence", name)
     assert (code, document["outcome"]) == (0, "ok"), document
@@ -275,6 +287,7 @@ def test_a_node_is_fenced_with_its_patroni(whole: PatroniSet) -> None:
     assert (code, document["outcome"]) == (0, "ok"), document
 
 
+@pytest.mark.long
 def test_without_synchronous_mode_loss_must_be_accepted(whole: PatroniSet) -> None:
     old = whole.leader()
     whole[old].patch(synchronous_mode=False)
@@ -292,6 +305,7 @@ def test_without_synchronous_mode_loss_must_be_accepted(whole: PatroniSet) -> No
     assert code == 0, document
 
 
+@pytest.mark.long
 def test_a_frozen_leader_is_silent_and_nothing_is_asked_of_it(whole: PatroniSet) -> None:
     old = whole.leader()
     whole[old].signal(signal.SIGSTOP)
@@ -306,13 +320,17 @@ def test_a_frozen_leader_is_silent_and_nothing_is_asked_of_it(whole: PatroniSet)
     assert "no-primary" in checks(document)
 
 
+@pytest.mark.long
 def test_a_switchover_whose_tool_was_killed_is_gone_on_with(whole: PatroniSet) -> None:
-    old, new = whole.leader(), sync_of(whole)
+    new = sync_of(whole)
     repo = Path(__file__).parents[2]
     argv = whole.argv("switchover")
+    journal = whole.home / "state" / "failover" / "orders"
+    before = set(journal.glob("*"))
     tool = subprocess.Popen(argv, env={**os.environ, **whole.env}, cwd=repo)
-    under_way = lambda: whole[old].get("/patroni")["state"] != "running"  # noqa: E731
-    wait_until(under_way, 20, "the old leader to step down")
+    wait_until(lambda: set(journal.glob("*")) - before, 20, "an operation")
+    (record,) = set(journal.glob("*")) - before
+    wait_until(lambda: '"request"' in record.read_text(), 20, "Patroni to be asked")
     tool.kill()
     tool.wait()
     assert whole.sre("switchover")[0] == 5, "somebody has to go on with it first"

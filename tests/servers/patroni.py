@@ -100,9 +100,10 @@ class Member:
     def get(self, path: str) -> Any:
         return requests.get(self.url + path, timeout=5).json()
 
-    def patch(self, **config: Any) -> None:
+    def patch(self, **config: Any) -> bool:
         done = requests.patch(f"{self.url}/config", json=config, auth=self.auth, timeout=5)
         assert done.status_code == 200, done.text
+        return True
 
     def sql(self, text: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=3) as connection:

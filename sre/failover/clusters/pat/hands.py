@@ -13,6 +13,8 @@ from sre.failover.clusters.common.together import Silent, together
 from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pat.api import Answer, Api, Unheard, refusal
 from sre.failover.clusters.pat.look import Looker
+from sre.failover.clusters.pat.said import Said
+from sre.failover.clusters.pat.tame import tamed
 from sre.failover.engine import Ground, Placed
 from sre.failover.snapshot import Snapshot
 
@@ -80,7 +82,8 @@ class Hands:
         """Role, state and timeline as a member says; roles are `primary` and `replica`."""
         own = self.looker.state(name, deadline.within(_ASK))
         role = "primary" if own.get("role") in ("master", "primary") else str(own.get("role"))
-        return role, str(own.get("state")), int(own.get("timeline") or 0)
+        timeline = own.get("timeline")
+        return role, str(own.get("state")), timeline if isinstance(timeline, int) else 0
 
     def holder(self, deadline: Deadline) -> str:
         """The node that holds the leader's key, as the first says that can read it.
@@ -95,8 +98,8 @@ class Hands:
         )
         for answer in found.values():
             if isinstance(answer, Answer) and answer.ok and isinstance(answer.body, dict):
-                rows = answer.body.get("members") or []
-                holds = [row["name"] for row in rows if row.get("role") == "leader"]
+                told = tamed(Said(cluster=answer.body)).cluster or {}
+                holds = [row["name"] for row in told["members"] if row["role"] == "leader"]
                 known = {member: node for node, member in self.members.items()}
                 return known.get(holds[0], str(holds[0])) if holds else ""
         raise Transient("no Patroni can say who leads")
@@ -135,8 +138,8 @@ class Hands:
             CheckFailed: one of them said so, and it is not so.
         """
         try:
-            by = self._by_control(node, deadline)
-        except (SreError, Refused) as error:
+            self._by_control(node, deadline)
+        except SreError as error:
             if not node.fence:
                 raise
             done = run(node.fence, deadline)
@@ -145,11 +148,12 @@ class Hands:
                 raise CheckFailed(
                     f"{error}; and {node.fence[0]} ended with {done.returncode}: {why}"
                 ) from error
-            by = "program"
-        self._silent(node.name, deadline)
-        return by
+            self._cut_off(node.name, deadline)
+            return "program"
+        return "control"
 
-    def _by_control(self, node: Placed, deadline: Deadline) -> str:
+    def _by_control(self, node: Placed, deadline: Deadline) -> None:
+        """Patroni first, or it would start PostgreSQL again; both are seen gone at the end."""
         service, control, own = node.service, node.control, node.own
         if not service.data_dir or (not own.stop and getattr(control, "unit", None) == ""):
             raise Refused(f"nothing says how Patroni is ended on {node.name}; give stop:")
@@ -159,31 +163,41 @@ class Hands:
             if not done.ok:
                 raise CheckFailed(f"{own.stop[0]} on {node.name}: {done.stderr.strip()[-300:]}")
         control.kill(service, deadline)  # a unit is stopped by it as well
-        self.until(f"{node.name} is dead", lambda: self._dead(node, deadline), deadline.within(10))
-        return "control"
+        what = f"what should end Patroni on {node.name} did not"
+        self.until(what, lambda: self._refuses(node.name, deadline), deadline.within(8))
+        control.kill(service, deadline)  # what it started meanwhile
+        life = control.life(service, deadline.within(_ASK))
+        if life.state != "dead":
+            raise CheckFailed(f"{node.name} was killed, but is {life.state}: {life.why}")
+        self._no_sql(node.name, deadline)
 
-    def _dead(self, node: Placed, deadline: Deadline) -> bool:
-        life = node.control.life(node.service, deadline.within(_ASK))
-        if life.state in ("alive", "frozen"):
-            raise Transient(f"{node.name} is {life.state}: {life.why}; does its Patroni still run?")
-        return life.state == "dead"
+    def _refuses(self, name: str, deadline: Deadline) -> bool:
+        """Nobody listens where its Patroni was; to say nothing is not enough."""
+        try:
+            self.looker.state(name, deadline.within(_ASK))
+        except Silent as error:
+            if error.state == "refused":
+                return True
+            raise
+        raise Transient(f"Patroni on {name} still answers")
 
-    def _silent(self, name: str, deadline: Deadline) -> None:
-        """Neither its Patroni nor its PostgreSQL answers any more."""
+    def _cut_off(self, name: str, deadline: Deadline) -> None:
+        """Neither its Patroni nor its PostgreSQL answers us any more."""
         try:
             self.looker.state(name, deadline.within(1.0))
         except (Silent, CheckFailed):
-            pass
-        else:
-            raise CheckFailed(f"Patroni on {name} still answers: what should end it did not")
-        line = self.lines.get(name)
-        if line is None:
+            self._no_sql(name, deadline)
+            return
+        raise CheckFailed(f"its fence program ended with 0, but Patroni on {name} still answers")
+
+    def _no_sql(self, name: str, deadline: Deadline) -> None:
+        if name not in self.lines:
             return
         try:
-            line.ask(lambda c: c.execute(b"select 1"), deadline.within(1.0))
+            self.lines[name].ask(lambda c: c.execute(b"select 1"), deadline.within(1.0))
         except SreError:
             return
-        raise CheckFailed(f"PostgreSQL on {name} still answers: what should end it did not")
+        raise CheckFailed(f"something still answers at the dsn of {name}: mend data_dir: or dsn:")
 
     def start_patroni(self, node: Placed, deadline: Deadline) -> None:
         """Patroni of a node runs again; it starts PostgreSQL as what it may be."""

@@ -14,6 +14,7 @@ from sre.failover.clusters.common.together import Silent, together
 from sre.failover.clusters.pat.api import Answer, Api
 from sre.failover.clusters.pat.said import Heard, Said
 from sre.failover.clusters.pat.seen import assemble
+from sre.failover.clusters.pat.tame import tamed
 from sre.failover.engine import Ground, Placed
 from sre.failover.nodes import Life
 from sre.failover.snapshot import Snapshot
@@ -76,7 +77,7 @@ class Looker:
         own = _mapping(self._apis[name].get("/patroni", deadline.within(_ASK_SECONDS)))
         if own is None:
             raise Silent(f"what answers at the api of {name} does not speak as Patroni", "odd")
-        return own
+        return tamed(Said(own)).patroni or {}
 
     def _said(self, node: Placed, found: Mapping[str, Any], deadline: Deadline) -> Said:
         first = found[f"patroni {node.name}"]

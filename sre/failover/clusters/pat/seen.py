@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from sre.failover.clusters.pat.member import member_seen
 from sre.failover.clusters.pat.said import LEADERS, Heard, leader_of, rows_of, whole_of
+from sre.failover.clusters.pat.tame import tamed
 from sre.failover.clusters.pat.trouble import problems_of
 from sre.failover.snapshot import Snapshot, View
 from sre.failover.switches import Way
@@ -16,6 +18,7 @@ __all__ = ["assemble"]
 
 def assemble(cluster: str, at: float, heard: Heard) -> Snapshot:
     """The picture of one moment."""
+    heard = replace(heard, said={name: tamed(each) for name, each in heard.said.items()})
     rows = rows_of(heard)
     leader = leader_of(rows, heard.members)
     lead = heard.said[leader].patroni if leader else None

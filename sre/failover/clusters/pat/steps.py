@@ -20,6 +20,8 @@ from sre.failover.engine import Decision, Memory, Step
 __all__ = ["change_steps"]
 
 Note = Mapping[str, Any]
+_LOOK_SECONDS = 3.0
+"""The last look, too, has time for an answer."""
 
 
 def change_steps(hands: Hands, decision: Decision) -> tuple[Step, ...]:
@@ -168,7 +170,7 @@ class _Change:
     def _promoted(self, memory: Memory, deadline: Deadline) -> Note:
         answer = str(memory.get("request", {}).get("answer", ""))
         while True:
-            holder = self._ended(deadline)
+            holder = self._ended(Deadline.after(_LOOK_SECONDS, self.hands.ground.clock))
             if holder == self.new:
                 return {"leader": holder}
             if holder and holder != self.old:
