@@ -142,5 +142,8 @@ def _remarks(sheet: Sheet, old: NodeSeen, new: NodeSeen) -> None:
     for node in seen.nodes:
         if node.name not in (old.name, new.name) and not node.more.get("streams"):
             sheet.warn("left-behind", f"{node.name} ({node.state or 'no answer'}) does not stream")
+    if new.more["watchdog"] == "not armed":
+        text = f"no watchdog is armed on {new.name}: nothing would stop its primary"
+        sheet.warn("watchdog", f"{text} if its Patroni hung")
     if any(problem.startswith("pending-restart") for problem in new.problems):
         sheet.warn("pending-restart", f"a setting on {new.name} waits for a restart")

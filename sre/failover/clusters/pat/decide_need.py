@@ -89,7 +89,7 @@ def _fenceable(sheet: Sheet, old: str) -> str:
         return ""
     life = node.more.get("life")
     if life == "dead" and old not in sheet.rules.stops:
-        sheet.judge("fence", "", f"PostgreSQL on {old} is dead, and a Patroni that comes back there "
+        sheet.judge("fence", "", f"PostgreSQL on {old} is dead; a Patroni that comes back there "
                     "makes it primary with the leader's key alone")  # fmt: skip
         return ""
     if life == "dead":
