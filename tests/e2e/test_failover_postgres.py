@@ -167,6 +167,7 @@ def started_by_hand(pgset: PgSet, name: str) -> None:
     wait_until(lambda: node.sql("select 1"), 20, f"{name} answers")
 
 
+@pytest.mark.long
 def test_a_frozen_primary_is_replaced_and_cannot_acknowledge_afterwards(
     pgset: PgSet, tmp_path: Path
 ) -> None:
@@ -190,6 +191,7 @@ def allowed(pgset: PgSet) -> Any:
     return said if code == 0 else None
 
 
+@pytest.mark.long
 def test_a_node_that_its_control_does_not_reach_needs_its_fence_program(
     pgset: PgSet, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_two_nodes_of_sixteen_go_on_alone_and_wait_again_once_copied_anew(tmp_pa
         assert [name for name in left if name.startswith("data.sre")] == []
 
 
+@pytest.mark.long
 def test_the_synchronous_standby_gone_too_is_refused_until_it_is_accepted(tmp_path: Path) -> None:
     with running_set() as pgset:
         assert pgset.run("status").returncode == 0

@@ -219,7 +219,8 @@ def test_never_looked_at_before_the_candidates_configuration_counts() -> None:
     found = decide_failover(Wish("failover"), heard(GONE, remembered={}), RULES)
     assert found.allowed
     plain = {"synchronous_standby_names": ""}
-    bare: dict[str, Any] = {"a": "refused", "b": orphan(settings=plain), "c": orphan(settings=plain)}
+    left = orphan(settings=plain)
+    bare: dict[str, Any] = {"a": "refused", "b": left, "c": left}
     found = decide_failover(Wish("failover"), heard(bare, remembered={}), RULES)
     assert blocked(found) == {"data-loss"}
 
