@@ -84,7 +84,7 @@ class Desk:
             ) as typed,
         ):  # fmt: skip
             try:
-                code = typed.wait(100)
+                code = typed.wait(200)
             finally:
                 if not as_nobody:
                     with contextlib.suppress(ProcessLookupError):
@@ -216,7 +216,7 @@ def judged(desk: Desk, run: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(180)  # two servers are made, and changed three times
+@pytest.mark.timeout(300)  # two servers are made, and changed three times
 def test_two_fresh_nodes_become_a_rehearsed_cluster(desk: Desk) -> None:
     """Every `sh` block from the beginning to the failover, in order."""
     for block in blocks("Two fresh nodes", "sh"):
@@ -253,7 +253,7 @@ def desk_of(found: PatroniSet) -> Desk:
     return Desk(found.home, environment(found.home, program("ssh"), **found.env, **dsns), here)
 
 
-@pytest.mark.timeout(150)  # etcd, two Patronis and what they start
+@pytest.mark.timeout(300)  # etcd, two Patronis and what they start
 def test_a_cluster_that_patroni_leads(led: PatroniSet) -> None:
     desk = desk_of(led)
     [declaration] = blocks("Patroni", "yaml sre.yaml")
