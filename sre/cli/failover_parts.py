@@ -58,7 +58,8 @@ def confirmed(run: Run, planned: Planned, given: str | None) -> None:
     from sre.core.errors import Refused  # noqa: PLC0415
 
     decision = planned.decision
-    wanted = decision.old or decision.new
+    touched = decision.new if decision.action == "rejoin" else decision.old  # old is followed there
+    wanted = touched or decision.new
     if given is None and sys.stdin.isatty() and run.format == "text":
         click.echo(f"{decision.action} of {decision.cluster}: {wanted} will be touched", err=True)
         given = click.prompt(f"type {wanted!r} to go on", err=True, default="", show_default=False)
