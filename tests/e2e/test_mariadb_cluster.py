@@ -263,16 +263,18 @@ def test_the_tool_killed_in_a_step_goes_on_to_the_same_end(cluster: MariaSet, st
 
 _KILLED = """
 import os, signal, sys
+step = sys.argv[1]
 from sre.failover.operation.record import Record
 add = Record.add
 def killing(self, event, **more):
-    if event == "end" and more.get("step") == sys.argv[1]:
+    if event == "end" and more.get("step") == step:
         os.kill(os.getpid(), signal.SIGKILL)  # it was done, and nobody wrote that down
     add(self, event, **more)
 Record.add = killing
-from sre.cli import main
-args = ["failover", "switchover", "orders", "--to", os.environ["TO"]]
-sys.exit(main([*args, "--config", os.environ["CONFIG"]]))
+from sre.cli.main import main
+sys.argv = ["sre", "failover", "switchover", "orders", "--to", os.environ["TO"],
+            "--config", os.environ["CONFIG"]]
+main()
 """
 
 

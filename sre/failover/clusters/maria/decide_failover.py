@@ -191,9 +191,11 @@ def _absent(seen: Snapshot, known: Mapping[str, Any], new: NodeSeen, age: float)
     counting = list(known["counting"])
     if int(known["clients"]) > len(counting):
         return f"commits waited for {known['clients']} replicas, of which {len(counting)} are known"
+    if not counting:
+        return "when the old primary was last seen, no replica answered its commits"
     here = {n.name for n in seen.standbys() if float(n.more.get("uptime") or 0) >= age}
     absent = [name for name in counting if name not in here]
-    if absent or not counting:
+    if absent:
         return f"commits waited for any of {', '.join(counting)}; not here: {', '.join(absent)}"
     best = furthest([seen.node(name) for name in counting])
     if not best or missing(received(new.more), received(best[0].more)):
