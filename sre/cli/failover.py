@@ -15,6 +15,7 @@ from sre.cli.failover_parts import (
     job_of,
 )
 from sre.cli.failover_pause import pause_command, unpause_command
+from sre.cli.failover_rebuild import rebuild_command, resumed_job
 from sre.cli.failover_watch import watch_command
 from sre.cli.options import Run, common_options
 
@@ -202,7 +203,8 @@ def resume_command(
             return 0
         if abandon is not None:
             return emit_result(run, job.abandon(abandon))
-        return emit_result(run, job.resume(follow(run), back=rollback))
+        with resumed_job(run, job) as going:
+            return emit_result(run, going.resume(follow(run), back=rollback))
 
 
 @failover.command("ack")
@@ -231,6 +233,7 @@ def history_command(cluster: str | None, run: Run) -> int:
     return 0
 
 
+failover.add_command(rebuild_command)
 failover.add_command(watch_command)
 failover.add_command(pause_command)
 failover.add_command(unpause_command)

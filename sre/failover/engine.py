@@ -33,7 +33,9 @@ __all__ = [
     "Wish",
 ]
 
-Action = Literal["switchover", "failover", "fence", "rejoin"]
+Action = Literal["switchover", "failover", "fence", "rejoin", "rebuild"]
+"""`rebuild`: on empty nodes, from another region's backups; engines of kinds do not know it."""
+
 Memory = Mapping[str, Mapping[str, Any]]
 """Step id -> what it noted; JSON."""
 
