@@ -160,9 +160,10 @@ class Job:
 
     def acknowledge(self, reason: str) -> None:
         """The last failover was looked at: another one may follow. Raises UsageError."""
-        if last_failover(self.facts, self.declared.name) is None:
+        last = last_failover(self.facts, self.declared.name, self.clock)
+        if last is None:
             raise UsageError(f"there was no failover of {self.declared.name} that needs it")
-        publish_ack(self.facts, self.declared.name, _who(), reason)
+        publish_ack(self.facts, self.declared.name, last, _who(), reason)
 
     def publish_pause(self, on: bool, reason: str) -> None:  # noqa: FBT001  a state, not a mode
         """Who told it to fail over to nobody, or to go on; for whoever looks next."""
@@ -171,7 +172,7 @@ class Job:
 
     def _informed(self, wish: Wish) -> Wish:
         """The wish, with what is remembered of the last failover."""
-        last = last_failover(self.facts, self.declared.name)
+        last = last_failover(self.facts, self.declared.name, self.clock)
         if last is None or last.acknowledged:
             return wish
         age = self.clock.wall() - last.at
