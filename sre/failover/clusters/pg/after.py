@@ -41,7 +41,7 @@ class After:
                  seconds=30),
         ]  # fmt: skip
         if self.switches.some:
-            steps.append(Step("settle", "write it into the files of the switches", self.settle,
+            steps.append(Step("settle", "write it into the files of the switches", self.point,
                               phase="files", seconds=30))  # fmt: skip
         return steps
 
@@ -76,6 +76,12 @@ class After:
             hands.until(f"{name} streams", lambda: hands.streams(name, deadline), deadline)
 
         hands.each(self.siblings, one)
+        return {}
+
+    def point(self, _memory: Memory, deadline: Deadline) -> Note:
+        """A switch that was loaded anew since it was repointed has what its file said before."""
+        self.switches.point(self.new, deadline)
+        self.switches.settle(deadline)
         return {}
 
     def settle(self, _memory: Memory, deadline: Deadline) -> Note:

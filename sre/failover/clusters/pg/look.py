@@ -198,9 +198,11 @@ def address(node: Placed) -> tuple[str, str]:
 
 
 def _free(node: Placed, deadline: Deadline) -> int | None:
+    """The less of where its data and where its log lie, which may be a disk of its own."""
+    folder = node.service.data_dir.rstrip("/")
     done = node.control.run(
-        node.service, ["df", "-Pk", node.service.data_dir], deadline, env={"LC_ALL": "C"}
+        node.service, ["df", "-Pk", folder, f"{folder}/pg_wal"], deadline, env={"LC_ALL": "C"}
     )
-    words = done.stdout.decode("utf-8", "replace").splitlines()[-1:]
-    found = words[0].split() if done.ok and words else []
-    return int(found[3]) * 1024 if len(found) > 3 and found[3].isdigit() else None
+    lines = done.stdout.decode("utf-8", "replace").splitlines()[1:]
+    sizes = [line.split()[3] for line in lines if len(line.split()) > 3] if done.ok else []
+    return min((int(size) * 1024 for size in sizes if size.isdigit()), default=None)
