@@ -44,6 +44,16 @@ class Switches:
         """All work to one node, at run time."""
         self._on_all(lambda switch: _quick(switch).repoint(self._servers[node], deadline))
 
+    def point(self, node: str, deadline: Deadline) -> None:
+        """All work to one node, where it is not so."""
+
+        def point(switch: Traffic) -> None:
+            server = self._servers[node]
+            if switch.look(deadline).open() != (server,):
+                _quick(switch).repoint(server, deadline)
+
+        self._on_all(point)
+
     def settle(self, deadline: Deadline) -> None:
         """What run time has, files say as well."""
 

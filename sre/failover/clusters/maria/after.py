@@ -44,7 +44,7 @@ class After:
                  vital=False, seconds=60),
         ]  # fmt: skip
         if self.switches.some:
-            steps.append(Step("settle", "write it into the files of the switches", self.settle,
+            steps.append(Step("settle", "write it into the files of the switches", self.point,
                               phase="files", seconds=30))  # fmt: skip
         return steps
 
@@ -104,6 +104,12 @@ class After:
             also(deadline)
             hands.see_follow(self.decision.old, self.new, deadline)
         hands.each(self.siblings, one)
+        return {}
+
+    def point(self, _memory: Memory, deadline: Deadline) -> Note:
+        """A switch that was loaded anew since it was repointed has what its file said before."""
+        self.switches.point(self.new, deadline)
+        self.switches.settle(deadline)
         return {}
 
     def settle(self, _memory: Memory, deadline: Deadline) -> Note:
