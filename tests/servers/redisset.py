@@ -285,6 +285,7 @@ def _sentinel(made: RedisSet, stack: contextlib.ExitStack, name: str, down_after
     argv = [program("redis-server"), str(config), "--sentinel"]
     made.processes[name] = stack.enter_context(child(argv, home=node.folder))
     wait_until(node.answers, 20, name)
+    node.tell("SENTINEL", "DEBUG", "INFO-PERIOD", "500")  # 10 s otherwise, for every steering
     made.sentinels[name] = node
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,11 +30,11 @@ class After:
 
     def steering(self) -> list[Step]:
         """A sentinel chooses by what it knows of the replicas: it hears it every 10 s."""
-        if not self.before:
+        if not self.hands.watches:
             return []
-        others = ", ".join(self.before)
+        others = f", and not {', '.join(self.before)}" if self.before else ""
         return [
-            Step("steer", f"let the sentinels choose {self.new}, and not {others}", self.steer,
+            Step("steer", f"let the sentinels choose {self.new}{others}", self.steer,
                  self.unsteer, seconds=30)
         ]  # fmt: skip
 
@@ -50,13 +50,18 @@ class After:
         self.hands.priorities(self.before, deadline)
 
     def _told(self, deadline: Deadline) -> bool:
-        """Whether every sentinel that answers has heard of it."""
-        known = self.hands.looker.known
-        theirs = {each for name in self.before for each in known(name)}
-        heard = [self.hands.looker.sentinel(name, deadline) for name in self.hands.watches]
-        rows = [row for each in heard if each.said is not None for row in each.said["replicas"]]
-        mine = [row for row in rows if f"{row['host']}:{row['port']}" in theirs]
-        return bool(mine) and all(row["priority"] == 0 for row in mine)
+        """Whether every sentinel that answers would choose the new one alone."""
+        looker = self.hands.looker
+        mine, theirs = looker.known(self.new), {e for n in self.before for e in looker.known(n)}
+        heard = [looker.sentinel(name, deadline) for name in self.hands.watches]
+        said = [each.said["replicas"] for each in heard if each.said is not None]
+
+        def would(rows: Sequence[Mapping[str, Any]]) -> bool:
+            at = {f"{row['host']}:{row['port']}": row["priority"] for row in rows}
+            able = any(at.get(each) for each in mine)
+            return able and not any(at.get(each) for each in theirs)
+
+        return bool(said) and all(would(rows) for rows in said)
 
     def to_the_new(self) -> list[Step]:
         """Traffic to the new primary, and everybody who has to know of it."""

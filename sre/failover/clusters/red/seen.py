@@ -252,14 +252,24 @@ def _problems(seen: Snapshot) -> Iterable[str]:
         yield f"two-primaries: {', '.join(primaries)}"
     for name, problems in seen.more["switches"].items():
         yield from (f"traffic {name}: {problem}" for problem in problems)
+    only = primaries[0] if len(primaries) == 1 else ""
     for name, each in seen.more["sentinels"].items():
-        if not each["answers"]:
-            yield f"sentinel {name}: {each['why']}"
-        elif not each["able"]:
-            yield f"sentinel {name}: {each['unable']}"
-        elif len(primaries) == 1 and each["master"] != primaries[0]:
+        if not each["answers"] or not each["able"]:
+            yield f"sentinel {name}: {each['unable'] if each['answers'] else each['why']}"
+        elif only and each["master"] != only:
             where = each["master"] or f"{each['host']}:{each['port']}, which is none of nodes:"
             yield f"sentinel {name}: it says that the primary is {where}"
+    yield from _astray(seen, only) if only else ()
+
+
+def _astray(seen: Snapshot, primary: str) -> Iterable[str]:
+    """Switches that send work elsewhere, as after a failover that the sentinels made."""
+    server = seen.more["servers"][primary]
+    for name, taken in seen.open.items():
+        if tuple(taken) != (server,):
+            where = ", ".join(taken) or "nobody"
+            yield (f"traffic {name}: it sends work to {where}, primary is {primary}; "
+                   f"sre traffic repoint {name} {server}")  # fmt: skip
 
 
 def _machine(machine: Machine) -> dict[str, Any]:
