@@ -137,6 +137,7 @@ def test_a_switchover_loses_nothing_and_traffic_follows(whole: PatroniSet) -> No
     with Writing(whole) as ours:
         code, document = whole.sre("switchover", "--to", new, "--confirm", old)
     assert (code, document["outcome"], document["new"]) == (0, "ok", new), document
+    assert "<secret>" not in str(document), "the user is `watch`, and `watchdog` stays a word"
     assert whole.leader() == new
     assert whole[old].sql("select pg_is_in_recovery()") == [(True,)]
     assert ours.lost(new, whole) == set()

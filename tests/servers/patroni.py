@@ -192,7 +192,7 @@ class PatroniSet:
                 if row["state"] == "streaming"
             }
             members = set(self.cluster())
-            sync = any(row["role"] == "sync_standby" for row in self.cluster().values())
+            sync = any(row["role"].endswith("_standby") for row in self.cluster().values())
             wanted = bool(self[who].get("/config").get("synchronous_mode"))
             calm = not self[who].get("/patroni").get("pause", False)
             whole = members == set(self.members) and streaming == members - {who}

@@ -121,7 +121,7 @@ class Api:
         login = self._login
         if method == "GET" or login.user is None or login.password is None:
             return None
-        user, password = login.user.reveal(), login.password.reveal()
+        user, password = login.user.reveal_unmasked(), login.password.reveal()
         return HTTPBasicAuth(user.encode(), password.encode())
 
     def _read(self, answer: requests.Response, deadline: Deadline) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sre.core.clock import Deadline
 from sre.core.errors import SreError, UsageError
-from sre.failover.clusters.common.together import Silent, together
+from sre.failover.clusters.common.together import Silent, all_of, together
 from sre.failover.clusters.pat.api import Answer, Api
 from sre.failover.clusters.pat.said import Heard, Said
 from sre.failover.clusters.pat.seen import assemble
@@ -59,7 +59,7 @@ class Looker:
         for name, switch in ground.switches.items():
             jobs[f"switch {name}"] = partial(switch.look, until)
         found = together(jobs)
-        said = {node.name: self._said(node, found, deadline) for node in ground.nodes}
+        said = all_of({n.name: partial(self._said, n, found, deadline) for n in ground.nodes})
         ways: dict[str, Way | str] = {
             name: str(way) if isinstance(way := found[f"switch {name}"], SreError) else way
             for name in ground.switches
