@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sre.core.units import format_duration
 from sre.failover.clusters.pg.quorum import missing_words, needed
 from sre.failover.clusters.pg.seen import old_primary
 from sre.failover.clusters.pg.sheet import (
@@ -24,6 +25,8 @@ from sre.failover.engine import Decision, Loss, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
 __all__ = ["decide_failover", "most_advanced", "shortfall"]
+
+_OLD_RULE = 10.0
 
 
 def decide_failover(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
@@ -174,6 +177,7 @@ def _may_lose(sheet: Sheet, old: str, new: NodeSeen) -> tuple[Loss | None, dict[
     if safe:
         text = f"{len(have)} members of {names!r} are seen, {needs} are enough: nothing is lost"
         sheet.judge("quorum", "", text, **evidence)
+        _rule_age(sheet, old)
         return None, quorum
     loss = _bound(seen, new)
     if sheet.wish.accept_data_loss:
@@ -189,6 +193,19 @@ def _may_lose(sheet: Sheet, old: str, new: NodeSeen) -> tuple[Loss | None, dict[
         sheet.judge("data-loss", f"{why}: acknowledged writes may be lost; go on with "
                     "--accept-data-loss REASON", **evidence)  # fmt: skip
     return loss, quorum
+
+
+def _rule_age(sheet: Sheet, old: str) -> None:
+    """Who changed the rule after the last look at the primary, did it unseen."""
+    age = sheet.seen.at - float(sheet.seen.more["remembered"].get("at", sheet.seen.at))
+    if age > _OLD_RULE:
+        sheet.warn(
+            "rule-age",
+            f"{old} was last looked at {format_duration(round(age))} before now: if its "
+            "synchronous_standby_names was changed since, acknowledged writes may be missing; "
+            "keep `sre failover watch` running",
+            seconds=round(age, 1),
+        )
 
 
 def _rule(sheet: Sheet, old: str, new: NodeSeen) -> tuple[str, str, str]:
