@@ -36,6 +36,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "failover.md"
 A, B = "127.0.0.2", "127.0.0.3"
 NOBODY = 65534
+SECTIONS = ("The declaration", "Rehearse", "When the primary dies", "Prove the proof")
 _SSH = """
 Host {a} {b}
   HostName 127.0.0.1
@@ -210,6 +211,17 @@ def operations(desk: Desk) -> list[tuple[str, str]]:
     return [(each["action"], each["outcome"]) for each in reversed(found)]
 
 
+def negative(desk: Desk, run: str) -> dict[str, Any]:
+    """What the ledger says of the run that has to lose something: exit code 1."""
+    command = f"sre ledger verify {run} --format json; test $? = 1"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=desk.folder, capture_output=True, check=True,
+        env=dict(desk.environment), text=True, timeout=60,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def judged(desk: Desk, run: str) -> dict[str, Any]:
     """What the ledger says of a run, with something in it."""
     found: dict[str, Any] = desk.json(f"sre ledger verify {run}")
@@ -224,17 +236,20 @@ def test_two_fresh_nodes_become_a_rehearsed_cluster(desk: Desk) -> None:
     [declaration] = blocks("The declaration", "yaml sre.yaml")
     (desk.folder / "sre.yaml").write_text(desk.said(declaration))
     with haproxy(desk):
-        for section in ("The declaration", "Rehearse", "When the primary dies"):
+        for section in SECTIONS:
             for block in blocks(section, "sh"):
                 desk.type(block)
-        assert operations(desk) == [("switchover", "ok"), ("failover", "ok"), ("rejoin", "ok")]
+        lost = [("failover", "ok"), ("rejoin", "ok")]
+        assert operations(desk) == [("switchover", "ok"), *lost, *lost]
         for run in ("run1", "run2"):
             found = judged(desk, run)
             assert found["lost"] == 0, found
             assert found["acknowledged"] > 100, found
         [cluster] = desk.json("sre failover status")["clusters"]
         roles = {each["name"]: (each["role"], each["state"]) for each in cluster["nodes"]}
-        assert roles == {"a": ("primary", "running"), "b": ("standby", "streaming")}
+        assert roles == {"b": ("primary", "running"), "a": ("standby", "streaming")}
+        found = negative(desk, "run3")
+        assert found["lost"] > 0, found
         desk.type("sre traffic status")  # 3 when HAProxy and its file differ
 
 
