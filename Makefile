@@ -10,7 +10,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Programs that tests start thousands of times are compiled once, whatever the caller's habit.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-long lint format bench-startup bench-probe bench-load bench-backup ready servers clean
+.PHONY: help demo test test-long lint format bench-startup bench-probe bench-load bench-backup \
+  bench-failover ready servers clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -50,6 +51,11 @@ bench-load: .venv/.installed-all ## CPU and truth of our load generator beside L
 bench-backup: .venv/.installed-all ## CPU, time and bytes of backups beside pgBackRest
 	@tests/ensure-servers.sh postgresql pgbackrest openssl
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_backup.py
+
+bench-failover: .venv/.installed-all ## write gap of switchovers beside Patroni's, of lost nodes, by hand (ARGS=PART…)
+	@tests/ensure-servers.sh postgresql patroni etcd-server haproxy pgbouncer redis-server \
+	  mariadb-server
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_failover.py $(ARGS)
 
 ready: .venv/.installed-dev servers ## all that `make test` and `make lint` need (-j2: at once)
 
