@@ -104,8 +104,7 @@ class Node:
 
     def signal(self, which: signal.Signals) -> None:
         for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, which)
+            os.kill(pid, which)
 
 
 @dataclass
@@ -183,10 +182,8 @@ class RedisSet:
     def sre(self, *args: str, env: Mapping[str, str] | None = None) -> tuple[int, Any]:
         """`sre failover ARGS… --format json`; its exit code and document."""
         done = self.run(*args, "--format", "json", env=env)
-        try:
-            return done.returncode, json.loads(done.stdout)
-        except ValueError:
-            return done.returncode, done.stdout + done.stderr
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
 
     def argv(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "sre", "failover", *args, "--config", str(self.config)]

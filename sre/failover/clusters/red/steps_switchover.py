@@ -9,12 +9,13 @@ sentinels the old one becomes a replica first: there are never two that take wri
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, SreError
+from sre.core.errors import CheckFailed, Transient
 from sre.failover.clusters.common.together import Silent
 from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.red.after import After
@@ -59,10 +60,12 @@ class _Switchover:
         self.promotion = Promotion(hands, decision)
 
     def pause(self, _memory: Memory, deadline: Deadline) -> Note:
-        seconds = float(self.decision.facts["pause"])
+        return self._hold(float(self.decision.facts["pause"]), deadline)
+
+    def _hold(self, seconds: float, deadline: Deadline) -> Note:
         try:
             replid, offset = self.hands.hold(self.old, self.new, seconds, deadline)
-        except SreError:
+        except BaseException:  # a signal too: nobody has to wait for what will not be
             self._release()
             raise
         return {"replid": replid, "offset": offset}
@@ -72,10 +75,8 @@ class _Switchover:
 
     def _release(self) -> None:
         """One that does not answer ends the pause itself."""
-        try:
+        with contextlib.suppress(Silent):
             self.hands.release(self.old, Deadline.after(2, self.hands.ground.clock))
-        except Silent:
-            return
 
     def promote(self, _memory: Memory, deadline: Deadline) -> Note:
         """Held again first: a run that was killed has let the pause end."""
@@ -94,14 +95,22 @@ class _Switchover:
         leader = hands.leader(deadline) if hands.watches else ""  # before anybody has to wait
         limit = deadline.within(float(self.decision.facts["pause"]))
         if hands.stand(self.old, limit).primary:
-            replid, offset = hands.hold(self.old, self.new, _LONG, limit)
-            note = {"replid": replid, "offset": offset}
+            note = self._again(limit)
         if leader:
             self.promotion.by_sentinel(leader, deadline.within(LIMIT))
         else:
             hands.tell(self.old, limit, "REPLICAOF", *self._address())
             self.promotion.by_hand(deadline.within(LIMIT))
         return note
+
+    def _again(self, deadline: Deadline) -> Note:
+        try:
+            return self._hold(_LONG, deadline)
+        except Transient as error:
+            raise CheckFailed(
+                f"{error}; nobody was promoted: resume, or, if {self.old} is gone, abandon it and "
+                "fail over"
+            ) from error
 
     def demote(self, _memory: Memory, deadline: Deadline) -> Note:
         """Writes that waited are told that it is a replica; they were not done."""
@@ -130,11 +139,9 @@ class _Switchover:
 
     def rejoin(self, _memory: Memory, deadline: Deadline) -> Note:
         hands = self.hands
-        try:
+        with contextlib.suppress(Silent):  # it is waited for
             if hands.stand(self.old, deadline.within(2)).primary:
                 self.demote({}, deadline.within(2))
-        except Silent:
-            pass  # it is waited for
         done = partial(hands.streams, self.old, self.new, deadline)
         hands.until(f"{self.old} follows {self.new}", done, deadline)
         hands.remember(self.old, deadline)

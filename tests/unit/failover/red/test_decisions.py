@@ -23,7 +23,7 @@ def said(name: str, **more: Any) -> dict[str, Any]:
     settings = {"save": "60 1", "appendonly": "no", "replica-priority": "100"}
     settings |= {"replica-read-only": "yes", "min-replicas-to-write": "0"}
     replica = name != "a"
-    found = {
+    found: dict[str, Any] = {
         "role": "slave" if replica else "master", "runid": f"id-{name}", "version": "7.0.15",
         "cluster": False, "uptime": 1000, "config": "/etc/redis.conf", "replid": "h" * 40,
         "replid2": "0" * 40, "second": -1, "offset": 500, "loading": False, "link": replica,
