@@ -29,6 +29,11 @@ class Hold:
         """The ids of our sessions."""
         return self._line.mine()
 
+    @property
+    def held(self) -> bool:
+        """Whether this process has taken it, and has not let go."""
+        return bool(self._session)
+
     def lock(self, deadline: Deadline, *, wait: int = 1) -> str | None:
         """Nobody writes from now on; its gtid_binlog_pos. None: writes did not end in `wait` s.
 

@@ -113,14 +113,16 @@ class Rebuild:
         if not seen.ok:
             raise CheckFailed(
                 f"{source} cannot write into {new} of {self.node.name}: they are two machines; "
-                f"copy it by hand (mariadb-backup on {source}, its folder in the place of "
-                f"{self.data}), start it, then again: sre failover rejoin "
-                f"{self.hands.ground.cluster} {self.node.name}"
+                f"put a prepared copy of mariadb-backup from {source} in the place of {self.data} "
+                "(its binary log is kept), then: "
+                f"sre failover resume {self.hands.ground.cluster} --abandon copied, and rejoin"
             )
         self._sh(_CLEAR, [self.data, mark], deadline, "make room for a copy")
         began = self.hands.ground.clock.now()
         self._backup(there, new, deadline)
-        position = self._position(there, new, deadline)
+        position = self.copied(there, deadline, new)
+        if not position:
+            raise CheckFailed(f"the copy in {new} does not say up to which GTID it goes")
         self._sh(_OWN, [self.data], deadline, "give the copy to its owner", must=False)
         self._sh(_SWAP, [self.data], deadline, "put the copy in its place")
         seconds = round(self.hands.ground.clock.now() - began, 2)
@@ -148,14 +150,15 @@ class Rebuild:
         if not done.ok:
             raise CheckFailed(f"{argv[0]} {argv[2]} on {there.name}: {_last(done)}")
 
-    def _position(self, there: Placed, new: str, deadline: Deadline) -> str:
-        """Up to which transaction the copy goes."""
+    def copied(self, there: Placed, deadline: Deadline, folder: str = "") -> str:
+        """Up to which transaction a copy by mariadb-backup goes; empty: it is none."""
         for name in _INFO:
-            content = there.control.read(there.service, f"{new}/{name}", deadline)
+            path = f"{folder or self.data}/{name}"
+            content = there.control.read(there.service, path, deadline)
             words = (content or b"").decode("utf-8", "replace").split("\t")
             if len(words) > 2:
                 return words[2].strip()
-        raise CheckFailed(f"the copy in {new} does not say up to which GTID it goes")
+        return ""
 
     def clean(self, deadline: Deadline) -> None:
         """The old folder goes once the new one follows; the log that was kept stays."""

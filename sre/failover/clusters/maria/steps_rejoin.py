@@ -82,7 +82,8 @@ class _Rejoin:
 
     def rebuild(self, memory: Memory, deadline: Deadline) -> Note:
         if not memory["save"]["diverged"] and self.facts["way"] != "copy":
-            return {"way": "none needed"}
+            by_hand = "" if memory["save"]["files"] else self.build.copied(self.node, deadline)
+            return {"position": by_hand} if by_hand else {"way": "none needed"}
         return self.build.copy(self.primary, deadline)
 
     def start(self, _memory: Memory, deadline: Deadline) -> Note:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, Transient
-from sre.failover.clusters.common.together import all_of
+from sre.failover.clusters.common.together import Silent, all_of
 from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.maria.after import After
 from sre.failover.clusters.maria.gtid import covers, position_of
@@ -107,8 +107,15 @@ class _Switchover:
         """Looked at again: the run may have been killed since it was verified."""
         hands = self.hands
         if hands.value(self.new, "select @@global.read_only", deadline):
-            position = self._lock(deadline)
-            if position != memory["verify"]["position"]:
+            position = verified = memory["verify"]["position"]
+            held = hands.hold(self.old).held
+            try:
+                position = self._lock(deadline.within(2) if held else deadline)
+            except Silent:
+                if not held:
+                    raise
+                # it went away while we held the lock: nobody has written since it was verified
+            if position != verified:
                 self.verify(memory, deadline)
         self.after.open_up(deadline)
         return {}
