@@ -246,7 +246,8 @@ def test_a_frozen_primary_is_fenced_before_anybody_takes_over(
     "step",
     ["block",
      *(pytest.param(each, marks=pytest.mark.long)
-       for each in ("prepare", "verify", "promote", "repoint", "write", "forget", "follow", "settle"))],
+       for each in ("prepare", "verify", "promote", "repoint", "write", "forget", "follow",
+                    "settle"))],
 )  # fmt: skip
 def test_the_tool_killed_in_a_step_goes_on_to_the_same_end(cluster: MariaSet, step: str) -> None:
     old = primary_of(cluster)
