@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Node:
     port: int
     programs: Path
     password: str
+    host: str = "127.0.0.1"
 
     @property
     def data(self) -> Path:
@@ -64,7 +65,7 @@ class Node:
 
     @property
     def dsn(self) -> str:
-        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://postgres:{self.password}@{self.host}:{self.port}/postgres"
 
     def sql(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=3) as connection:
@@ -102,6 +103,8 @@ class PgSet:
     socket: Path
     haproxy: Path
     config: Path = Path()
+    proxy: int = 0
+    """The process id of HAProxy's master."""
     more: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Node:
@@ -219,7 +222,7 @@ def _first(node: Node, synchronous: str, more: str) -> None:
 
 
 def _copy(node: Node, source: Node, *, slot: bool) -> None:
-    where = f"host=127.0.0.1 port={source.port} user=postgres application_name={node.name}"
+    where = f"host={source.host} port={source.port} user=postgres application_name={node.name}"
     argv = [
         str(node.programs / "pg_basebackup"), "-d", where, "-D", str(node.data),
         "-c", "fast", "-X", "stream", "-R", "--no-sync",
@@ -253,8 +256,12 @@ def running_set(
     synchronous: str = "ANY 1 (a, b, c)",
     slots: bool = False,
     settings: str = "",
+    make: Callable[[str, Path, int, Path, str], Node] = Node,
 ) -> Iterator[PgSet]:
-    """A primary `a` and its standbys, HAProxy before them, a declaration in home/sre.yaml."""
+    """A primary `a` and its standbys, HAProxy before them, a declaration in home/sre.yaml.
+
+    `make` makes a node of another kind, such as one on a host of its own.
+    """
     place = "/dev/shm" if Path("/dev/shm").is_dir() else "/tmp"
     home = Path(tempfile.mkdtemp(prefix="sre-test-set-", dir=place))
     home.chmod(0o755)
@@ -265,7 +272,7 @@ def running_set(
         folder.mkdir()
         if os.geteuid() == 0:
             os.chown(folder, _UID, _UID)
-        nodes[name] = Node(name, folder, free_port(), programs, password)
+        nodes[name] = make(name, folder, free_port(), programs, password)
     try:
         _first(nodes["a"], synchronous if len(names) > 1 else "", settings)
         for name in names[1:]:
@@ -284,10 +291,10 @@ def running_set(
 def _front(home: Path, nodes: dict[str, Node]) -> Iterator[PgSet]:
     port, config, sock = free_port(), home / "haproxy.cfg", home / "haproxy.sock"
     servers = "\n".join(
-        f"  server {name} 127.0.0.1:{node.port}" + ("" if name == "a" else " disabled")
+        f"  server {name} {node.host}:{node.port}" + ("" if name == "a" else " disabled")
         for name, node in nodes.items()
     )
     config.write_text(_HAPROXY.format(socket=sock, port=port, servers=servers))
-    with child([program("haproxy"), "-W", "-db", "-f", str(config)], home=home / "proxy"):
+    with child([program("haproxy"), "-W", "-db", "-f", str(config)], home=home / "proxy") as run:
         wait_until(sock.exists, 10, "HAProxy")
-        yield PgSet(home, nodes, port, sock, config)
+        yield PgSet(home, nodes, port, sock, config, proxy=run.pid)

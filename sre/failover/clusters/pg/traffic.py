@@ -38,16 +38,16 @@ class Switches:
         )
 
     def cut(self, node: str, deadline: Deadline) -> None:
-        """No work for a node that is being killed. A session whose client has gone already, and
-        that waits for a server which says nothing, need not end: nobody learns anything by it."""
+        """No work for a node that is being killed, or cannot be reached any more. Sessions that do
+        not end are of no use to anybody; HAProxy cannot end one whose client has gone already
+        while it waits for a server that says nothing."""
 
         def cut(switch: Traffic) -> None:
             server, quick = self._servers[node], _quick(switch)
             try:
                 quick.close(server, deadline.within(3))
             except Transient:
-                states = {each.name: each.state for each in switch.look(deadline).servers}
-                if states.get(server) != "closed":
+                if _state_of(switch, server, deadline) not in ("closed", "draining"):
                     raise
 
         self._on_all(cut)
@@ -57,8 +57,21 @@ class Switches:
         self._on_all(lambda switch: switch.open(self._servers[node], deadline))
 
     def repoint(self, node: str, deadline: Deadline) -> None:
-        """All work to one node, at run time."""
-        self._on_all(lambda switch: _quick(switch).repoint(self._servers[node], deadline))
+        """All work to one node, at run time. All others are known to be down, or standbys: their
+        sessions that do not end hold nothing up."""
+
+        def repoint(switch: Traffic) -> None:
+            server, quick = self._servers[node], _quick(switch)
+            try:
+                quick.repoint(server, deadline.within(2))
+            except Transient:
+                states = {each.name: each.state for each in switch.look(deadline).servers}
+                others = [state for name, state in states.items() if name != server]
+                if not set(others) <= {"closed", "draining"}:
+                    raise
+                quick.open(server, deadline)
+
+        self._on_all(repoint)
 
     def point(self, node: str, deadline: Deadline) -> None:
         """All work to one node, where it is not so."""
@@ -109,6 +122,11 @@ class Switches:
         for answer in together(meant).values():
             if isinstance(answer, SreError):
                 raise answer
+
+
+def _state_of(switch: Traffic, server: str, deadline: Deadline) -> str:
+    states = {each.name: each.state for each in switch.look(deadline).servers}
+    return states.get(server, "unknown")
 
 
 def _quick(switch: Traffic) -> Traffic:
