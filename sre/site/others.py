@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from sre.core.clock import Deadline
@@ -23,7 +24,12 @@ class Others:
     def __init__(self, hands: Hands, decision: Decision) -> None:
         self.hands, self.decision = hands, decision
 
-    def build(self, name: str, _memory: Memory, deadline: Deadline) -> Mapping[str, Any]:
+    def build(self, _memory: Memory, deadline: Deadline) -> Mapping[str, Any]:
+        """All at once. Raises the first error, once all have ended."""
+        names: list[str] = list(self.decision.facts["siblings"])
+        return self.hands.each(names, partial(self._one, deadline=deadline))
+
+    def _one(self, name: str, deadline: Deadline) -> Mapping[str, Any]:
         """Copied, started as a standby, seen to stream; finds what a run before has done."""
         hands, new = self.hands, self.decision.new
         node = hands.ground.node(name)

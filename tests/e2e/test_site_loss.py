@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.servers.pgset import running_set
+from tests.servers.pgset import REPO, running_set
 from tests.servers.s3 import S3Server, running_s3
 from tests.servers.site import Site, lost_site
+from tests.servers.sshd import Sshd
 
 pytestmark = pytest.mark.postgres
 
@@ -80,3 +85,110 @@ def test_a_lost_site_comes_back_from_the_second_region(site: Site) -> None:
     assert {"alive", "not-empty"} <= {each["check"] for each in again["reasons"]}
     left = {path.name for node in site.pgset.nodes.values() for path in node.folder.iterdir()}
     assert left <= {"data", "data.log", "word"}
+
+
+_KILLED = """
+import os, signal, sys
+import sre.site.landing, sre.failover.clusters.pg.rebuild as rebuild
+from sre.failover.operation.record import Record
+where = sys.argv.pop(1)
+def die(*args, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
+whole = Record.add
+def add(self, event, **more):
+    whole(self, event, **more)
+    if f"{event} {more.get('step')}" == where:
+        die()
+Record.add = add
+if where == "restored":
+    sre.site.landing.replace_file = die
+if where == "copied":
+    rebuild.Rebuild.clean = die
+from sre.cli.main import main
+main()
+"""
+
+
+def killed(site: Site, where: str, *args: str) -> None:
+    """Run it, killed there."""
+    argv = [sys.executable, "-c", _KILLED, where, "failover", *args]
+    done = subprocess.run(
+        [*argv, "--config", str(site.pgset.config)], env={**os.environ, **site.env}, cwd=REPO,
+        capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == -9, done.stdout + done.stderr
+
+
+def killed_again_and_again(site: Site) -> None:
+    killed(site, "restored", *STEPS)
+    code, other = site.document("failover", *STEPS)
+    assert code == 5
+    assert "unfinished" in {each["check"] for each in other["reasons"]}
+    killed(site, "end restore", "resume", "orders")
+    killed(site, "begin place", "resume", "orders")
+    killed(site, "begin start", "resume", "orders")
+    assert site.pgset.states() == dict.fromkeys("abc", "closed/closed")
+    killed(site, "copied", "resume", "orders")
+    assert site.pgset.states() == dict.fromkeys("abc", "closed/closed")
+    code, found = site.document("failover", "resume", "orders")
+    assert (code, found["outcome"]) == (0, "ok"), found
+    nothing_older_is_missing(site, found["noted"]["verify"]["newest_commit"])
+    at_work(site)
+
+
+def test_killed_at_any_point_it_goes_on(site: Site) -> None:
+    site.empty()
+    site.declare()
+    killed_again_and_again(site)
+    left = {path.name for node in site.pgset.nodes.values() for path in node.folder.iterdir()}
+    assert left <= {"data", "data.log"}
+
+
+@pytest.mark.long
+def test_a_node_that_is_another_machine(site: Site, sshd: Sshd) -> None:
+    site.empty()
+    way = (
+        f"{{kind: ssh, host: 127.0.0.1, port: {sshd.port}, user: {sshd.user}, key: {sshd.key}, "
+        f"known_hosts: {sshd.known_hosts}}}"
+    )
+    site.declare(a__control=way, c__control=way)
+    killed_again_and_again(site)
+    assert not list((site.pgset.home / "state" / "rebuild").iterdir())
+
+
+def test_no_traffic_while_a_promise_does_not_hold(site: Site) -> None:
+    site.empty()
+    site.declare()
+    config = site.pgset.config
+    good = config.read_text()
+    config.write_text(good.replace("is null", "is not null"))
+    code, found = site.document("failover", *STEPS)
+    assert (code, found["outcome"]) == (8, "incomplete"), found
+    assert "expected equals 0" in found["reasons"][0]["text"]
+    assert site.pgset.states() == dict.fromkeys("abc", "closed/closed")
+    config.write_text(good)
+    code, found = site.document("failover", "resume", "orders")
+    assert (code, found["outcome"]) == (0, "ok"), found
+    at_work(site)
+
+
+def test_what_stands_against_it_is_told_before_anything_is_touched(site: Site) -> None:
+    site.empty()
+    site.declare()
+    (site.pgset["b"].data / "somebody's").write_text("data")
+    config = site.pgset.config
+    text = config.read_text()
+    identity = next(line for line in text.splitlines() if line.startswith("  identity:"))
+    config.write_text(text.replace(identity + "\n", ""))
+    code, found = site.document("failover", *STEPS)
+    assert code == 5
+    assert {"not-empty", "identity"} <= {each["check"] for each in found["reasons"]}
+    config.write_text(text)
+    code, found = site.document("failover", "rebuild", "orders", "--from", "main")
+    assert (code, {"backup", "not-empty"} <= {each["check"] for each in found["reasons"]}) == (
+        5, True,
+    )  # fmt: skip
+    code, said = site.document("failover", *STEPS, "--at", "yesterday")
+    assert code == 2, said
+    assert Path(site.pgset["b"].data, "somebody's").read_text() == "data"
+    assert not any(site.pgset["a"].data.iterdir())

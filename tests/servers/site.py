@@ -177,6 +177,7 @@ def lost_site(pgset: PgSet, region: S3Server) -> Iterator[Site]:
         wait_until(lambda: len(till.acknowledged) > 50, 20, "writes")
         _good(site.sre("backup", "run", "shop"))
         time.sleep(0.5)
+        pgset["a"].sql("select pg_switch_wal()")
         _archived(site, log, time.time())
         _good(site.sre("backup", "copy", "shop"))
         time.sleep(1.5)  # more is acknowledged, which no copy has
