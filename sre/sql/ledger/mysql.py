@@ -16,11 +16,11 @@ from sre.core.clock import Deadline
 from sre.core.errors import UsageError
 from sre.core.secrets import redactor
 from sre.sql.ledger.model import NotWritten, Row, Unclear
+from sre.sql.mysqldoor import connect
 
 __all__ = ["MysqlLedger"]
 
 _PORT = 3306
-_connect: Any = pymysql.connect
 _LEAST_SECONDS = 0.001
 _CLIENT_CODES = range(2000, 2100)
 _UNCLEAR_CODES = frozenset(
@@ -50,7 +50,7 @@ class MysqlLedger:
         """A connection with autocommit."""
         seconds = max(_LEAST_SECONDS, deadline.left())
         try:
-            made = _connect(
+            made = connect(
                 connect_timeout=seconds,
                 read_timeout=seconds,
                 write_timeout=seconds,

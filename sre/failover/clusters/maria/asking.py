@@ -17,6 +17,7 @@ from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, UsageError
 from sre.core.secrets import Secret, redactor
 from sre.failover.clusters.common.together import Silent, in_time
+from sre.sql.mysqldoor import connect
 
 __all__ = ["Connection", "Line", "options_of", "rows", "value"]
 
@@ -31,7 +32,6 @@ _HOW = (
 _MODES = ("disabled", "preferred", "required", "verify_ca", "verify_identity")
 _LOST = frozenset({CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, 0, 1053, 1927, 4031})
 _SETUP = "set session wait_timeout = 3600, lock_wait_timeout = 30, max_statement_time = 0"
-_connect: Any = pymysql.connect
 
 
 def options_of(dsn: str, node: str) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class Line:
         redactor.add(options["password"])
         left = max(0.001, deadline.left())
         try:
-            made = _connect(
+            made = connect(
                 autocommit=True, connect_timeout=min(left, 30.0), program_name="sre failover",
                 charset="utf8mb4", **options,
             )  # fmt: skip
