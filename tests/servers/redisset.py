@@ -10,10 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sre.core.clock import Deadline
 from sre.failover.control.local import LocalControl
@@ -22,6 +26,11 @@ from tests.servers.child import child, program
 from tests.servers.net import free_port, wait_until
 
 __all__ = ["Node", "RedisSet", "running_redis_set"]
+
+
+def _row(flat: list[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=False))
+
 
 REPO = Path(__file__).parents[2]
 PASSWORD = "geheim-Ünï: #'\"4711"
@@ -69,10 +78,6 @@ class Node:
         return f"redis://:{_DSN_PASSWORD}@127.0.0.1:{self.port}/0"
 
     def client(self) -> Any:
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
         return redis.Redis(
             "127.0.0.1", self.port, password=self.password, decode_responses=True, protocol=2,
             retry=Retry(NoBackoff(), 0), socket_timeout=5,
@@ -88,8 +93,6 @@ class Node:
             return found
 
     def answers(self) -> bool:
-        import redis
-
         try:
             return bool(self.tell("PING"))
         except redis.RedisError:
@@ -140,15 +143,19 @@ class RedisSet:
         return {**own, "SRE_STATE": str(self.home / "state"), "FRONT_DSN": self.dsn}
 
     def primaries(self) -> list[str]:
-        alive = [name for name, node in self.nodes.items() if node.answers()]
-        return [name for name in alive if self[name].info()["role"] == "master"]
+        found = []
+        for name, node in self.nodes.items():
+            with contextlib.suppress(redis.RedisError):
+                if node.tell("ROLE")[0] == "master":
+                    found.append(name)
+        return found
 
     def whole(self, primary: str) -> None:
         """Wait until everybody else streams from it, and every sentinel knows all of them."""
 
         def streams() -> bool:
             others = [node for name, node in self.nodes.items() if name != primary]
-            if self.primaries() != [primary] or not all(each.answers() for each in others):
+            if self.primaries() != [primary]:
                 return False
             infos = [each.info() for each in others]
             port = self[primary].port
@@ -161,14 +168,11 @@ class RedisSet:
         wait_until(known, 40, f"the sentinels know that {primary} is primary")
 
     def _knows(self, sentinel: Node, primary: str) -> bool:
-        import redis
-
         with contextlib.suppress(redis.RedisError):
             master = sentinel.tell("SENTINEL", "MASTER", "shop")
             replicas = sentinel.tell("SENTINEL", "REPLICAS", "shop")
             sentinel.tell("SENTINEL", "CKQUORUM", "shop")
-            row = _row(master)
-            links = [_row(each) for each in replicas]
+            row, links = _row(master), [_row(each) for each in replicas]
             up = [each for each in links if each["master-link-status"] == "ok"]
             calm = [each for each in links if not {"s_down"} & set(each["flags"].split(","))]
             return (
@@ -179,20 +183,18 @@ class RedisSet:
             )
         return False
 
-    def sre(self, *args: str, env: Mapping[str, str] | None = None) -> tuple[int, Any]:
+    def sre(self, *args: str) -> tuple[int, Any]:
         """`sre failover ARGS… --format json`; its exit code and document."""
-        done = self.run(*args, "--format", "json", env=env)
+        done = self.run(*args, "--format", "json")
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
 
     def argv(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "sre", "failover", *args, "--config", str(self.config)]
 
-    def run(
-        self, *args: str, env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.argv(*args), env={**os.environ, **self.env, **(env or {})}, cwd=REPO,
+            self.argv(*args), env={**os.environ, **self.env}, cwd=REPO,
             capture_output=True, text=True, timeout=110, check=False,
         )  # fmt: skip
 
@@ -217,10 +219,6 @@ class RedisSet:
         ]  # fmt: skip
         self.config = self.home / "sre.yaml"
         self.config.write_text("\n".join(lines) + "\n")
-
-
-def _row(flat: list[str]) -> dict[str, str]:
-    return dict(zip(flat[::2], flat[1::2], strict=False))
 
 
 _HAPROXY = """
