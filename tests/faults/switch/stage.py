@@ -28,8 +28,8 @@ from tests.servers.net import wait_until
 from tests.servers.pgset import PgSet
 
 __all__ = [
-    "Battle", "as_wanted", "battle", "checks", "haproxy_says", "heal", "only", "others",
-    "quick", "reload_haproxy", "states", "restarted_haproxy", "start_by_hand",
+    "Battle", "as_wanted", "battle", "checks", "haproxy_says", "heal", "only", "others", "quick",
+    "reload_haproxy", "restarted_haproxy", "start_by_hand", "states",
 ]  # fmt: skip
 
 
@@ -95,7 +95,8 @@ def battle(
     pgset: PgSet, folder: Path, *, rate: float = 300.0, writers: int = 8, deadline: float = 2.0
 ) -> Iterator[Battle]:
     """Begins once the first write was acknowledged."""
-    assert quick(pgset, "status")[0] == 0  # as a monitor does: the tool has seen the rule
+    code, said = quick(pgset, "status")
+    assert code == 0, said  # as a monitor does: the tool has seen the rule
     plan = Plan(table="sre_ledger", writers=writers, rate=rate, deadline=deadline)
     dsn = Secret.literal(pgset.dsn)
     with Watch(pgset) as watch, LedgerProcess(dsn, folder / "ledger", plan) as ledger:

@@ -60,8 +60,11 @@ class Storm:
         vars(self).update(fixed)
         self.old = only(pgset)
         self.new = self.chance.choice(others(pgset, self.old))
-        self.story = [f"seed {seed}: {self.action} from {self.old}, {self.loss}; "
-                      f"{self.middle} at line {self.line}{' (waits)' if self.waits else ''}"]  # fmt: skip
+        pace = "waits" if self.waits else "goes on"
+        self.story = [
+            f"seed {seed}: {self.action} from {self.old}, {self.loss}; {self.middle} at line "
+            f"{self.line} ({pace})"
+        ]
         self.code, self.said = -1, dict[str, Any]()
 
     def __str__(self) -> str:

@@ -32,8 +32,9 @@ PLANNED = [
 ]  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack() -> Iterator[contextlib.ExitStack]:
+    """A HAProxy that was started again lives on for the next test."""
     with contextlib.ExitStack() as found:
         yield found
 

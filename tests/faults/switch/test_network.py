@@ -1,4 +1,4 @@
-"""What if the network between nodes, clients and the tool is cut, one way, both ways, or loses some?
+"""What if the network between nodes, clients and the tool is cut, one or both ways, or loses some?
 
 Each node is a host of its own (a network namespace), reached by ssh; the tool, HAProxy and the
 clients are on a further one. What is cut vanishes without a word: nothing is refused.

@@ -1,8 +1,9 @@
-"""Were two nodes ever primary at once? Every node is asked all the time, over its own connection."""
+"""Were two nodes ever primary at once? Every node is asked all the time."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import threading
@@ -63,7 +64,7 @@ class Watch:
         """Who was primary although another one already was; empty: never."""
         first = {name: min(t for _, t in found) for name, found in self.seen.items() if found}
         order = sorted(first, key=first.__getitem__)
-        for earlier, later in zip(order, order[1:], strict=False):
+        for earlier, later in itertools.pairwise(order):
             late = [asked for asked, _ in self.seen[earlier] if asked > first[later]]
             if late:
                 after = max(late) - first[later]
@@ -77,10 +78,12 @@ class Watch:
 
     def _ask(self, node: Node) -> None:
         while not self._ended.is_set():
-            with contextlib.suppress(psycopg.Error, OSError):
-                with psycopg.connect(node.dsn, autocommit=True, connect_timeout=2) as connection:
-                    self._open[node.name] = connection
-                    self._asking(node.name, connection)
+            with (
+                contextlib.suppress(psycopg.Error, OSError),
+                psycopg.connect(node.dsn, autocommit=True, connect_timeout=2) as connection,
+            ):
+                self._open[node.name] = connection
+                self._asking(node.name, connection)
             self._ended.wait(_EVERY)
 
     def _asking(self, name: str, connection: psycopg.Connection[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sre.core.clock import Deadline
+from sre.core.errors import Transient
 from sre.failover.clusters.common.together import all_of
 from sre.failover.engine import Ground
 from sre.failover.switches import Pausing, Settling, Traffic
@@ -36,13 +37,41 @@ class Switches:
             but_pausing=waiting,
         )
 
+    def cut(self, node: str, deadline: Deadline) -> None:
+        """No work for a node that is being killed, or cannot be reached any more. Sessions that do
+        not end are of no use to anybody; HAProxy cannot end one whose client has gone already
+        while it waits for a server that says nothing."""
+
+        def cut(switch: Traffic) -> None:
+            server, quick = self._servers[node], _quick(switch)
+            try:
+                quick.close(server, deadline.within(3))
+            except Transient:
+                if _state_of(switch, server, deadline) not in ("closed", "draining"):
+                    raise
+
+        self._on_all(cut)
+
     def open(self, node: str, deadline: Deadline) -> None:
         """Work for a node again, in run time and file."""
         self._on_all(lambda switch: switch.open(self._servers[node], deadline))
 
     def repoint(self, node: str, deadline: Deadline) -> None:
-        """All work to one node, at run time."""
-        self._on_all(lambda switch: _quick(switch).repoint(self._servers[node], deadline))
+        """All work to one node, at run time. All others are known to be down, or standbys: their
+        sessions that do not end hold nothing up."""
+
+        def repoint(switch: Traffic) -> None:
+            server, quick = self._servers[node], _quick(switch)
+            try:
+                quick.repoint(server, deadline.within(2))
+            except Transient:
+                states = {each.name: each.state for each in switch.look(deadline).servers}
+                others = [state for name, state in states.items() if name != server]
+                if not set(others) <= {"closed", "draining"}:
+                    raise
+                quick.open(server, deadline)
+
+        self._on_all(repoint)
 
     def point(self, node: str, deadline: Deadline) -> None:
         """All work to one node, where it is not so."""
@@ -91,6 +120,11 @@ class Switches:
             if not (but_pausing and isinstance(switch, Pausing))
         }
         all_of(meant)
+
+
+def _state_of(switch: Traffic, server: str, deadline: Deadline) -> str:
+    states = {each.name: each.state for each in switch.look(deadline).servers}
+    return states.get(server, "unknown")
 
 
 def _quick(switch: Traffic) -> Traffic:

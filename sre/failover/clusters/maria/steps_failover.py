@@ -74,7 +74,7 @@ def fencing(hands: Hands, switches: Switches, name: str) -> list[Step]:
 
 
 def _closed(switches: Switches, name: str, deadline: Deadline) -> Note:
-    switches.close(name, deadline, waiting=False)
+    switches.cut(name, deadline)
     return {}
 
 

@@ -74,14 +74,14 @@ class _Fencing:
         found = together(
             {
                 "fence": lambda: self.fence.act(memory, deadline),
-                "close": lambda: self.switches.close(self.name, deadline.within(10), waiting=False),
+                "close": lambda: self.switches.cut(self.name, deadline.within(10)),
             }
         )
         fenced = found["fence"]
         if isinstance(fenced, SreError):
             raise fenced
         if isinstance(found["close"], SreError):  # sessions end with the server behind them
-            self.switches.close(self.name, deadline.within(10), waiting=False)
+            self.switches.cut(self.name, deadline.within(10))
         return fenced or {}
 
     def undo(self, memory: Memory, deadline: Deadline) -> None:
