@@ -20,8 +20,7 @@ def decide_failover(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
     """Whether, from whom, to whom; with the bound of what may be lost."""
     sheet = Sheet(wish, seen, rules)
     sheet.known(wish.to)
-    old = str(seen.more["leader"] or seen.more["remembered"].get("leader", ""))
-    old = old if old in rules.members else ""
+    old = _old_leader(seen, rules)
     gone = _is_gone(sheet, old)
     if wish.recent:
         sheet.judge("recent", f"the last failover was {wish.recent}; look first, then: "
@@ -40,6 +39,18 @@ def decide_failover(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
             **sheet.roads(new.name),
         }  # fmt: skip
     return sheet.decision("failover", old, new.name if new else "", loss, facts)
+
+
+def _old_leader(seen: Snapshot, rules: Rules) -> str:
+    """Who may still take writes: whoever says so, held the key, or led when it was last seen.
+
+    Where nobody knows, it is the one that does not answer; with several of them nobody can tell.
+    """
+    strays = [n.name for n in seen.nodes if (n.more["sql"] or {}).get("recovering") is False]
+    known = [*strays, str(seen.more["leader"]), str(seen.more["remembered"].get("leader", ""))]
+    silent = [each.name for each in seen.nodes if not each.reachable]
+    found = next((name for name in known if name in rules.members), "")
+    return found or (silent[0] if len(silent) == 1 else "")
 
 
 def _is_gone(sheet: Sheet, old: str) -> bool:
@@ -83,6 +94,12 @@ def _patience(sheet: Sheet, old: str) -> bool:
 def _fenceable(sheet: Sheet, old: str) -> str:
     """Whom to fence first: a leader whose Patroni answers has stopped, or stops, by itself."""
     node = sheet.seen.node(old)
+    silent = [each.name for each in sheet.seen.nodes if not each.reachable]
+    if not old and silent:
+        sheet.judge("fence", f"nobody can tell which of {', '.join(silent)} led; start their "
+                    "Patronis, or fence them: sre failover fence "
+                    f"{sheet.seen.cluster} NODE")  # fmt: skip
+        return ""
     if not old or node.reachable:
         who = f"Patroni on {old} answers, and keeps it from writing" if old else "nobody led"
         sheet.judge("fence", "", who)

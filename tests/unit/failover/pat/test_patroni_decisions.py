@@ -142,6 +142,19 @@ def test_without_a_way_to_fence_nobody_is_promoted() -> None:
         assert decide_failover(Wish("failover"), seen, with_program).allowed
 
 
+def test_an_old_leader_that_nobody_remembers_is_fenced_all_the_same() -> None:
+    alive = Said(state="refused", sql={"recovering": False, "read_only": False}, life=Life("alive"))
+    told = cluster(leader="", pause=True)
+    members = {"a": alive, "b": member("b", told), "c": member("c", told)}
+    bare = Rules({n: n for n in "abc"})
+    decision = decide_failover(Wish("failover"), picture(headless(**members)), bare)
+    assert (decision.old, blocks(decision)) == ("a", {"fence"})
+    members["c"] = Said(state="refused", life=Life("unknown"))
+    members["a"] = Said(state="refused", life=Life("unknown"))
+    decision = decide_failover(Wish("failover"), picture(headless(**members)), bare)
+    assert (decision.old, blocks(decision)) == ("", {"fence"})
+
+
 def test_whoever_commits_did_not_wait_for_may_lose_and_the_bound_is_shown() -> None:
     decision = failover(picture(headless(), EARLIER), to="c")
     assert blocks(decision) == {"data-loss"}
