@@ -75,6 +75,8 @@ def _lost(sheet: Sheet, seen: Snapshot) -> None:
             " or rejoin, or fence what must not answer"
         )
     sheet.judge("alive", bad, "no node answers")
+    sheet.warn("old-site", "nobody can tell from here whether the lost site still takes writes: "
+               "see that it is off, or cut off from its clients")  # fmt: skip
 
 
 def _source(sheet: Sheet, source: Seen) -> None:
@@ -89,6 +91,11 @@ def _source(sheet: Sheet, source: Seen) -> None:
     kind = "" if source["engine"] == "postgres" else f"{what} is {source['engine']}, not postgres"
     sheet.judge("backup", kind, f"{what}: {source['id']}, to {source['target']}",
                 id=source["id"], bytes=source["bytes"], lsn=source["lsn"])  # fmt: skip
+    if not source["invariants"]:
+        sheet.warn("invariants", f"{source['database']} declares no invariants: that it starts "
+                   "says little of what is in it")  # fmt: skip
+    if source["tablespaces"]:
+        sheet.warn("tablespaces", "its tablespaces will stand inside data_dir")
     for note in source["notes"]:
         sheet.warn("backup", note)
 

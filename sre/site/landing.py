@@ -78,6 +78,11 @@ class Landing:
     def _placed(self) -> bool:
         return is_local(self.node) and Path(self.data, "PG_VERSION").exists()
 
+    def drop(self) -> None:
+        """As if nothing had been restored; only before it has its place."""
+        shutil.rmtree(self.here, ignore_errors=True)
+        self.forget()
+
     def place(self, deadline: Deadline) -> Note:
         """Its name, and nothing else has it. Raises CheckFailed, Transient."""
         if is_local(self.node):
@@ -115,7 +120,7 @@ class Landing:
         before = (node.control.read(service, path, deadline) or b"").decode(
             "utf-8", "surrogateescape"
         )
-        conf = node.control.read(service, f"{self.data}/postgresql.conf", deadline) or b""
+        conf = self._conf(deadline)
         text = without(before, _OURS) + setting_line("synchronous_standby_names", "")
         text += setting_line("port", port)
         if host not in _LOOP and not _LISTEN.search(conf.decode("utf-8", "replace")):
@@ -127,6 +132,23 @@ class Landing:
             node.control.remove(service, signal, deadline)
         node.control.write(service, path, text.encode("utf-8", "surrogateescape"), deadline)
         return {"archive_mode": "off"}
+
+    def _conf(self, deadline: Deadline) -> bytes:
+        """Its postgresql.conf; nothing when that stands outside. Raises CheckFailed: nowhere."""
+        node, service = self.node, self.node.service
+        inside = node.control.read(service, f"{self.data}/postgresql.conf", deadline)
+        elsewhere = any("config_file" in each for each in service.options)
+        unit: object = getattr(node.control, "unit", None)
+        if inside is not None or elsewhere or unit:
+            return inside or b""
+        above, _, name = self.data.rpartition("/")
+        debian = f"/etc/postgresql/{above.rpartition('/')[2]}/{name}/postgresql.conf"
+        if node.control.read(service, debian, deadline) is None:
+            raise CheckFailed(
+                f"the configuration stood outside of the data folder, so the backup has none: put "
+                f"postgresql.conf and pg_hba.conf into {self.data} on {node.name}, then resume"
+            )
+        return b""
 
     def forget(self) -> None:
         """What lies here of the operation is not needed any more."""

@@ -55,6 +55,7 @@ class Source:
         """What would be restored; JSON. What stands against it is in `problem`."""
         about: dict[str, Any] = {
             "store": self.store, "database": self.database, "at": self.at, "problem": "",
+            "invariants": len(self.declared.invariants),
             "identity": self.job.backups.keys.identity is not None, **self._archived(),
         }  # fmt: skip
         try:

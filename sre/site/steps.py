@@ -52,7 +52,7 @@ def rebuild_steps(
         steps.append(Step("close", "no work for any node", do.close, do.reopen, phase="traffic"))
     steps += [
         Step("restore", f"restore {source.database} from {source.store} for {new}", do.restore,
-             seconds=_DAYS),
+             do.drop, seconds=_DAYS),
         Step("place", f"give it to {new} as its data", do.place, no_return=True, phase="restore",
              seconds=_DAYS),
         Step("configure", f"prepare the settings of {new}", do.configure, phase="start"),
@@ -106,6 +106,10 @@ class _Rebuilding:
 
     def restore(self, _memory: Memory, deadline: Deadline) -> Note:
         return self.landing.restore(deadline)
+
+    def drop(self, _memory: Memory, _deadline: Deadline) -> None:
+        """Nothing of it stays beside an empty folder."""
+        self.landing.drop()
 
     def place(self, _memory: Memory, deadline: Deadline) -> Note:
         return self.landing.place(deadline)

@@ -97,7 +97,7 @@ stores:
     endpoint: "{self.region.endpoint}", connect_timeout: 1s, part: 5MiB,
     access_key: "${{env:B_ACCESS}}", secret_key: "${{env:B_SECRET}}"}}
 tiers:
-  gold: {{rpo: 60s, rto: 15m, copies: [region-b]}}
+  gold: {{rpo: 5s, rto: 15m, copies: [region-b]}}
 keys:
   recipients: [{(keys / "identity.pub").read_text().strip()}]
   trusted: ["{(keys / "signing.pub").read_text().strip()}"]
