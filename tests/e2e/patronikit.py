@@ -109,7 +109,12 @@ def scripts(cluster: PatroniSet, name: str) -> dict[str, str]:
     """How Patroni of a node is ended and started, without a unit: there is no systemd here."""
     yml = cluster[name].folder / "patroni.yml"
     end = f"for f in /proc/[0-9]*; do tr '\\0' ' ' <$f/cmdline | grep -q '^[^ ]*python.* {yml} $'"
-    begin = f"setsid patroni {yml} >/dev/null 2>&1 </dev/null &"
+    away = cluster.home / f"away-{name}"  # it has left our process group, which may be ended
+    cluster.home.chmod(0o777)
+    begin = (
+        f"rm -f {away}; setsid sh -c ': >{away}; exec patroni {yml}' >/dev/null 2>&1 </dev/null &"
+    )
+    begin += f"\nuntil [ -e {away} ]; do sleep 0.02; done"
     stop, start = cluster.home / f"stop-{name}", cluster.home / f"start-{name}"
     stop.write_text(f"#!/bin/sh\n{end} && kill -9 ${{f#/proc/}}; done 2>/dev/null; exit 0\n")
     start.write_text(f"#!/bin/sh\n{begin}\n")
