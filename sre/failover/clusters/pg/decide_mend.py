@@ -6,6 +6,7 @@ from typing import Any
 
 from sre.failover.clusters.pg.quorum import Names
 from sre.failover.clusters.pg.sheet import Rules, Sheet, machine_of, names_after, slots_used
+from sre.failover.clusters.pg.wrong import twins
 from sre.failover.engine import Decision, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
@@ -65,7 +66,8 @@ def _primary(sheet: Sheet) -> NodeSeen | None:
         return found[0]
     if found:
         names = " and ".join(each.name for each in found)
-        sheet.judge("two-primaries", f"{names} both take writes; fence the wrong one first")
+        same = twins(sheet.seen)
+        sheet.judge("two-primaries", same or f"{names} both take writes; fence the wrong one first")
     else:
         sheet.judge("no-primary", "no node is primary: there is nobody to follow")
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sre.failover.clusters.pg.seen import seconds_of
 from sre.failover.clusters.pg.sheet import (
     Rules,
     Sheet,
@@ -9,6 +10,7 @@ from sre.failover.clusters.pg.sheet import (
     overrides,
     slots_used,
 )
+from sre.failover.clusters.pg.wrong import twins
 from sre.failover.engine import Decision, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
@@ -44,7 +46,10 @@ def _primary(sheet: Sheet) -> NodeSeen | None:
     found = sheet.seen.primaries()
     if len(found) > 1:
         names = " and ".join(each.name for each in found)
-        sheet.judge("two-primaries", f"{names} both take writes; fence the wrong one first")
+        same = twins(sheet.seen)
+        sheet.judge(
+            "two-primaries", "" if same else f"{names} both take writes; fence the wrong one first"
+        )
         return None
     if not found:
         sheet.judge(
@@ -84,6 +89,7 @@ def _worth(node: NodeSeen, sheet: Sheet, old: NodeSeen | None) -> tuple[object, 
         old is None or node.timeline == old.timeline,
         node.state == "streaming" and bool(node.more.get("known")),
         not node.more["paused"],
+        not seconds_of(str(node.more["settings"].get("recovery_min_apply_delay") or "0")),
         node.synchronous,
         sheet.rules.priority.get(node.name, 0),
         -(node.more.get("behind") or 0),
@@ -117,6 +123,12 @@ def _check_new(sheet: Sheet, old: NodeSeen, new: NodeSeen) -> None:
     sheet.judge("not-streaming", bad, f"{new.name} streams")
     bad = f"the replay on {new.name} is paused; select pg_wal_replay_resume() there"
     sheet.judge("replay-paused", bad if new.more["paused"] else "", f"{new.name} replays")
+    delay = str(new.more["settings"].get("recovery_min_apply_delay") or "0")
+    bad = (
+        f"{new.name} replays {delay} late (recovery_min_apply_delay): writes would stop for so "
+        "long; alter system set recovery_min_apply_delay = 0 there, or name another"
+    )
+    sheet.judge("replay-delayed", bad if seconds_of(delay) else "")
     bad = f"{new.name} is on timeline {new.timeline}, {old.name} on {old.timeline}; rejoin it first"
     same = new.timeline == old.timeline
     sheet.judge("timeline", "" if same else bad, f"both on timeline {old.timeline}")

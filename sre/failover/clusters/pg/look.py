@@ -17,7 +17,14 @@ from sre.core.errors import CheckFailed, SreError, Transient
 from sre.failover.clusters.pg.asking import Later, Line, Silent, address_of, together
 from sre.failover.clusters.pg.lsn import lsn_text
 from sre.failover.clusters.pg.reading import read
-from sre.failover.clusters.pg.seen import Answer, Heard, Machine, assemble, node_seen
+from sre.failover.clusters.pg.seen import (
+    Answer,
+    Heard,
+    Machine,
+    assemble,
+    node_seen,
+)
+from sre.failover.clusters.pg.wrong import process_of
 from sre.failover.engine import Ground, Placed
 from sre.failover.snapshot import NodeSeen, Snapshot
 from sre.failover.switches import Way
@@ -92,7 +99,7 @@ class Looker:
         until = deadline.within(_ASK_SECONDS)
         answer = self._answer(node, deadline.within(_SOON_SECONDS))
         if answer.said is not None:
-            return answer, self._machine(node, deadline)
+            return answer, self._machine(node, str(answer.said["process"] or ""), deadline)
         again: list[Answer] = []
         slow = answer.state == "silent"
         if slow:  # a slow one answers after all; a frozen one is known by its processes
@@ -116,14 +123,15 @@ class Looker:
         except (CheckFailed, Transient) as error:
             return Answer(state="no-login", why=str(error))
 
-    def _machine(self, node: Placed, deadline: Deadline) -> Machine:
+    def _machine(self, node: Placed, process: str, deadline: Deadline) -> Machine:
+        """`process`: the postmaster.pid of the server that answered."""
         now = self._ground.clock.now()
         known = self._machines.get(node.name)
         if known is None:
-            self._care(node, deadline.within(_CARE_SECONDS))
+            self._care(node, process, deadline.within(_CARE_SECONDS))
         elif now - known[0] > _CARE_EVERY and not self._alive(node.name):
             until = Deadline.after(_CARE_SECONDS, self._ground.clock)
-            thread = threading.Thread(target=self._care, args=(node, until), daemon=True)
+            thread = threading.Thread(target=self._care, args=(node, process, until), daemon=True)
             self._caring[node.name] = thread
             thread.start()
         return self._machines[node.name][1]
@@ -131,16 +139,23 @@ class Looker:
     def _alive(self, name: str) -> bool:
         return name in self._caring and self._caring[name].is_alive()
 
-    def _care(self, node: Placed, deadline: Deadline) -> None:
+    def _care(self, node: Placed, process: str, deadline: Deadline) -> None:
+        at = self._ground.clock.now()
         try:
             missing = tuple(node.control.check(node.service, deadline))
+            if not missing and process and not _same(node, process, deadline):
+                missing = (
+                    f"the server at its dsn is not the one in data_dir {node.service.data_dir}; "
+                    "one of the two is wrong",
+                )
+                at -= _CARE_EVERY  # perhaps it was started anew just now: look again soon
             free = _free(node, deadline)
             machine = Machine(missing, "", free)
         except Transient as error:
             machine = Machine(unreachable=str(error))
         except SreError as error:
             machine = Machine(missing=(str(error),))
-        self._machines[node.name] = (self._ground.clock.now(), machine)
+        self._machines[node.name] = (at, machine)
 
     def _recall(self) -> Mapping[str, Any]:
         """What was last seen of a healthy cluster, by whoever looked."""
@@ -195,6 +210,13 @@ def address(node: Placed) -> tuple[str, str]:
     if node.dsn is None:
         raise AssertionError("a node without a dsn is refused when the engine is made")
     return address_of(node.dsn.reveal())
+
+
+def _same(node: Placed, process: str, deadline: Deadline) -> bool:
+    """Whether its control sees the server that answered; also where nobody can tell."""
+    path = f"{node.service.data_dir.rstrip('/')}/postmaster.pid"
+    found = node.control.read(node.service, path, deadline)
+    return found is not None and process_of(found.decode("utf-8", "replace")) == process_of(process)
 
 
 def _free(node: Placed, deadline: Deadline) -> int | None:

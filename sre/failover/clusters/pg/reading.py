@@ -14,6 +14,7 @@ _SETTINGS = (
     "wal_retrieve_retry_interval", "max_slot_wal_keep_size", "wal_receiver_timeout",
     "wal_segment_size", "default_transaction_read_only", "data_directory", "config_file",
     "primary_slot_name", "max_wal_senders", "restore_command", "wal_level", "full_page_writes",
+    "recovery_min_apply_delay",
 )  # fmt: skip
 _OVERRIDES = ("synchronous_standby_names", "wal_retrieve_retry_interval", "primary_slot_name")
 
@@ -27,6 +28,7 @@ select json_build_object(
   'control_timeline', (select timeline_id from pg_control_checkpoint()),
   'recovery_timeline', (select min_recovery_end_timeline from pg_control_recovery()),
   'flushed', case when not recovering then pg_current_wal_flush_lsn() end,
+  'process', pg_read_file('postmaster.pid', 0, 1000, true),
   'wal_file', case when not recovering then pg_walfile_name(pg_current_wal_flush_lsn()) end,
   'received', case when recovering then pg_last_wal_receive_lsn() end,
   'replayed', case when recovering then pg_last_wal_replay_lsn() end,

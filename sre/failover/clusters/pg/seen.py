@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sre.failover.clusters.pg.lsn import lsn_of
-from sre.failover.clusters.pg.quorum import parse_names, waits
+from sre.failover.clusters.pg.wrong import problems_of
 from sre.failover.nodes import Life
 from sre.failover.snapshot import NodeSeen, Snapshot, View
 from sre.failover.switches import Way
@@ -84,7 +84,7 @@ def assemble(cluster: str, at: float, heard: Heard) -> Snapshot:
         more=more,
     )  # fmt: skip
     views = tuple(_views(seen, heard))
-    problems = tuple(_problems(seen))
+    problems = tuple(problems_of(seen))
     return Snapshot(cluster, at, nodes, views, seen.open, problems, more)
 
 
@@ -221,36 +221,6 @@ def _switch_views(name: str, way: Way, servers: Mapping[str, str]) -> Iterable[V
             yield View(f"traffic:{name}", nodes[each.name], "unknown", why)
         else:
             yield View(f"traffic:{name}", nodes[each.name], "dead", "its check fails")
-
-
-def _problems(seen: Snapshot) -> Iterable[str]:
-    primaries = [each.name for each in seen.primaries()]
-    if not primaries:
-        yield "no-primary: no node says that it is primary"
-    if len(primaries) > 1:
-        yield f"two-primaries: {', '.join(primaries)}"
-    systems = {each.more["system"] for each in seen.nodes if each.reachable}
-    if len(systems) > 1:
-        yield "system-id: the nodes are not copies of one another"
-    for name, problems in seen.more["switches"].items():
-        for problem in problems:
-            yield f"traffic {name}: {problem}"
-    if len(primaries) == 1:
-        yield from _waiting(seen)
-
-
-def _waiting(seen: Snapshot) -> Iterable[str]:
-    """Whether commits wait for more standbys than there are."""
-    primary = seen.primaries()[0]
-    settings = primary.more["settings"]
-    try:
-        names = parse_names(settings["synchronous_standby_names"] or "")
-    except ValueError as error:
-        yield str(error)
-        return
-    there = [s for s in primary.more["senders"] if s["sync"] in ("sync", "quorum")]
-    if names.count > len(there) and waits(settings["synchronous_commit"]):
-        yield f"synchronous: commits on {primary.name} wait for {names.count}, {len(there)} there"
 
 
 def _machine(machine: Machine) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sre.failover.clusters.pg.quorum import Names, parse_names, waits
+from sre.failover.clusters.pg.wrong import twins
 from sre.failover.engine import Reason, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
@@ -67,6 +68,7 @@ class Sheet:
         if len(set(systems.values())) > 1:
             bad = "the nodes have different system identifiers: they are not copies; mend the dsn"
         self.judge("system-id", bad, "all nodes are copies of one system", **systems)
+        self.judge("same-server", twins(self.seen))
         weak = [n.name for n in self.seen.nodes if n.reachable and not n.more["superuser"]]
         if weak:
             self.judge("rights", f"whoever the dsn of {', '.join(weak)} logs in is no superuser: "

@@ -28,6 +28,7 @@ SETTINGS = {
     "wal_receiver_timeout": "1min", "wal_segment_size": "16MB", "primary_slot_name": "",
     "default_transaction_read_only": "off",
 }  # fmt: skip
+ONE = "17\n/srv/pg/b\n1700000000\n5432\n\n127.0.0.1\n"
 REMEMBERED = {
     "primary": "a", "names": "ANY 1 (a, b, c)", "commit": "on", "timeline": 1, "position": 1000,
     "counting": ["b", "c"], "at": 900.0,
@@ -51,7 +52,8 @@ def said(*, recovering: bool, at: int = 1000, timeline: int = 1, **more: Any) ->
         "paused": False, "replay_age": 0.1, "replay_at": 990.0, "follows": True,
         "receiver": receiver if recovering else None, "files_timeline": None,
         "senders": [] if recovering else senders, "settings": settings, "overrides": {},
-        "slots": [], "backups": 0, "prepared": 0, "longest": 0, "history": None, **more,
+        "slots": [], "process": None, "backups": 0, "prepared": 0, "longest": 0, "history": None,
+        **more,
     }  # fmt: skip
 
 
@@ -123,6 +125,8 @@ def test_names_of_others_alone_are_exchanged_and_a_rule_stands_over_all_others()
         ({"a": said(recovering=False, backups=1)}, "b", "base-backup"),
         ({"b": standby(backups=1)}, "b", "base-backup"),
         ({"a": said(recovering=False, prepared=2)}, "b", "prepared-transactions"),
+        ({"b": standby(settings={"recovery_min_apply_delay": "1h"})}, "b", "replay-delayed"),
+        ({"a": said(recovering=False, process=ONE), "b": standby(process=ONE)}, "b", "same-server"),
         ({}, "a", "same-node"),
         ({}, "x", "unknown-node"),
     ],
@@ -134,6 +138,29 @@ def test_what_stands_against_a_switchover(
     found = decide_switchover(Wish("switchover", to=wish), heard({**HEALTHY, **change}), rules)
     assert check in blocked(found)
     assert all(each.text for each in found.blockers)
+
+
+def test_one_server_under_two_names_is_no_second_node() -> None:
+    """A dsn that leads through the switch, or to another node, would count for two."""
+    through = {**HEALTHY, "a": said(recovering=False, process=ONE)}
+    through["c"] = said(recovering=False, process=ONE.replace("127.0.0.1", "ready"))
+    seen = heard(through)
+    assert any(each.startswith("same-server: ") for each in seen.problems)
+    found = decide_switchover(Wish("switchover"), seen, RULES)
+    assert blocked(found) == {"same-server"}  # and nobody is told to fence one of them
+    later = {**HEALTHY, "b": standby(process=ONE), "c": standby(process=ONE.replace("17", "18"))}
+    assert not heard(later).problems
+
+
+def test_a_late_standby_is_not_taken_by_itself() -> None:
+    late = {**HEALTHY, "b": standby(settings={"recovery_min_apply_delay": "1h"})}
+    found = decide_switchover(Wish("switchover"), heard(late), RULES)
+    assert (found.new, found.allowed) == ("c", True)
+
+
+def test_a_control_that_would_not_work_is_a_problem_while_all_is_well() -> None:
+    odd = {"b": Machine(missing=("there is no folder /srv/pg/b",))}
+    assert heard(HEALTHY, machines=odd).problems == ("control b: there is no folder /srv/pg/b",)
 
 
 def test_machines_and_switches_stand_against_it_too() -> None:
@@ -178,6 +205,7 @@ def test_nobody_is_ahead_of_the_most_advanced(at: list[tuple[int, int]]) -> None
         ({}, {"machines": {"a": Machine(life=Life("unknown"), unreachable="no route")}}, "fence"),
         ({}, {"ways": {"front": "it does not answer"}}, "traffic"),
         ({"c": orphan(system="2")}, {}, "system-id"),
+        ({"b": orphan(process=ONE), "c": orphan(process=ONE)}, {}, "same-server"),
     ],
 )
 def test_what_stands_against_a_failover(
