@@ -74,11 +74,11 @@ def test_of_two_standbys_the_one_with_less_is_not_taken(pgset: PgSet, tmp_path: 
 
 @pytest.mark.long
 def test_a_standby_whose_replay_is_paused(pgset: PgSet, tmp_path: Path) -> None:
-    """It is not chosen while another has as much; if it alone is left, the tool says what to do."""
+    """It is not chosen while another has as much, and clients do not wait for it."""
     old = only(pgset)
     paused, good = others(pgset, old)
-    pgset[paused].sql("select pg_wal_replay_pause()")
     with battle(pgset, tmp_path) as field:
+        pgset[paused].sql("select pg_wal_replay_pause()")
         time.sleep(0.3)
         pgset[old].kill()
         wait_until(lambda: not pgset[old].pids(), 10, "it is gone")
@@ -86,7 +86,9 @@ def test_a_standby_whose_replay_is_paused(pgset: PgSet, tmp_path: Path) -> None:
         assert code == 5, said
         assert "replay-paused" in checks(said)
         code, said = quick(pgset, "failover", "orders")
-        assert (code, said["outcome"], said["new"]) == (0, "ok", good), said
+        assert (code, said["outcome"], said["new"]) == (8, "incomplete", good), said
+        assert checks(said) >= {"follow"}, said  # a paused one cannot follow; clients can write
+        assert "replay-paused" in {each["check"] for each in said["warnings"]}
         time.sleep(0.3)
         field.proven()
     as_wanted(pgset, heal(pgset))

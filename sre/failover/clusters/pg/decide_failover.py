@@ -225,6 +225,8 @@ def _bound(seen: Snapshot, new: NodeSeen) -> Loss:
     if remembered.get("position") is not None and remembered.get("timeline") == new.timeline:
         size = max(0, int(remembered["position"]) - (new.position or 0))
     last = new.more.get("replay_at")
+    if last is None and size == 0:  # it has all that there was when the old one was last seen
+        last = remembered.get("at")
     return Loss(size or None, max(0.0, seen.at - float(last)) if last is not None else None)
 
 
@@ -240,7 +242,12 @@ def _facts(sheet: Sheet, old: str, new: NodeSeen) -> dict[str, Any]:
     except ValueError as error:
         sheet.warn("synchronous", str(error))
         names = rule_of("", "off")
-    able = [n for n in siblings if names.has(n) or names.everybody]
+    paused = [n for n in siblings if seen.node(n).more["paused"]]
+    for name in paused:
+        sheet.warn("replay-paused", f"the replay on {name} is paused: it cannot follow {new.name} "
+                   "until select pg_wal_replay_resume() there")  # fmt: skip
+    counts = [n for n in siblings if names.has(n) or names.everybody]
+    able = [n for n in counts if n not in paused]
     if names.count > len(able):
         text = f"{names.text()!r} cannot be kept with {len(able)} standbys"
         sheet.warn("unprotected", f"{text}: commits wait for nobody until sre failover rejoin")
