@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.servers.faultproxy import FaultProxy
+from tests.servers.net import wait_until
 from tests.servers.pgset import REPO, running_set
 from tests.servers.s3 import S3Server, running_s3
 from tests.servers.site import Site, lost_site
@@ -192,3 +195,49 @@ def test_what_stands_against_it_is_told_before_anything_is_touched(site: Site) -
     assert code == 2, said
     assert Path(site.pgset["b"].data, "somebody's").read_text() == "data"
     assert not any(site.pgset["a"].data.iterdir())
+
+
+def journal(site: Site) -> str:
+    """The newest operation, as it is written down."""
+    folder = site.pgset.home / "state" / "failover" / "orders"
+    return max(folder.glob("*.jsonl"), key=lambda path: path.name).read_text()
+
+
+@pytest.mark.long
+def test_a_store_that_goes_away_leaves_all_as_it_was(site: Site, region: S3Server) -> None:
+    """Nodes whose folders are not even there; the region is gone while it is restored."""
+    site.empty(folders=False)
+    before = site.pgset.states()
+    with FaultProxy(region.port) as proxy:
+        site.declare()
+        config = site.pgset.config
+        config.write_text(config.read_text().replace(region.endpoint, proxy.url))
+        argv = [sys.executable, "-m", "sre", "failover", *STEPS, "--format", "json"]
+        with subprocess.Popen(
+            [*argv, "--config", str(config)], env={**os.environ, **site.env}, cwd=REPO,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            proxy.bandwidth(150_000)
+            wait_until(lambda: '"step": "restore"' in journal(site), 60, "it restores")
+            proxy.reset()
+            said, errors = process.communicate(timeout=110)
+    found = json.loads(said or errors)
+    assert (process.returncode, found["outcome"]) == (1, "rolled_back"), found
+    assert site.pgset.states() == before
+    assert not any(list(node.folder.iterdir()) for node in site.pgset.nodes.values())
+    site.declare()
+    nothing_older_is_missing(site, rebuilt(site)["noted"]["verify"]["newest_commit"])
+    at_work(site)
+
+
+def test_to_a_moment_before_the_damage(site: Site) -> None:
+    site.empty()
+    site.declare()
+    moment = site.backed_up + 0.3
+    at = datetime.fromtimestamp(moment, UTC).isoformat()
+    found = rebuilt(site, "--at", at, "--node", "b")
+    assert found["noted"]["verify"]["newest_commit"] <= moment
+    assert site.pgset.primaries() == ["b"]
+    there = site.there("b")
+    assert {n for n, when in site.acknowledged if when < moment - 0.01} <= there
+    assert len(there) < len(site.acknowledged)

@@ -64,6 +64,7 @@ class Site:
     region: S3Server
     env: dict[str, str]
     acknowledged: list[tuple[int, float]] = field(default_factory=list)
+    backed_up: float = 0.0
     died: float = 0.0
 
     def sre(self, *args: str) -> subprocess.CompletedProcess[str]:
@@ -176,6 +177,7 @@ def lost_site(pgset: PgSet, region: S3Server) -> Iterator[Site]:
     with Till(pgset.dsn) as till, _archiving(site) as log:
         wait_until(lambda: len(till.acknowledged) > 50, 20, "writes")
         _good(site.sre("backup", "run", "shop"))
+        site.backed_up = time.time()
         time.sleep(0.5)
         pgset["a"].sql("select pg_switch_wal()")
         _archived(site, log, time.time())
