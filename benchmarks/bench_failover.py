@@ -162,16 +162,25 @@ def table(bench: Bench) -> None:
             print(f"{name}, ms of each phase: {found.phases()}")
 
 
+def measured(bench: Bench, name: str) -> bool:
+    """One part; what goes wrong in it spoils no other."""
+    part, rounds, few = PARTS[name]
+    print(f"{name} …", file=sys.stderr, flush=True)
+    try:
+        part(bench, few if QUICK else rounds)
+    except (Exception, SystemExit) as error:
+        print(f"{name}: {error or type(error).__name__}", file=sys.stderr)
+        return False
+    return True
+
+
 def main() -> None:
     chosen = sys.argv[1:] or list(PARTS)
     if set(chosen) - set(PARTS):
         raise SystemExit(f"parts are: {' '.join(PARTS)}")
     with tempfile.TemporaryDirectory(prefix="bench-failover-") as folder:
         bench = Bench(Path(folder))
-        for name in chosen:
-            part, rounds, few = PARTS[name]
-            print(f"{name} …", file=sys.stderr, flush=True)
-            part(bench, few if QUICK else rounds)
+        failed = [name for name in chosen if not measured(bench, name)]
     found = {name: each for name, each in bench.items() if each}
     bench.clear()
     bench.update(found)
@@ -180,6 +189,8 @@ def main() -> None:
     sizes |= {name: len(each) for name, each in found.items()}
     sizes["acknowledged"] = sum(each.acknowledged for rows in found.values() for each in rows)
     print(json.dumps({"bench": "failover", "ratios": ratios(bench), "sizes": sizes}))
+    if failed:
+        raise SystemExit(f"could not be measured to the end: {' '.join(failed)}")
 
 
 if __name__ == "__main__":

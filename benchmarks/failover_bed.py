@@ -152,10 +152,25 @@ def we_switch(found: Any, cluster: str, *, env: Mapping[str, str] | None = None)
     """`sre failover switchover` of a set, as a program."""
     (old,) = found.primaries()
     at = time.monotonic()
-    code, said = found.sre("switchover", cluster, "--confirm", old, env=env)
-    if code != 0:
-        raise SystemExit(f"sre failover switchover ended with {code}: {said}")
-    return Fault(at, said["phases"])
+    said = _sre(found, "switchover", cluster, "--confirm", old, env=env)
+    return Fault(at, json.loads(said)["phases"])
+
+
+def _argv(found: Any, *args: str) -> list[str]:
+    ours = [sys.executable, "-m", "sre", "failover"]
+    return [*ours, *args, "--format", "json", "--config", str(found.config)]
+
+
+def _sre(found: Any, *args: str, env: Mapping[str, str] | None = None) -> str:
+    """What `sre failover ARGS…` answers, as a program. Raises SystemExit."""
+    done = subprocess.run(
+        _argv(found, *args), env={**os.environ, **found.env, **(env or {})}, capture_output=True,
+        text=True, timeout=110, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        words = f"{done.stdout} {done.stderr}"
+        raise SystemExit(f"sre failover {' '.join(args)} ended with {done.returncode}: {words}")
+    return done.stdout
 
 
 def lose(pgset: PgSet, which: signal.Signals) -> Fault:
@@ -178,10 +193,9 @@ def lose(pgset: PgSet, which: signal.Signals) -> Fault:
 def _watching(pgset: PgSet) -> Iterator[subprocess.Popen[str]]:
     looked = pgset.home / "watch.prom"
     looked.unlink(missing_ok=True)
-    argv = [
-        sys.executable, "-m", "sre", "failover", "watch", "orders", "--once", "--confirm-with",
-        "true", "--format", "json", "--metrics-file", str(looked), "--config", str(pgset.config),
-    ]  # fmt: skip
+    argv = _argv(
+        pgset, "watch", "orders", "--once", "--confirm-with", "true", "--metrics-file", str(looked)
+    )
     process = subprocess.Popen(
         argv, env={**os.environ, **pgset.env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
@@ -197,10 +211,8 @@ def _watching(pgset: PgSet) -> Iterator[subprocess.Popen[str]]:
 
 def bring_back(pgset: PgSet, old: str) -> None:
     """The lost node follows again, and another failover may come."""
-    for words in (("rejoin", "orders", old), ("ack", "orders")):
-        code, said = pgset.sre(*words)
-        if code != 0:
-            raise SystemExit(f"sre failover {' '.join(words)} ended with {code}: {said}")
+    _sre(pgset, "rejoin", "orders", old)
+    _sre(pgset, "ack", "orders")
     pgset.whole(pgset.primaries()[0])
 
 
