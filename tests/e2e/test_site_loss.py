@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from tests.servers.faultproxy import FaultProxy
-from tests.servers.net import wait_until
+from tests.servers.net import free_port, wait_until
 from tests.servers.pgset import REPO, running_set
 from tests.servers.s3 import S3Server, running_s3
 from tests.servers.site import Site, lost_site
@@ -241,3 +241,17 @@ def test_to_a_moment_before_the_damage(site: Site) -> None:
     there = site.there("b")
     assert {n for n, when in site.acknowledged if when < moment - 0.01} <= there
     assert len(there) < len(site.acknowledged)
+
+
+@pytest.mark.long
+def test_a_node_that_is_away_comes_later(site: Site) -> None:
+    """Enough are there for commits; the third is copied once it is back, empty."""
+    site.empty()
+    site.declare(c__control=f"{{kind: ssh, host: 127.0.0.1, port: {free_port()}}}")
+    found = rebuilt(site)
+    assert "left-out" in {each["check"] for each in found["warnings"]}
+    assert site.pgset.standbys("a") == ["b"]
+    site.declare(c__options=f"['-p', '{site.pgset['c'].port}']")
+    code, joined = site.document("failover", "rejoin", "orders", "c")
+    assert (code, joined["outcome"]) == (0, "ok"), joined
+    at_work(site)

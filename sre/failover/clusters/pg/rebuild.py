@@ -55,6 +55,7 @@ done
 _ETC = """set -eu; [ ! -e "$1/postgresql.conf" ] || exit 0
 name=${1##*/}; rest=${1%/*}; f=/etc/postgresql/${rest##*/}/$name/postgresql.conf
 [ ! -e "$f" ] || echo "$f\""""
+_EMPTY = '[ ! -e "$1" ] || { [ -d "$1" ] && listed=$(ls -A "$1") && [ -z "$listed" ]; }'
 _LEFT = 'rm -rf "$1.sre-new"'
 
 
@@ -64,6 +65,13 @@ class Rebuild:
     def __init__(self, hands: Hands, node: Placed) -> None:
         self.hands, self.node = hands, node
         self.data = node.service.data_dir.rstrip("/")
+
+    def empty(self, deadline: Deadline) -> bool:
+        """Whether its folder is not there, or has nothing in it, and no copy is under way."""
+        done = self.node.control.run(
+            self.node.service, ["sh", "-c", _EMPTY, "sre", self.data], deadline
+        )
+        return done.ok
 
     def keep_log(self, first: str, stamp: str, deadline: Deadline) -> tuple[str, int]:
         """Copy its log from the file `first` on; where it is kept, and how many files."""

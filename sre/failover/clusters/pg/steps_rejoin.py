@@ -85,7 +85,9 @@ class _Rejoin:
         return slot_name(self.name) if self.facts["slots_in_use"] else ""
 
     def save(self, _memory: Memory, deadline: Deadline) -> Note:
-        """Before anything of it is overwritten."""
+        """Before anything of it is overwritten; a node that was just set up has nothing."""
+        if Rebuild(self.hands, self.node).empty(deadline):
+            return {"state": "empty", "diverged": True}
         left = self.hands.pg_control(self.node, deadline)
         if not self._diverged(left):
             return {"state": left.state, "diverged": False}
@@ -115,7 +117,8 @@ class _Rejoin:
             return {"way": "none needed"}
         return Rebuild(self.hands, self.node).rebuild(
             self.primary, deadline,
-            version=int(self.facts["version"]), rewindable=bool(self.facts["rewindable"]),
+            version=int(self.facts["version"]), rewindable=bool(self.facts["rewindable"])
+            and memory["save"]["state"] != "empty",
         )  # fmt: skip
 
     def start(self, _memory: Memory, deadline: Deadline) -> Note:
