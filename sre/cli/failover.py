@@ -45,19 +45,25 @@ def status_command(clusters: tuple[str, ...], run: Run) -> int:
     something else is wrong.
     """
     from sre.cli.failover_parts import declared_of  # noqa: PLC0415  only when it runs
+    from sre.core.errors import IntegrityError  # noqa: PLC0415
     from sre.failover.job import Job  # noqa: PLC0415
     from sre.failover.render import status_as_json, status_as_text  # noqa: PLC0415
 
     names = clusters or tuple(run.settings().switching.clusters) or (None,)
-    seen, unfinished = [], {}
+    seen, unfinished, changed = [], {}, None
     for name in names:
         with Job(declared_of(run, name)) as job:
             seen.append(job.look())
-            record = job.unfinished()
+            try:
+                record = job.unfinished()
+            except IntegrityError as error:  # said once everybody has seen how things stand
+                record, changed = None, error
             if record is not None:
                 unfinished[job.declared.name] = record.id
     render = status_as_json if run.format == "json" else status_as_text
     run.emit(render(seen, unfinished))
+    if changed is not None:
+        raise changed
     if any(len(each.primaries()) != 1 for each in seen):
         return 1
     troubled = any(

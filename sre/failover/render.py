@@ -46,7 +46,8 @@ def _status(seen: Snapshot, unfinished: str | None) -> str:
 
 def _node(node: NodeSeen) -> str:
     if not node.reachable:
-        return f"unreachable  {node.state}".rstrip()
+        why = " ".join(str(node.more.get("why") or "").split())
+        return f"unreachable  {node.state}  {why if why != node.state else ''}".rstrip()
     words = [f"{node.role:<8}", node.state]
     if node.timeline:
         words.append(f"timeline {node.timeline}")

@@ -6,6 +6,7 @@ happens. Each carries the SHA-256 of the one before: what was changed or taken o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sre.core.clock import Clock
-from sre.core.errors import IntegrityError
+from sre.core.errors import IntegrityError, Transient
 from sre.core.files import state_folder
 from sre.core.journal import Journal
 from sre.core.masking import masked
@@ -78,7 +79,12 @@ class Record:
         stamp = datetime.fromtimestamp(clock.wall(), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         name = f"{stamp}-{decision.action}-{secrets.token_hex(3)}.jsonl"
         record = cls(_folder(decision.cluster) / name, clock)
-        record.add("decided", decision=asdict(decision), by=by)
+        try:
+            record.add("decided", decision=asdict(decision), by=by)
+        except Transient:
+            with contextlib.suppress(OSError):
+                record.path.unlink()  # empty; `records_of` passes over one that stays
+            raise
         return record
 
     @property
@@ -105,12 +111,16 @@ class Record:
         for number, entry in enumerate(entries, start=1):
             plain = {key: value for key, value in entry.items() if key not in (_SEAL, "at")}
             if entry.get(_SEAL) != _seal(last, plain):
-                raise IntegrityError(f"{self.path}: line {number} is not what was written")
+                raise self._changed(f"line {number} is not what was written")
             last = str(entry[_SEAL])
         self._last = last
         if not entries or entries[0].get("event") != "decided":
-            raise IntegrityError(f"{self.path}: its beginning is missing")
+            raise self._changed("its beginning is missing")
         return _progress(entries)
+
+    def _changed(self, what: str) -> IntegrityError:
+        out = "find out who changed it, then move it to another folder"
+        return IntegrityError(f"{self.path}: {what}; {out}")
 
 
 def records_of(cluster: str, clock: Clock) -> Iterator[Record]:
@@ -118,8 +128,18 @@ def records_of(cluster: str, clock: Clock) -> Iterator[Record]:
     folder = _folder(cluster)
     paths = folder.glob("*.jsonl") if folder.is_dir() else ()
     for path in sorted(paths, key=lambda each: each.name, reverse=True):
-        if _NAME.fullmatch(path.stem):
+        if _NAME.fullmatch(path.stem) and _began(path):
             yield Record(path, clock)
+
+
+def _began(path: Path) -> bool:
+    """Whether its first line is whole: without, the disk was full or the machine died just then,
+    and nothing was touched. One that cannot be read is not passed over."""
+    try:
+        with path.open("rb") as file:
+            return file.readline().endswith(b"\n")
+    except OSError:
+        return True
 
 
 def _folder(cluster: str) -> Path:

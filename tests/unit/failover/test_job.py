@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from sre.core.clock import FakeClock
-from sre.core.errors import Locked, Refused, UsageError
+from sre.core.errors import IntegrityError, Locked, Refused, Transient, UsageError
 from sre.failover.engine import Engine, Ground, Reason, Wish
 from sre.failover.job import Job
 from sre.failover.model import Declared
@@ -113,3 +114,35 @@ def test_who_does_not_agree_touches_nothing(clock: FakeClock) -> None:
         job(world, clock).carry_out(Wish("switchover"), agree=no)
     assert world.acts == []
     assert job(world, clock).unfinished() is None
+
+
+@pytest.mark.parametrize("left", [b"", b'{"event": "deci'])
+def test_an_operation_that_never_began_stands_in_nobodys_way(
+    left: bytes, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The disk was full, or the machine died, before its first line was written."""
+    world = World()
+    one = job(world, clock)
+    one.carry_out(Wish("switchover"))
+    path = tmp_path / "failover" / "orders" / "20990101T000000.000000Z-switchover-ec92c1.jsonl"
+    path.write_bytes(left)
+    assert one.unfinished() is None
+    assert len(one.history()) == 1
+    path.write_bytes(b"{}\n")
+    with pytest.raises(IntegrityError, match="move it to another folder"):
+        one.history()
+
+
+def test_a_journal_that_cannot_be_begun_leaves_nothing(
+    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    world = World()
+    monkeypatch.setattr("os.write", full)
+    with pytest.raises(Transient, match="No space left"):
+        job(world, clock).carry_out(Wish("switchover"))
+    monkeypatch.undo()
+    assert world.acts == []
+    assert list(tmp_path.glob("failover/orders/*.jsonl")) == []
