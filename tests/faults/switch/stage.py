@@ -28,8 +28,8 @@ from tests.servers.net import wait_until
 from tests.servers.pgset import PgSet
 
 __all__ = [
-    "Battle", "as_wanted", "battle", "checks", "haproxy_says", "heal", "only", "others", "quick",
-    "reload_haproxy", "restarted_haproxy", "start_by_hand", "states",
+    "Battle", "answers", "as_wanted", "battle", "checks", "haproxy_says", "heal", "only", "others",
+    "quick", "reload_haproxy", "restarted_haproxy", "start_by_hand", "states",
 ]  # fmt: skip
 
 
@@ -123,19 +123,19 @@ def start_by_hand(pgset: PgSet, name: str) -> bool:
     Whether it came up: a standby whose history parted from its primary's ends by itself.
     """
     node = pgset[name]
-    argv = [str(node.programs / "pg_ctl"), "-D", str(node.data), "-l", f"{node.data}.log",
-            "-W", "start"]  # fmt: skip
-    done = LocalControl().run(node.service, argv, Deadline.after(20))
-    assert done.ok, done.stderr
-    return wait_until(lambda: _up(pgset, name), 30, f"{name} answers, or ends") == "up"
+    argv = [
+        str(node.programs / "pg_ctl"), "-D", str(node.data), "-l", f"{node.data}.log",
+        "-w", "-t", "30", "start",
+    ]  # fmt: skip
+    return LocalControl().run(node.service, argv, Deadline.after(40)).ok
 
 
-def _up(pgset: PgSet, name: str) -> str:
+def answers(pgset: PgSet, name: str) -> bool:
     try:
         pgset[name].sql("select 1")
     except psycopg.Error:
-        return "" if pgset[name].pids() else "ended"
-    return "up"
+        return False
+    return True
 
 
 def haproxy_says(pgset: PgSet, words: str) -> str:
@@ -180,8 +180,8 @@ def heal(pgset: PgSet) -> str:
             node.sql("select pg_wal_replay_resume()")
     for name, node in pgset.nodes.items():
         standby = (node.data / "standby.signal").exists()
-        if standby and not node.pids() and not (node.data / "sre-fenced").exists():
-            start_by_hand(pgset, name)
+        if standby and not (node.data / "sre-fenced").exists():
+            _back(pgset, name)
     _finish(pgset)
     if not pgset.primaries():
         _promote(pgset)
@@ -196,10 +196,17 @@ def heal(pgset: PgSet) -> str:
     return primary
 
 
+def _back(pgset: PgSet, name: str) -> None:
+    """Where its history has parted, it does not come back: `rejoin` mends that."""
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: answers(pgset, name) or start_by_hand(pgset, name), 20, "its return")
+
+
 def _finish(pgset: PgSet) -> None:
     """Go on; where it says that it must not, take it back; where that is too late, give it up."""
     for words in ((), (), ("--rollback",), ("--abandon", "it cannot go on")):
         code, said = quick(pgset, "resume", "orders", *words)
+        print(f"[resume {words}: {code} {said.get('outcome')} {said.get('reasons')}]", end=" ")
         if code == 2 or said["outcome"] in ("ok", "rolled_back", "abandoned"):
             return
     raise AssertionError(said)
@@ -211,6 +218,7 @@ def _promote(pgset: PgSet) -> None:
     code, said = quick(pgset, "failover", "orders")
     if code == 0:
         return
+    print(f"[failover: {code} {said.get('outcome')} {said.get('reasons')}]", end=" ")
     assert code == 5, said
     for name, node in pgset.nodes.items():
         if not (node.data / "standby.signal").exists() and not node.pids():
