@@ -110,8 +110,9 @@ def _usable(sheet: Sheet, nodes: Mapping[str, Seen], first: str, source: Seen) -
             if name == first:
                 sheet.judge("control", f"{text}; mend it, or begin on another with --node")
             else:
-                sheet.warn("left-out", f"{text}; it is left out: when it is back, empty it and "
-                           f"run sre failover rejoin {sheet.seen.cluster} {name}")  # fmt: skip
+                later = f"sre failover rejoin {sheet.seen.cluster} {name}"
+                sheet.warn("left-out", f"{text}; it is left out: see that nothing runs there; "
+                           f"once it is back, with data_dir empty: {later}")  # fmt: skip
             continue
         _node(sheet, name, node, source, first=name == first)
         if name != first:

@@ -7,6 +7,7 @@ operation, whole or not at all; a run that was killed finds it there. Then it ge
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -81,6 +82,11 @@ class Landing:
     def drop(self) -> None:
         """As if nothing had been restored; only before it has its place."""
         shutil.rmtree(self.here, ignore_errors=True)
+        for stale in self.here.parent.glob(f".{glob.escape(self.here.name)}.restoring*"):
+            if stale.is_dir():
+                shutil.rmtree(stale, ignore_errors=True)
+            else:
+                stale.unlink(missing_ok=True)
         self.forget()
 
     def place(self, deadline: Deadline) -> Note:

@@ -92,7 +92,7 @@ def test_a_lost_site_comes_back_from_the_second_region(site: Site) -> None:
 
 _KILLED = """
 import os, signal, sys
-import sre.site.landing, sre.failover.clusters.pg.rebuild as rebuild
+import sre.backup.restoring.restore, sre.site.landing, sre.failover.clusters.pg.rebuild as rebuild
 from sre.failover.operation.record import Record
 where = sys.argv.pop(1)
 def die(*args, **more):
@@ -105,6 +105,8 @@ def add(self, event, **more):
 Record.add = add
 if where == "restored":
     sre.site.landing.replace_file = die
+if where == "unpacked":
+    sre.backup.restoring.restore.land = die
 if where == "copied":
     rebuild.Rebuild.clean = die
 from sre.cli.main import main
@@ -142,6 +144,10 @@ def killed_again_and_again(site: Site) -> None:
 def test_killed_at_any_point_it_goes_on(site: Site) -> None:
     site.empty()
     site.declare()
+    killed(site, "unpacked", *STEPS)
+    code, found = site.document("failover", "resume", "orders", "--rollback")
+    assert (code, found["outcome"]) == (1, "rolled_back"), found
+    assert [path.name for path in site.pgset["a"].folder.iterdir()] == ["data"]
     killed_again_and_again(site)
     left = {path.name for node in site.pgset.nodes.values() for path in node.folder.iterdir()}
     assert left <= {"data", "data.log"}
@@ -197,17 +203,17 @@ def test_what_stands_against_it_is_told_before_anything_is_touched(site: Site) -
     assert not any(site.pgset["a"].data.iterdir())
 
 
-def journal(site: Site) -> str:
-    """The newest operation, as it is written down."""
+def journals(site: Site) -> dict[str, str]:
+    """Every operation, as it is written down."""
     folder = site.pgset.home / "state" / "failover" / "orders"
-    return max(folder.glob("*.jsonl"), key=lambda path: path.name).read_text()
+    return {path.name: path.read_text() for path in folder.glob("*.jsonl")}
 
 
 @pytest.mark.long
 def test_a_store_that_goes_away_leaves_all_as_it_was(site: Site, region: S3Server) -> None:
     """Nodes whose folders are not even there; the region is gone while it is restored."""
     site.empty(folders=False)
-    before = site.pgset.states()
+    before, earlier = site.pgset.states(), journals(site)
     with FaultProxy(region.port) as proxy:
         site.declare()
         config = site.pgset.config
@@ -218,7 +224,9 @@ def test_a_store_that_goes_away_leaves_all_as_it_was(site: Site, region: S3Serve
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as process:  # fmt: skip
             proxy.bandwidth(150_000)
-            wait_until(lambda: '"step": "restore"' in journal(site), 60, "it restores")
+            wait_until(lambda: any('"step": "restore"' in text for name, text in
+                                   journals(site).items() if name not in earlier),
+                       60, "it restores")  # fmt: skip
             proxy.reset()
             said, errors = process.communicate(timeout=110)
     found = json.loads(said or errors)
@@ -230,6 +238,7 @@ def test_a_store_that_goes_away_leaves_all_as_it_was(site: Site, region: S3Serve
     at_work(site)
 
 
+@pytest.mark.long
 def test_to_a_moment_before_the_damage(site: Site) -> None:
     site.empty()
     site.declare()
