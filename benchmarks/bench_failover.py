@@ -5,7 +5,7 @@ the same disk, synchronous (one standby), eight writers at 200/s through HAProxy
 through PgBouncer (which clients must see an error?), the primary's node killed and frozen under
 `sre failover watch`, Redis and MariaDB beside the same done by hand. Medians; every acknowledged
 write is read back. Prints a table and, as its last line, JSON. Arguments choose parts;
-BENCH_QUICK=1 takes fewer rounds.
+BENCH_QUICK=1 takes fewer rounds, BENCH_FOLDER is where PostgreSQL's data lie.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import failover_bed
-from failover_bed import Clients, Found, we_switch
+from failover_bed import PLACE, Clients, Found, we_switch
 from failover_hands import mariadb_by_hand, redis_by_hand
 
 from tests.servers.mariaset import running_maria_set
@@ -49,7 +49,7 @@ class Bench(defaultdict[str, Found]):
 def switchover(bench: Bench, rounds: int) -> None:
     """Pairs in turns, who begins changing too."""
     with (
-        running_set() as ours,
+        running_set(place=PLACE) as ours,
         failover_bed.patroni() as theirs,
         bench.clients(OURS, ours.dsn) as mine,
         bench.clients(THEIRS, theirs.dsn) as others,
@@ -70,7 +70,7 @@ def switchover(bench: Bench, rounds: int) -> None:
 
 def pgbouncer(bench: Bench, rounds: int) -> None:
     """PgBouncer before HAProxy lets clients wait."""
-    with running_set() as ours, running_pgbouncer(ours.front, ours.password) as bouncer:
+    with running_set(place=PLACE) as ours, running_pgbouncer(ours.front, ours.password) as bouncer:
         ours.more["pool"] = '{kind: pgbouncer, admin: "${env:POOL}", database: shop}'
         ours.declare()
         act = partial(we_switch, ours, "orders", env={"POOL": bouncer.admin})
@@ -82,7 +82,7 @@ def pgbouncer(bench: Bench, rounds: int) -> None:
 
 def lost_node(which: signal.Signals, name: str, bench: Bench, rounds: int) -> None:
     """Attended mode, confirmed by a program."""
-    with running_set() as ours, bench.clients(name, ours.dsn) as clients:
+    with running_set(place=PLACE) as ours, bench.clients(name, ours.dsn) as clients:
         for _ in range(rounds):
             (old,) = ours.primaries()
             clients.round(partial(failover_bed.lose, ours, which))

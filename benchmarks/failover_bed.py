@@ -47,6 +47,8 @@ __all__ = [
 ]
 
 WRITERS, RATE = 8, 200.0
+PLACE = os.environ.get("BENCH_FOLDER") or "/var/tmp"
+"""Where PostgreSQL's data lie, ours and Patroni's: on a disk, for commits to wait for it."""
 _CALM = 0.7
 _INTERVAL = ("inter 100ms fall 2 rise 1", "inter 500ms fall 2")
 """Of HAProxy's checks: the tests' own, and what people have who run Patroni."""
@@ -219,7 +221,7 @@ def bring_back(pgset: PgSet, old: str) -> None:
 @contextlib.contextmanager
 def patroni() -> Iterator[PatroniSet]:
     """Patroni as Debian has it, its own defaults, synchronous; HAProxy asks every 500 ms."""
-    with running_patroni(loop_wait=10, ttl=30) as found:
+    with running_patroni(loop_wait=10, ttl=30, place=PLACE) as found:
         found[found.leader()].patch(retry_timeout=10)
         port, sock = free_port(), found.home / "front.sock"
         text = (found.home / "haproxy.cfg").read_text()

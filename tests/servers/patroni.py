@@ -147,10 +147,13 @@ listen pg
 @contextlib.contextmanager
 def running_patroni(
     names: str = "abc", *, synchronous: bool = True, tags: Mapping[str, str] | None = None,
-    loop_wait: int = 1, ttl: int = 20,
+    loop_wait: int = 1, ttl: int = 20, place: str = "",
 ) -> Iterator[PatroniSet]:  # fmt: skip
-    """etcd, the members, HAProxy, a declaration in home/sre.yaml; everybody streams."""
-    place = "/dev/shm" if Path("/dev/shm").is_dir() else "/tmp"
+    """etcd, the members, HAProxy, a declaration in home/sre.yaml; everybody streams.
+
+    `place` is the folder that it lies in; in memory without.
+    """
+    place = place or ("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp")
     home = Path(tempfile.mkdtemp(prefix="sre-test-patroni-", dir=place))
     home.chmod(0o755)
     programs, password, etcd = bin_dir("15"), secrets.token_urlsafe(16), free_port()

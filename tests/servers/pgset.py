@@ -257,12 +257,14 @@ def running_set(
     slots: bool = False,
     settings: str = "",
     make: Callable[[str, Path, int, Path, str], Node] = Node,
+    place: str = "",
 ) -> Iterator[PgSet]:
     """A primary `a` and its standbys, HAProxy before them, a declaration in home/sre.yaml.
 
-    `make` makes a node of another kind, such as one on a host of its own.
+    `make` makes a node of another kind, such as one on a host of its own. `place` is the folder
+    that it lies in; in memory without.
     """
-    place = "/dev/shm" if Path("/dev/shm").is_dir() else "/tmp"
+    place = place or ("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp")
     home = Path(tempfile.mkdtemp(prefix="sre-test-set-", dir=place))
     home.chmod(0o755)
     programs, password = bin_dir(version), secrets.token_urlsafe(16)
