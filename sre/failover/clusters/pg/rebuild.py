@@ -56,6 +56,8 @@ _ETC = """set -eu; [ ! -e "$1/postgresql.conf" ] || exit 0
 name=${1##*/}; rest=${1%/*}; f=/etc/postgresql/${rest##*/}/$name/postgresql.conf
 [ ! -e "$f" ] || echo "$f\""""
 _EMPTY = '[ ! -e "$1" ] || { [ -d "$1" ] && listed=$(ls -A "$1") && [ -z "$listed" ]; }'
+_COPIED = """[ -e "$1/backup_label" ] && [ -e "$1/PG_VERSION" ] && [ ! -e "$1.sre-new" ] || exit 1
+[ -e "$1.sre-old" ] || [ "$2" = no ]"""
 _LEFT = 'rm -rf "$1.sre-new"'
 
 
@@ -95,7 +97,13 @@ class Rebuild:
         version: int,
         rewindable: bool,
     ) -> Mapping[str, Any]:
-        """Rewound where that can be, else copied anew. Raises CheckFailed."""
+        """Rewound where that can be, else copied anew. Raises CheckFailed.
+
+        A copy that stands in its place and never ran is found there: a run was killed after it.
+        """
+        if self._copied(deadline, rewindable=rewindable):
+            self._put_settings(deadline)
+            return {"way": "pg_basebackup", "because": "the copy was there"}
         why = "neither wal_log_hints nor data checksums"
         if rewindable:
             done = self._rewind(source, version, deadline)
@@ -108,6 +116,10 @@ class Rebuild:
         return {
             "way": "pg_basebackup", "because": why, "seconds": round(done.seconds, 2), **estimate,
         }  # fmt: skip
+
+    def _copied(self, deadline: Deadline, *, rewindable: bool) -> bool:
+        argv = ["sh", "-c", _COPIED, "sre", self.data, "yes" if rewindable else "no"]
+        return self.node.control.run(self.node.service, argv, deadline).ok
 
     def _rewind(self, source: str, version: int, deadline: Deadline) -> Done:
         service = self.node.service
