@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -205,7 +206,10 @@ def resume_command(
     with job_of(run, cluster) as job:
         if dry_run:
             record = job.unfinished()
-            run.emit("nothing is unfinished" if record is None else f"unfinished: {record.id}")
+            name = None if record is None else record.id
+            said = {"schema": "sre.dry-run/1", "would": "resume", "operation": name}
+            text = "nothing is unfinished" if name is None else f"unfinished: {name}"
+            run.emit(json.dumps(said, indent=2) if run.format == "json" else text)
             return 0
         if abandon is not None:
             return emit_result(run, job.abandon(abandon))
@@ -221,7 +225,10 @@ def ack_command(cluster: str | None, reason: str, run: Run) -> int:
     """The last failover was looked at: another one may follow at once."""
     with job_of(run, cluster) as job:
         job.acknowledge(reason)
-        run.emit(f"the last failover of {job.declared.name} is acknowledged")
+        name = job.declared.name
+        said = {"schema": "sre.failover-ack/1", "cluster": name, "reason": reason}
+        text = f"the last failover of {name} is acknowledged"
+        run.emit(json.dumps(said, indent=2) if run.format == "json" else text)
     return 0
 
 
