@@ -206,7 +206,8 @@ def _finish(pgset: PgSet) -> None:
     """Go on; where it says that it must not, take it back; where that is too late, give it up."""
     for words in ((), (), ("--rollback",), ("--abandon", "it cannot go on")):
         code, said = quick(pgset, "resume", "orders", *words)
-        print(f"[resume {words}: {code} {said.get('outcome')} {said.get('reasons')}]", end=" ")
+        if code not in (0, 2):
+            print(f"[resume {words}: {code} {said.get('outcome')} {said.get('reasons')}]", end=" ")
         if code == 2 or said["outcome"] in ("ok", "rolled_back", "abandoned"):
             return
     raise AssertionError(said)

@@ -195,6 +195,10 @@ class Storm:
         """Asked of the servers themselves. What broke once it had looked is not its fault."""
         late = not self.waits and self.middle != "nothing"
         assert self.pgset.primaries() == [new] or late, self
+        if not late:
+            gone = {self.old} if self.action == "failover" else set()
+            left = set(others(self.pgset, new)) - gone
+            assert left <= set(self.pgset.standbys(new)), f"{self} {left}"
         if self.middle not in ("reload", "restart") or not late:
             shown = states(self.pgset)
             assert [name for name, state in shown.items() if "open" in state] == [new], self

@@ -131,6 +131,7 @@ def test_the_clock_of_the_tool_jumps(pgset: PgSet, seconds: str) -> None:
     as_wanted(pgset, heal(pgset))
 
 
+@pytest.mark.long
 def test_whoever_writes_past_the_tool_waits_for_ever(pgset: PgSet) -> None:
     """The oracle's oracle: with both standbys gone, a commit is not acknowledged at all."""
     old = only(pgset)

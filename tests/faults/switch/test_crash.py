@@ -55,6 +55,7 @@ def test_postmaster_alone_dies(pgset: PgSet, tmp_path: Path) -> None:
     as_wanted(pgset, heal(pgset))
 
 
+@pytest.mark.long
 def test_a_frozen_primary_that_wakes_cannot_acknowledge(pgset: PgSet, tmp_path: Path) -> None:
     """It wakes in the middle, before the fence: then it is killed, with all that it holds."""
     old = only(pgset)
@@ -77,6 +78,7 @@ def test_a_frozen_primary_that_wakes_cannot_acknowledge(pgset: PgSet, tmp_path: 
     as_wanted(pgset, heal(pgset))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["end keep-down", "begin promote", "end repoint"])
 def test_the_old_primary_is_started_by_hand_meanwhile(
     pgset: PgSet, tmp_path: Path, moment: str
@@ -94,7 +96,16 @@ def test_the_old_primary_is_started_by_hand_meanwhile(
     as_wanted(pgset, heal(pgset))
 
 
-@pytest.mark.parametrize("moment", ["end stop", "end verify", "begin promote", "end promote"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "begin promote",
+        *(
+            pytest.param(m, marks=pytest.mark.long)
+            for m in ("end stop", "end verify", "end promote")
+        ),
+    ],
+)
 def test_in_a_switchover_the_stopped_one_is_started_by_hand(
     pgset: PgSet, tmp_path: Path, moment: str
 ) -> None:

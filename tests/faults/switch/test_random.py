@@ -103,7 +103,7 @@ def ruled(pgset: PgSet, names: str) -> None:
     heal(pgset)
 
 
-@pytest.mark.parametrize("seed", [10, 11, 12, 13, 14, 15])
+@pytest.mark.parametrize("seed", [10, 12, 17, 18, 25, 32])
 def test_a_few_runs(
     seed: int, whole: PgSet, tmp_path: Path, stack: contextlib.ExitStack, tally: Counter[str]
 ) -> None:
