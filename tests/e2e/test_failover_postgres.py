@@ -331,3 +331,20 @@ def frozen_at(pgset: PgSet, name: str, step: str) -> Iterator[None]:
         ended.set()
         thread.join()
         pgset[name].signal(signal.SIGCONT)
+
+
+def test_a_frozen_standby_holds_no_switchover_up(pgset: PgSet) -> None:
+    """The old primary would wait for its last word for `wal_sender_timeout`, a minute."""
+    old = only(pgset)
+    new, frozen = others(pgset)
+    pgset[frozen].signal(signal.SIGSTOP)
+    try:
+        code, said = pgset.sre("switchover", "orders", "--to", new, "--confirm", old)
+        assert (code, said["outcome"]) == (0, "ok")
+        assert said["phases"]["total"] < 20
+        assert [each["check"] for each in said["warnings"]].count("left-behind") == 1
+    finally:
+        pgset[frozen].signal(signal.SIGCONT)
+    code, said = pgset.sre("rejoin", "orders", frozen)
+    assert (code, said["outcome"]) == (0, "ok")
+    as_wanted(pgset, new)

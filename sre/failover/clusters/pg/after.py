@@ -71,9 +71,11 @@ class After:
         hands = self.hands
 
         def one(name: str) -> None:
-            if not hands.streams(name, deadline):
+            if not hands.streams(name, deadline, self.new):
                 hands.follow(name, self.new, deadline)
-            hands.until(f"{name} streams", lambda: hands.streams(name, deadline), deadline)
+            hands.until(
+                f"{name} streams", lambda: hands.streams(name, deadline, self.new), deadline
+            )
 
         hands.each(self.siblings, one)
         return {}

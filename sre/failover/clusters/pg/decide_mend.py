@@ -76,12 +76,17 @@ def _primary(sheet: Sheet) -> NodeSeen | None:
 def _meant(sheet: Sheet, primary: NodeSeen | None) -> NodeSeen | None:
     if sheet.wish.node is not None:
         return sheet.seen.node(sheet.wish.node) if sheet.wish.node in sheet.rules.nodes else None
-    out = [n for n in sheet.seen.nodes if n != primary and n.state != "streaming"]
+    rest = [n for n in sheet.seen.nodes if n != primary]
+    out = [n for n in rest if not _streams(n)] or [n for n in rest if not n.more.get("known")]
     if len(out) == 1:
         return out[0]
     names = ", ".join(each.name for each in out) or "none"
     sheet.judge("unknown-node", f"nodes that do not stream: {names}; name one of them")
     return None
+
+
+def _streams(node: NodeSeen) -> bool:
+    return node.role == "standby" and node.state == "streaming"
 
 
 def _facts(sheet: Sheet, primary: NodeSeen, node: NodeSeen) -> dict[str, Any]:
@@ -94,7 +99,8 @@ def _facts(sheet: Sheet, primary: NodeSeen, node: NodeSeen) -> dict[str, Any]:
         "timeline": primary.timeline,
         "system": primary.more["system"],
         "version": primary.more["version"],
-        "streams": node.role == "standby" and node.state == "streaming",
+        "streams": _streams(node) and node.timeline == primary.timeline,
+        "known": bool(node.more.get("known")),
         "history": primary.more.get("history") or "",
         "segment": _segment(primary),
         "rewindable": "on" in (primary.more["settings"].get("wal_log_hints"),

@@ -161,6 +161,7 @@ def _facts(sheet: Sheet, old: NodeSeen, new: NodeSeen) -> dict[str, object]:
     sheet.retry(both)
     return {
         "siblings": siblings,
+        "silent": [node.name for node in seen.nodes if not node.reachable],
         "names": names,
         "names_before": overrides(seen, [new.name], "synchronous_standby_names"),
         "retry": overrides(seen, both, "wal_retrieve_retry_interval"),

@@ -159,10 +159,16 @@ class Hands:
         """Whether a node is a standby."""
         return bool(self.value(node, "select pg_is_in_recovery()", deadline))
 
-    def streams(self, node: str, deadline: Deadline) -> bool:
-        """Whether a standby receives log."""
-        text = "select count(*) > 0 from pg_stat_wal_receiver where status = 'streaming'"
-        return bool(self.value(node, text, deadline))
+    def streams(self, node: str, deadline: Deadline, source: str = "") -> bool:
+        """Whether a standby receives log; of `source`: not over an old connection to another."""
+        text = (
+            "select sender_host, sender_port from pg_stat_wal_receiver where status = 'streaming'"
+        )
+        row = self.ask(node, lambda c: c.execute(text).fetchone(), deadline)
+        if row is None or not source:
+            return row is not None
+        host, port = self.looker.addresses()[source]
+        return str(row[1]) == port and (not host or row[0] == host)
 
     def write(self, node: str, deadline: Deadline) -> None:
         """A real commit, through the log and the standbys that it waits for; changes no data."""
@@ -185,6 +191,15 @@ class Hands:
             " where slot_name = any(%s::text[]) and slot_type = 'physical' and not active"
         )
         wanted = sorted(set(names))
+        self.ask(node, lambda c: c.execute(text.encode(), [wanted]).fetchall(), deadline)
+
+    def end_senders(self, node: str, names: Iterable[str], deadline: Deadline) -> None:
+        """The walsenders of these standbys end; whoever is there comes back by itself."""
+        text = (
+            "select pg_terminate_backend(pid) from pg_stat_replication"
+            " where lower(application_name) = any(%s::text[])"
+        )
+        wanted = sorted(name.lower() for name in names)
         self.ask(node, lambda c: c.execute(text.encode(), [wanted]).fetchall(), deadline)
 
     def pg_control(self, node: Placed, deadline: Deadline) -> Control:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sre.failover.clusters.pg.lsn import lsn_of
+from sre.failover.clusters.pg.quorum import parse_names
 from sre.failover.clusters.pg.wrong import problems_of
 from sre.failover.nodes import Life
 from sre.failover.snapshot import NodeSeen, Snapshot, View
@@ -63,7 +64,7 @@ class Heard:
 def assemble(cluster: str, at: float, heard: Heard) -> Snapshot:
     """The picture of one moment."""
     nodes = tuple(node_seen(name, answer) for name, answer in heard.answers.items())
-    nodes = tuple(_placed(each, nodes) for each in nodes)
+    nodes = tuple(_placed(each, nodes) for each in (_connected(n, nodes, heard) for n in nodes))
     more = {
         "remembered": dict(heard.remembered),
         "machines": {name: _machine(each) for name, each in heard.machines.items()},
@@ -133,13 +134,38 @@ def _placed(node: NodeSeen, nodes: Sequence[NodeSeen]) -> NodeSeen:
     if primary.position is not None and node.replayed is not None:
         behind = max(0, primary.position - node.replayed)
     lag = 0.0 if behind == 0 else node.lag_seconds
+    problems = node.problems
+    if not mine and node.state == "streaming" and _counts(node.name, primary):
+        problems += (f"not-counted: {primary.name} has no standby of this name, and commits wait "
+                     f"for it; sre failover rejoin",)  # fmt: skip
     synchronous = any(each["sync"] in ("sync", "quorum") for each in mine)
     more = {**node.more, "behind": behind, "known": bool(mine)}
     return NodeSeen(
         node.name, node.role, reachable=True, timeline=node.timeline, position=node.position,
         replayed=node.replayed, lag_seconds=lag, state=node.state, synchronous=synchronous,
-        problems=node.problems, more=more,
+        problems=problems, more=more,
     )  # fmt: skip
+
+
+def _counts(name: str, primary: NodeSeen) -> bool:
+    try:
+        names = parse_names(primary.more["settings"]["synchronous_standby_names"] or "")
+    except ValueError:
+        return False
+    return names.has(name)
+
+
+def _connected(node: NodeSeen, nodes: Sequence[NodeSeen], heard: Heard) -> NodeSeen:
+    """One that was frozen calls a connection `streaming` whose other end is long gone; the node
+    that it means would know. One that goes by another name there is left alone."""
+    upstream = next((n for n in nodes if n.name == _followed(node, heard) and n.reachable), None)
+    if upstream is None or node.state != "streaming":
+        return node
+    names = {str(each["name"]).lower() for each in upstream.more["senders"]}
+    if node.name.lower() in names or names - {each.name.lower() for each in nodes}:
+        return node
+    state = f"{upstream.name} knows nothing of it"
+    return replace(node, state=state, problems=(*node.problems, f"not-streaming: {state}"))
 
 
 def old_primary(seen: Snapshot) -> str:
@@ -167,7 +193,7 @@ def _views(seen: Snapshot, heard: Heard) -> Iterable[View]:
             yield View(f"control:{node.name}", node.name, word, why)  # type: ignore[arg-type]
     who = old_primary(seen)
     for node in seen.standbys():
-        of = _followed(node, seen, heard) or who
+        of = _followed(node, heard) or who
         if of and of != node.name:
             yield _heard_from(node, of)
     for name, way in heard.ways.items():
@@ -184,9 +210,9 @@ def _ours(node: NodeSeen) -> View:
     return View("us", node.name, "unknown" if node.state == "starting" else "dead", why)
 
 
-def _followed(node: NodeSeen, seen: Snapshot, heard: Heard) -> str:
+def _followed(node: NodeSeen, heard: Heard) -> str:
     """The node that a standby's receiver is connected to, by address; empty: nobody can tell."""
-    receiver = node.more["receiver"]
+    receiver = node.more.get("receiver")
     if not receiver or not receiver["host"]:
         return ""
     at = (str(receiver["host"]), str(receiver["port"]))

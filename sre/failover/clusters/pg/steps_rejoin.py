@@ -44,6 +44,8 @@ def rejoin_steps(hands: Hands, switches: Switches, decision: Decision) -> tuple[
             Step("clean", f"remove what {node} does not need any more", do.clean, vital=False,
                  seconds=600),
         ]  # fmt: skip
+    elif not decision.facts.get("known", True):
+        steps.append(Step("follow", f"let {node} follow {primary} itself", do.follow, seconds=60))
     steps.append(Step("synchronous", "let commits wait for standbys again", do.synchronous,
                       vital=False, seconds=30))  # fmt: skip
     return tuple(steps)
@@ -143,10 +145,17 @@ class _Rejoin:
                 return found
         return ""
 
+    def follow(self, memory: Memory, deadline: Deadline) -> Note:
+        """It streams from another standby: its data is right, and it counts for no commit."""
+        if self.facts["slot"]:
+            self.hands.slots(self.primary, [self.facts["slot"]], deadline)
+        self.hands.follow(self.name, self.primary, deadline)
+        return self.stream(memory, deadline)
+
     def stream(self, _memory: Memory, deadline: Deadline) -> Note:
         hands = self.hands
         hands.until(f"{self.name} streams from {self.primary}",
-                    lambda: hands.streams(self.name, deadline), deadline)  # fmt: skip
+                    lambda: hands.streams(self.name, deadline, self.primary), deadline)  # fmt: skip
         return {}
 
     def clean(self, _memory: Memory, deadline: Deadline) -> Note:

@@ -26,6 +26,8 @@ Note = Mapping[str, Any]
 _NOTHING: Note = {}
 _STOP_SECONDS = 20.0
 _RECOVER_SECONDS = 60.0
+_LINGER_SECONDS = 8.0
+"""What still runs once pg_control says `shut down` (the archiver's last files) has so long."""
 
 
 def switchover_steps(hands: Hands, switches: Switches, decision: Decision) -> tuple[Step, ...]:
@@ -114,6 +116,9 @@ class _Switchover:
 
     def checkpoint(self, _memory: Memory, deadline: Deadline) -> Note:
         self.hands.ask(self.old, lambda connection: connection.execute("checkpoint"), deadline)
+        silent = list(self.decision.facts.get("silent", ()))
+        if silent:  # the old one would wait for a frozen standby's last word, a minute long
+            self.hands.end_senders(self.old, silent, deadline)
         return _NOTHING
 
     def pause(self, _memory: Memory, deadline: Deadline) -> Note:
@@ -202,12 +207,15 @@ class _Switchover:
     def rejoin(self, _memory: Memory, deadline: Deadline) -> Note:
         hands, node = self.hands, self.node
         if self.stopped is not None:
-            self.stopped.join(deadline)
+            self.stopped.join(deadline.within(_LINGER_SECONDS))
         if not hands.looker.answers(self.old):
+            # it was left in order; whom it still waits for (a standby that is frozen) it waits in
+            # vain, and commits may wait for it
+            node.control.kill(node.service, deadline)
             node.control.write(node.service, self._signal, b"", deadline)
             node.control.start(node.service, deadline)
         hands.until(f"{self.old} streams from {self.new}",
-                    lambda: hands.streams(self.old, deadline), deadline)  # fmt: skip
+                    lambda: hands.streams(self.old, deadline, self.new), deadline)  # fmt: skip
         return _NOTHING
 
     def tidy(self, _memory: Memory, deadline: Deadline) -> Note:

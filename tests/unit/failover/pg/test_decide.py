@@ -140,29 +140,6 @@ def test_what_stands_against_a_switchover(
     assert all(each.text for each in found.blockers)
 
 
-def test_one_server_under_two_names_is_no_second_node() -> None:
-    """A dsn that leads through the switch, or to another node, would count for two."""
-    through = {**HEALTHY, "a": said(recovering=False, process=ONE)}
-    through["c"] = said(recovering=False, process=ONE.replace("127.0.0.1", "ready"))
-    seen = heard(through)
-    assert any(each.startswith("same-server: ") for each in seen.problems)
-    found = decide_switchover(Wish("switchover"), seen, RULES)
-    assert blocked(found) == {"same-server"}  # and nobody is told to fence one of them
-    later = {**HEALTHY, "b": standby(process=ONE), "c": standby(process=ONE.replace("17", "18"))}
-    assert not heard(later).problems
-
-
-def test_a_late_standby_is_not_taken_by_itself() -> None:
-    late = {**HEALTHY, "b": standby(settings={"recovery_min_apply_delay": "1h"})}
-    found = decide_switchover(Wish("switchover"), heard(late), RULES)
-    assert (found.new, found.allowed) == ("c", True)
-
-
-def test_a_control_that_would_not_work_is_a_problem_while_all_is_well() -> None:
-    odd = {"b": Machine(missing=("there is no folder /srv/pg/b",))}
-    assert heard(HEALTHY, machines=odd).problems == ("control b: there is no folder /srv/pg/b",)
-
-
 def test_machines_and_switches_stand_against_it_too() -> None:
     odd = {"a": Machine(unreachable="no route"), "b": Machine(free=1000)}
     way = Way((Server("a", "a:1", "open", "closed"),), ("file and run time differ",))
