@@ -111,6 +111,8 @@ class After:
         return {}
 
     def settle(self, _memory: Memory, deadline: Deadline) -> Note:
+        """A switch that was loaded anew since it was repointed has what its file said before."""
+        self.switches.point(self.new, deadline)
         self.switches.settle(deadline)
         return {}
 
