@@ -10,6 +10,7 @@ import click
 from sre.cli.failover_parts import (
     confirm_option,
     confirmed,
+    cut_short,
     emit_plan,
     emit_result,
     follow,
@@ -104,7 +105,9 @@ def _operate(run: Run, cluster: str | None, wish: Any, confirm: str | None, *, d
     with job_of(run, cluster) as job:
         if dry:
             return emit_plan(run, job.plan(wish))
-        return emit_result(run, job.carry_out(wish, follow(run), _asking(run, confirm)))
+        with cut_short(job):
+            result = job.carry_out(wish, follow(run), _asking(run, confirm))
+        return emit_result(run, result)
 
 
 def _asking(run: Run, confirm: str | None) -> Any:
@@ -213,7 +216,7 @@ def resume_command(
             return 0
         if abandon is not None:
             return emit_result(run, job.abandon(abandon))
-        with resumed_job(run, job) as going:
+        with cut_short(job), resumed_job(run, job) as going:
             return emit_result(run, going.resume(follow(run), back=rollback))
 
 

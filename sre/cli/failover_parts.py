@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sre.failover.model import Declared
     from sre.failover.operation.outcome import Result
 
-__all__ = ["confirm_option", "confirmed", "declared_of", "emit_plan", "emit_result", "follow",
-           "job_of"]  # fmt: skip
+__all__ = ["confirm_option", "confirmed", "cut_short", "declared_of", "emit_plan", "emit_result",
+           "follow", "job_of"]  # fmt: skip
 
 confirm_option = click.option(
     "--confirm", metavar="NODE",
@@ -48,6 +48,31 @@ def job_of(run: Run, cluster: str | None) -> Iterator[Job]:
 
     with Job(declared_of(run, cluster)) as job:
         yield job
+
+
+@contextmanager
+def cut_short(job: Job) -> Iterator[None]:
+    """Whoever stops us in the middle is told so, and how to go on."""
+    from sre.core.errors import Interrupted, Terminated  # noqa: PLC0415  only when it runs
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted{_left(job)}") from None
+    except Terminated as error:
+        raise Terminated(f"{str(error).removesuffix('; cleaned up')}{_left(job)}") from None
+
+
+def _left(job: Job) -> str:
+    from sre.core.errors import SreError  # noqa: PLC0415
+
+    try:
+        record = job.unfinished()
+    except SreError as error:
+        return f"; {error}"
+    if record is None:
+        return "; nothing was left half-way"
+    return f" half-way; go on with: sre failover resume {job.declared.name} ({record.id})"
 
 
 def confirmed(run: Run, planned: Planned, given: str | None) -> None:

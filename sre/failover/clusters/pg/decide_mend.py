@@ -31,9 +31,14 @@ def decide_fence(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
         sheet.judge("fence", bad, f"{name} can be fenced")
         if seen.node(name).role == "primary":
             sheet.warn("primary", f"{name} is primary: until a failover nobody can write")
+    systems = {str(each.more["system"]) for each in seen.nodes if each.reachable}
     return Decision(
         "fence", seen.cluster, "", name, tuple(sheet.blockers), tuple(sheet.passed),
         tuple(sheet.warnings),
+        facts={
+            "system": systems.pop() if len(systems) == 1 else "",
+            "open": any(seen.more["servers"].get(name) in each for each in seen.open.values()),
+        },
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def failover_steps(hands: Hands, switches: Switches, decision: Decision) -> tupl
     do, after = _Failover(hands, decision), After(hands, switches, decision)
     steps = []
     if decision.old:
-        steps = _fencing(hands, switches, decision.old)
+        steps = _fencing(hands, switches, decision.old, decision.facts)
     steps += [
         Step("freeze", "let the standbys receive no more", do.freeze, do.thaw, seconds=20),
         Step("choose", f"see that {decision.new} has the most", do.choose, seconds=30),
@@ -45,15 +45,15 @@ def failover_steps(hands: Hands, switches: Switches, decision: Decision) -> tupl
 def fence_steps(hands: Hands, switches: Switches, decision: Decision) -> tuple[Step, ...]:
     """A node takes no writes, and does not come back by itself."""
     after = After(hands, switches, decision)
-    steps = _fencing(hands, switches, decision.new)
+    steps = _fencing(hands, switches, decision.new, decision.facts)
     if switches.some:
         steps.append(Step("settle", "write it into the files of the switches", after.settle,
                           phase="files", vital=False))  # fmt: skip
     return tuple(steps)
 
 
-def _fencing(hands: Hands, switches: Switches, name: str) -> list[Step]:
-    fence = Fence(hands, switches, hands.ground.node(name))
+def _fencing(hands: Hands, switches: Switches, name: str, facts: Note) -> list[Step]:
+    fence = Fence(hands, switches, hands.ground.node(name), facts)
     return [
         Step("fence", f"cut {name} off: no work for it, kill it", fence.act, fence.undo,
              seconds=45),
@@ -65,8 +65,9 @@ def _fencing(hands: Hands, switches: Switches, name: str) -> list[Step]:
 class Fence:
     """A node that must not take writes any more."""
 
-    def __init__(self, hands: Hands, switches: Switches, node: Placed) -> None:
+    def __init__(self, hands: Hands, switches: Switches, node: Placed, facts: Note) -> None:
         self.hands, self.switches, self.node = hands, switches, node
+        self.system, self.was_open = str(facts.get("system", "")), bool(facts.get("open", True))
 
     def act(self, _memory: Memory, deadline: Deadline) -> Note:
         """Killed; or cut off by the declared program. Sessions end with the server behind them.
@@ -75,6 +76,7 @@ class Fence:
             Refused: neither can be done.
         """
         node, service = self.node, self.node.service
+        self._own(deadline.within(5))
         found = together(
             {
                 "kill": lambda: node.control.kill(service, deadline.within(10)),
@@ -86,6 +88,19 @@ class Fence:
         if isinstance(closed, SreError):
             self.switches.cut(node.name, deadline.within(5))
         return by
+
+    def _own(self, deadline: Deadline) -> None:
+        """What its folder says of itself: another database there is nobody's to kill. Where
+        nothing can be read, as on a broken disk, the declaration is believed."""
+        try:
+            found = self.hands.pg_control(self.node, deadline).system
+        except SreError:
+            return
+        if self.system not in ("", found):
+            raise Refused(
+                f"{self.node.service.data_dir} on {self.node.name} holds another database (system "
+                f"{found}, not {self.system}): mend its data_dir"
+            )
 
     def _verified(self) -> Note:
         node = self.node
@@ -113,7 +128,8 @@ class Fence:
 
     def undo(self, _memory: Memory, deadline: Deadline) -> None:
         """Work for it again, once somebody starts it: it was down or frozen before."""
-        self.switches.open(self.node.name, deadline)
+        if self.was_open:
+            self.switches.open(self.node.name, deadline)
 
     def keep_down(self, memory: Memory, deadline: Deadline) -> Note:
         """Masked; and whoever starts it by hand all the same starts a standby."""
