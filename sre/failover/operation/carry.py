@@ -130,6 +130,7 @@ class _Carrying:
             if step.undo is None or step.id in self.undone:
                 continue
             self.say(f"take back: {step.says}")
+            began = self.clock.now()
             try:
                 step.undo(self.memory, Deadline.after(step.seconds, self.clock))
             except SreError as error:
@@ -137,7 +138,9 @@ class _Carrying:
                 left.append(Reason("undo", f"cannot take back {step.says!r}: {error}"))
                 self.record.add("undo-failed", step=step.id, why=str(error))
             else:
-                self.record.add("undone", step=step.id)
+                spent = self.clock.now() - began
+                self.seconds["undo"] = self.seconds.get("undo", 0.0) + spent
+                self.record.add("undone", step=step.id, phase="undo", seconds=spent)
         return ("rolled_back" if whole else "incomplete"), tuple(left)
 
     def _settle(self) -> Reasons:

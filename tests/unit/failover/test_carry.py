@@ -52,6 +52,7 @@ def test_before_the_point_of_no_return_a_failure_takes_everything_back(
     assert (result.outcome, result.exit_code) == ("rolled_back", 1)
     assert world.state == ("a", "a", False, False)
     assert world.acts[-1] == "undo pause"
+    assert "undo" in result.phases, "what taking it back took stands among the phases"
     assert not record.read().unfinished
     assert str(error) in result.reasons[0].text
 
