@@ -177,6 +177,8 @@ class Step:
         phase: under which name its seconds are reported.
         vital: False: when it fails, the operation goes on and ends as `incomplete`.
         seconds: the limit of `act`.
+        mends: words of `settled`'s reasons that call for this step once more, after the last one:
+            the world may have changed behind a step that had ended.
     """
 
     id: str
@@ -187,6 +189,7 @@ class Step:
     phase: str = ""
     vital: bool = True
     seconds: float = 60.0
+    mends: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

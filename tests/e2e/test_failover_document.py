@@ -265,6 +265,7 @@ def desk_of(found: PatroniSet) -> Desk:
     for name, each in found.members.items():
         here |= {f"http://db-{name}:8008": each.url, f"/srv/pg/{name}": str(each.data)}
     dsns = {f"{name.upper()}_DSN": each.dsn for name, each in found.members.items()}
+    dsns["PATRONI_USER"] = found.env["PATRONIUSER"]
     return Desk(found.home, environment(found.home, program("ssh"), **found.env, **dsns), here)
 
 

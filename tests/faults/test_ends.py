@@ -103,7 +103,7 @@ def test_out_of_memory_of_a_part(scene: Scene) -> None:
     os.kill(until(sealer, 40), signal.SIGKILL)
     _out, error = running.communicate(timeout=60)
     assert running.returncode == 1, error
-    assert "the encryption was ended by signal 9, nothing was committed" in error
+    assert "was ended by signal 9, nothing was committed" in error
     none_left(scene.folder)
     assert ids(scene) == []
 

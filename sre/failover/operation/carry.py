@@ -6,6 +6,7 @@ in reverse; from there on the only way is forward, and what is left to do is sai
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ Say = Callable[[str], None]
 _LOOK_SECONDS = 10.0
 _SETTLE_SECONDS = 30.0
 _SETTLE_EVERY = 0.1
+_MEND_AFTER = 1.0
+_MEND_EVERY = 5.0
 
 
 class _Failed(Exception):
@@ -144,14 +147,25 @@ class _Carrying:
         return ("rolled_back" if whole else "incomplete"), tuple(left)
 
     def _settle(self) -> Reasons:
-        """What is still not as it should be, once it had time to become so."""
+        """What is still not as it should be, once it had time to become so, and was mended."""
         end = Deadline.after(_SETTLE_SECONDS, self.clock)
+        patience = Deadline.after(_MEND_AFTER, self.clock)
         while True:
             seen = self.engine.observe(Deadline.after(_LOOK_SECONDS, self.clock))
             left = self.engine.settled(self.decision, seen)
             if not left or end.passed():
                 return left
+            if patience.passed():
+                self._mend({each.check for each in left})
+                patience = Deadline.after(_MEND_EVERY, self.clock)
             self.clock.sleep(_SETTLE_EVERY)
+
+    def _mend(self, checks: set[str]) -> None:
+        """Do again what brings these about; when it fails, what is left says so."""
+        for step in self.steps:
+            if checks.intersection(step.mends):
+                with contextlib.suppress(_Failed):
+                    self._do(step)
 
 
 def _reason(failed: _Failed) -> Reason:

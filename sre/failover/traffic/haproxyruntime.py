@@ -102,9 +102,18 @@ def old_sessions(master: str, backends: Sequence[str], deadline: Deadline) -> tu
     return tuple(
         Held(int(pid), found[1], f"{found[2]}/{found[3]}")
         for pid in pids
-        for found in _SESSION.finditer(ask(master, f"@!{pid} show sess", deadline))
+        for found in _SESSION.finditer(_of_old(master, f"@!{pid} show sess", deadline))
         if found[2] in backends
     )
+
+
+def _of_old(master: str, command: str, deadline: Deadline) -> str:
+    """What an old worker says; one that has ended meanwhile says nothing, and has nothing."""
+    try:
+        return ask(master, command, deadline)
+    except Transient:
+        ask(master, "show proc", deadline)  # the master itself answers, else it is away
+        return ""
 
 
 def _asked_again(master: str, command: str, deadline: Deadline) -> str:
@@ -122,7 +131,7 @@ def _asked_again(master: str, command: str, deadline: Deadline) -> str:
 def end_old(master: str, held: Iterable[Held], deadline: Deadline) -> None:
     """End sessions of old workers one by one: those refuse every other change."""
     for each in held:
-        ask(master, f"@!{each.worker} shutdown session {each.session}", deadline)
+        _of_old(master, f"@!{each.worker} shutdown session {each.session}", deadline)
 
 
 def parse(text: str, backends: Sequence[str]) -> tuple[Live, ...]:

@@ -260,6 +260,7 @@ def test_neither_checksum_is_unsafe(
         proxy.lies = set()
 
 
+@pytest.mark.alone
 def test_a_slow_store_ends_in_time(
     liar: tuple[LyingS3, S3Server], s3_server: S3Server, tmp_path: Path
 ) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sre.core.clock import FakeClock
+from sre.core.clock import Deadline, FakeClock
 from sre.core.errors import IntegrityError, SreError
 from sre.failover.engine import Decision, Loss, Reason
 from sre.failover.operation.carry import carry_out
 from sre.failover.operation.outcome import Result
 from sre.failover.operation.record import Progress, Record, records_of
+from sre.failover.snapshot import Snapshot
 from tests.unit.failover.world import BROKEN, DECISION, NO_ANSWER, World
 
 CLOCK = FakeClock()
@@ -106,6 +107,29 @@ def test_an_operation_whose_world_does_not_agree_is_not_ok() -> None:
     world.settled = lambda _d, _s: (Reason("primary", "two of them"),)  # type: ignore[method-assign]
     result, _ = whole(world)
     assert (result.outcome, result.reasons[0].check) == ("incomplete", "primary")
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_what_changes_behind_an_ended_step_is_brought_about_again(times: int) -> None:
+    """A switch that was loaded anew goes where its file said; one that always does is told."""
+    world, left = World(), times
+    look = world.observe
+
+    def observe(deadline: Deadline) -> Snapshot:
+        nonlocal left
+        if world.rejoined and left and world.traffic == "b":
+            world.traffic, left = "a", left - 1
+        return look(deadline)
+
+    world.observe = observe  # type: ignore[method-assign]
+    result, record = whole(world)
+    if times == 1:
+        assert (result.outcome, world.traffic) == ("ok", "b")
+        assert world.acts.count("repoint") == 2
+    else:
+        assert (result.outcome, result.reasons[0].check) == ("incomplete", "traffic")
+        left = 0
+        assert carry_out(world, record, record.read(), CLOCK, quiet).outcome == "ok"
 
 
 def killed_everywhere() -> Iterator[tuple[int, bool]]:

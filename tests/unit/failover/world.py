@@ -50,7 +50,7 @@ class World:
             self._step("pause", {"paused": True}, {"paused": False}),
             self._step("close", {"traffic": ""}, {"traffic": decision.old}),
             self._step("promote", {"primary": new}, None, no_return=True),
-            self._step("repoint", {"traffic": new}, None),
+            self._step("repoint", {"traffic": new}, None, mends=("traffic",)),
             self._step("resume", {"paused": False}, None),
             self._step("rejoin", {"rejoined": True}, None, vital=False),
         )
@@ -79,6 +79,8 @@ class World:
     def settled(self, decision: Decision, seen: Snapshot) -> Reasons:
         if seen.primaries()[0].name != decision.new:
             return (Reason("primary", f"{decision.new} is not primary"),)
+        if seen.open["front"] != (decision.new,):
+            return (Reason("traffic", f"work goes to {seen.open['front']}"),)
         return ()
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ class After:
         ]  # fmt: skip
         if self.switches.some:
             steps.append(Step("settle", "write it into the files of the switches", self.point,
-                              phase="files", seconds=30))  # fmt: skip
+                              phase="files", mends=("traffic",), seconds=30))  # fmt: skip
         return steps
 
     def open_up(self, deadline: Deadline) -> None:

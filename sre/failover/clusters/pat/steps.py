@@ -67,7 +67,7 @@ def _after(do: _Change) -> Iterator[Step]:
                    vital=False, seconds=30)  # fmt: skip
     if do.told.some:
         yield Step("settle", "write it into the files of the switches", do.settle, phase="files",
-                   vital=False, seconds=30)  # fmt: skip
+                   mends=("traffic",), vital=False, seconds=30)  # fmt: skip
     if do.decision.action == "switchover":
         limit = max(60.0, float(do.decision.facts["timeout"]))
         yield Step("rejoin", f"see that {do.old} follows {new}", do.follows, vital=False,

@@ -77,7 +77,7 @@ class After:
                               vital=False, seconds=30))  # fmt: skip
         if self.switches.some:
             steps.append(Step("settle", "write it into the files of the switches", self.settle,
-                              phase="files", seconds=30))  # fmt: skip
+                              phase="files", mends=("traffic",), seconds=30))  # fmt: skip
         return steps
 
     def repoint(self, _memory: Memory, deadline: Deadline) -> Note:
