@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 from sre.core.clock import Deadline
 from sre.core.errors import UsageError
 from sre.core.secrets import Secret
+from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pg.asking import Line
 from sre.failover.clusters.pg.hands import Hands
 from sre.failover.clusters.pg.judge_end import settled
 from sre.failover.clusters.pg.look import Looker
-from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.clusters.postgres import PostgresCluster
 from sre.failover.engine import Decision, Ground, Reason, Reasons, Step, Wish
 from sre.failover.model import Declared

@@ -8,7 +8,7 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.errors import SreError
-from sre.failover.clusters.pg.asking import together
+from sre.failover.clusters.common.together import together
 from sre.failover.control.local import LocalControl
 from sre.failover.engine import Placed
 

@@ -14,12 +14,12 @@ from psycopg import sql
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, SreError
 from sre.core.secrets import Secret, redactor
+from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pg.after import After
 from sre.failover.clusters.pg.asking import Connection, Line
 from sre.failover.clusters.pg.conninfo import words_of
 from sre.failover.clusters.pg.hands import Hands
 from sre.failover.clusters.pg.quorum import parse_names
-from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Decision, Memory, Step
 from sre.site.checking import invariants_hold, loss_of
 from sre.site.landing import Landing

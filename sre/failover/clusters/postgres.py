@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sre.core.secrets import Secret
 from sre.core.units import Size
+from sre.failover.clusters.common.node import DataNode
 from sre.failover.engine import Engine, Ground
 from sre.failover.nodes import Service
 
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["PostgresCluster", "PostgresNode"]
 
 _RULE = re.compile(r"(ANY|FIRST) [1-9][0-9]*", re.IGNORECASE)
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:]+):([0-9]{1,5})")
 
 
 @dataclass(frozen=True)
-class PostgresNode:
+class PostgresNode(DataNode):
     """What an entry of `nodes:` says of PostgreSQL.
 
     Attributes:
@@ -32,25 +32,6 @@ class PostgresNode:
         log: where what it says goes when it is started directly; `data_dir`.log without.
         options: further arguments of `postgres` when it is started directly.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
-    data_dir: str
-    bin_dir: str = ""
-    address: str = ""
-    priority: int = 0
-    log: str = ""
-    options: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("data_dir", "bin_dir", "log"):
-            value = getattr(self, name)
-            if value and not value.startswith("/"):
-                raise ValueError(f"{name} must be an absolute path on the node, not {value!r}")
-        if not self.data_dir.strip("/"):
-            raise ValueError("data_dir must be the folder of one server, such as /srv/pg/a")
-        found = _ADDRESS.fullmatch(self.address)
-        if self.address and (found is None or not 0 < int(found[2]) < 65536):
-            raise ValueError(f"address must be host:port, not {self.address!r}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sre.core.process import run
 from sre.failover.clusters.common.together import together
 from sre.failover.engine import Memory, Placed
 
-__all__ = ["Fence"]
+__all__ = ["Fence", "cut_off", "seen_dead"]
 
 Note = Mapping[str, Any]
 
@@ -41,33 +41,14 @@ class Fence:
         )
         killed = found["kill"]
         if isinstance(killed, SreError):
-            return self._cut_off(killed, deadline)
+            return cut_off(node, killed, self._answers, deadline)
         if isinstance(found["mask"], SreError):
             raise found["mask"]
         life = node.control.life(service, deadline.within(5))
         if life.state != "dead":
             raise CheckFailed(f"{node.name} was killed, but is {life.state}: {life.why}")
-        if self._answers():
-            raise CheckFailed(
-                f"{node.name} is dead by its control ({service.data_dir}), but something "
-                "answers at its dsn: one of them is wrong"
-            )
+        seen_dead(node, self._answers)
         return {"by": "control", "why": life.why}
-
-    def _cut_off(self, error: SreError, deadline: Deadline) -> Note:
-        node = self.node
-        if not node.fence:
-            raise Refused(
-                f"{node.name} cannot be fenced: {error}; declare `fence:` for it (power or "
-                "network), or make its control reach it"
-            )
-        done = run(node.fence, deadline)
-        if not done.ok:
-            why = "it took too long" if done.timed_out else done.stderr.strip()[-300:]
-            raise CheckFailed(f"{node.fence[0]} ended with {done.returncode}: {why}")
-        if self._answers():
-            raise CheckFailed(f"{node.fence[0]} ended with 0, but {node.name} still answers")
-        return {"by": "program", "program": node.fence[0]}
 
     def undo(self, _memory: Memory, deadline: Deadline) -> None:
         """It may be started again; it is not, for it was down or frozen before."""
@@ -76,3 +57,33 @@ class Fence:
         except Transient:
             if not self.node.fence:  # by program: nothing was written there
                 raise
+
+
+def seen_dead(node: Placed, answers: Callable[[], bool]) -> None:
+    """What its control killed must be what its dsn reaches. Raises CheckFailed."""
+    if answers():
+        raise CheckFailed(
+            f"{node.name} is dead by its control ({node.service.data_dir}), but something "
+            "answers at its dsn: one of them is wrong"
+        )
+
+
+def cut_off(node: Placed, error: SreError, answers: Callable[[], bool], deadline: Deadline) -> Note:
+    """Cut off by the declared program, because its control ended with `error`.
+
+    Raises:
+        Refused: there is none.
+        CheckFailed: it failed, or something still answers.
+    """
+    if not node.fence:
+        raise Refused(
+            f"{node.name} cannot be fenced: {error}; declare `fence:` for it (power or "
+            "network), or make its control reach it"
+        )
+    done = run(node.fence, deadline)
+    if not done.ok:
+        why = "it took too long" if done.timed_out else done.stderr.strip()[-300:]
+        raise CheckFailed(f"{node.fence[0]} ended with {done.returncode}: {why}")
+    if answers():
+        raise CheckFailed(f"{node.fence[0]} ended with 0, but {node.name} still answers")
+    return {"by": "program", "program": node.fence[0]}

@@ -19,8 +19,8 @@ class Silent(Transient):
     """A node did not answer.
 
     Attributes:
-        state: `refused`, `silent` (nothing came in time), `no-login` (it runs and does not let
-            us in).
+        state: `refused`, `silent` (nothing came in time), `starting` (it runs and takes nobody
+            yet), `no-login` (it runs and does not let us in).
     """
 
     def __init__(self, message: str, state: str) -> None:

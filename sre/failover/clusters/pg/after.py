@@ -8,9 +8,9 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.errors import SreError, Transient
-from sre.failover.clusters.pg.asking import together
+from sre.failover.clusters.common.together import together
+from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pg.hands import Hands
-from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Decision, Memory, Step
 
 __all__ = ["After"]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import re
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,10 +19,11 @@ from psycopg import conninfo
 from psycopg.rows import tuple_row
 
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, SreError, Transient, UsageError
+from sre.core.errors import CheckFailed, SreError, UsageError
 from sre.core.secrets import Secret, redactor
+from sre.failover.clusters.common.together import Silent, in_time
 
-__all__ = ["Later", "Line", "Silent", "address_of", "together"]
+__all__ = ["Later", "Line", "address_of"]
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
@@ -35,19 +35,6 @@ _DEAD = re.compile(
     re.IGNORECASE,
 )
 _SETUP = "set statement_timeout = 0; set lock_timeout = 0; set idle_session_timeout = 0"
-
-
-class Silent(Transient):
-    """A node did not answer.
-
-    Attributes:
-        state: `refused`, `silent` (nothing came in time), `starting` (it runs and takes nobody
-            yet), `no-login` (it runs and does not let us in).
-    """
-
-    def __init__(self, message: str, state: str) -> None:
-        super().__init__(message)
-        self.state = state
 
 
 def address_of(dsn: str) -> tuple[str, str]:
@@ -75,24 +62,10 @@ class Line:
             CheckFailed: the server said no; its words.
             UsageError: the dsn cannot be read.
         """
-        box: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
         held: list[Connection] = []
-
-        def run() -> None:
-            try:
-                box.put((self._work(work, deadline, held), None))
-            except BaseException as error:  # noqa: BLE001  it belongs to whoever asked
-                box.put((None, error))
-
-        threading.Thread(target=run, name=f"ask {self.node}", daemon=True).start()
-        try:
-            answer, error = box.get(timeout=max(deadline.left(), 0.001))
-        except queue.Empty:
-            _hang_up(held)
-            raise Silent(f"{self.node} did not answer in time", "silent") from None
-        if error is not None:
-            raise error
-        return answer  # type: ignore[return-value]  # T may allow None
+        return in_time(
+            self.node, lambda: self._work(work, deadline, held), deadline, lambda: _hang_up(held)
+        )
 
     def close(self) -> None:
         """Give every connection back."""
@@ -194,31 +167,3 @@ class Later:
     def join(self, deadline: Deadline) -> None:
         """Wait for its end, at the latest to the deadline."""
         self._thread.join(deadline.left())
-
-
-def together(jobs: Mapping[str, Callable[[], T]]) -> dict[str, T | SreError]:
-    """Every job at once, each in a thread; its answer, or the error that it ended with.
-
-    Jobs keep to deadlines of their own. Raises what is no SreError.
-    """
-    found: dict[str, T | SreError] = {}
-    odd: list[BaseException] = []
-
-    def run(name: str, job: Callable[[], T]) -> None:
-        try:
-            found[name] = job()
-        except SreError as error:
-            found[name] = error
-        except BaseException as error:  # noqa: BLE001  raised again below
-            odd.append(error)
-
-    threads = [
-        threading.Thread(target=run, args=each, name=each[0], daemon=True) for each in jobs.items()
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if odd:
-        raise odd[0]
-    return {name: found[name] for name in jobs}

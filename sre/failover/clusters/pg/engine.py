@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sre.core.clock import Deadline
 from sre.core.errors import UsageError
 from sre.core.secrets import Secret
+from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pg.asking import Line
 from sre.failover.clusters.pg.decide_failover import decide_failover
 from sre.failover.clusters.pg.decide_mend import decide_fence, decide_rejoin
@@ -18,7 +19,6 @@ from sre.failover.clusters.pg.sheet import Rules
 from sre.failover.clusters.pg.steps_failover import failover_steps, fence_steps
 from sre.failover.clusters.pg.steps_rejoin import rejoin_steps
 from sre.failover.clusters.pg.steps_switchover import switchover_steps
-from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Decision, Ground, Reasons, Step, Wish
 from sre.failover.snapshot import Snapshot
 

@@ -11,7 +11,8 @@ from psycopg import sql
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, SreError, Transient
 from sre.core.secrets import Secret, redactor
-from sre.failover.clusters.pg.asking import Connection, Line, Silent, together
+from sre.failover.clusters.common.together import Silent, together
+from sre.failover.clusters.pg.asking import Connection, Line
 from sre.failover.clusters.pg.conninfo import following, frozen, thawed, with_settings, words_of
 from sre.failover.clusters.pg.look import Looker
 from sre.failover.clusters.pg.lsn import Control, lsn_of, parse_control

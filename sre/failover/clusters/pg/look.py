@@ -14,7 +14,8 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, SreError, Transient
-from sre.failover.clusters.pg.asking import Later, Line, Silent, address_of, together
+from sre.failover.clusters.common.together import Silent, together
+from sre.failover.clusters.pg.asking import Later, Line, address_of
 from sre.failover.clusters.pg.lsn import lsn_text
 from sre.failover.clusters.pg.reading import read
 from sre.failover.clusters.pg.seen import (

@@ -24,7 +24,7 @@ class Answer:
     """How a node answered: what it said, or why it said nothing.
 
     Attributes:
-        state: empty when it answered; else as `asking.Silent.state`.
+        state: empty when it answered; else as `Silent.state`.
     """
 
     said: Mapping[str, Any] | None = None

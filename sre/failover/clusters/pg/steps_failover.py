@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any
 
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, Refused, SreError
-from sre.core.process import run
+from sre.core.errors import Refused, SreError
+from sre.failover.clusters.common.fence import cut_off, seen_dead
+from sre.failover.clusters.common.together import Silent, together
+from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pg.after import After
-from sre.failover.clusters.pg.asking import Silent, together
 from sre.failover.clusters.pg.hands import Hands
 from sre.failover.clusters.pg.lsn import lsn_text
-from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Decision, Memory, Placed, Step
 
 __all__ = ["Fence", "failover_steps", "fence_steps"]
@@ -84,10 +84,17 @@ class Fence:
             }
         )
         killed, closed = found["kill"], found["close"]
-        by = self._verified() if not isinstance(killed, SreError) else self._cut(killed, deadline)
+        if isinstance(killed, SreError):
+            by = cut_off(node, killed, self._answers, deadline)
+        else:
+            seen_dead(node, self._answers)
+            by = {"by": "control"}
         if isinstance(closed, SreError):
             self.switches.cut(node.name, deadline.within(5))
         return by
+
+    def _answers(self) -> bool:
+        return self.hands.looker.answers(self.node.name)
 
     def _own(self, deadline: Deadline) -> None:
         """What its folder says of itself: another database there is nobody's to kill. Where
@@ -101,30 +108,6 @@ class Fence:
                 f"{self.node.service.data_dir} on {self.node.name} holds another database (system "
                 f"{found}, not {self.system}): mend its data_dir"
             )
-
-    def _verified(self) -> Note:
-        node = self.node
-        if self.hands.looker.answers(node.name):
-            raise CheckFailed(
-                f"{node.name} is dead by its control ({node.service.data_dir}), but something "
-                "answers at its dsn: one of them is wrong"
-            )
-        return {"by": "control"}
-
-    def _cut(self, error: SreError, deadline: Deadline) -> Note:
-        node = self.node
-        if not node.fence:
-            raise Refused(
-                f"{node.name} cannot be fenced: {error}; declare `fence:` for it (power or "
-                "network), or make its control reach it"
-            )
-        done = run(node.fence, deadline)
-        if not done.ok:
-            why = "it took too long" if done.timed_out else done.stderr.strip()[-300:]
-            raise CheckFailed(f"{node.fence[0]} ended with {done.returncode}: {why}")
-        if self.hands.looker.answers(node.name):
-            raise CheckFailed(f"{node.fence[0]} ended with 0, but {node.name} still answers")
-        return {"by": "program", "program": node.fence[0]}
 
     def undo(self, _memory: Memory, deadline: Deadline) -> None:
         """Work for it again, once somebody starts it: it was down or frozen before."""

@@ -12,11 +12,11 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.errors import SreError
+from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pg.hands import Hands
 from sre.failover.clusters.pg.lsn import Control, parse_history
 from sre.failover.clusters.pg.rebuild import Rebuild
 from sre.failover.clusters.pg.steps_switchover import slot_name
-from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Decision, Memory, Step
 
 __all__ = ["rejoin_steps"]

@@ -13,11 +13,12 @@ from typing import Any
 
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, SreError, Transient
+from sre.failover.clusters.common.together import Silent, together
+from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pg.after import After
-from sre.failover.clusters.pg.asking import Later, Silent, together
+from sre.failover.clusters.pg.asking import Later
 from sre.failover.clusters.pg.hands import Hands
 from sre.failover.clusters.pg.lsn import Control, lsn_text
-from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Decision, Memory, Step
 
 __all__ = ["switchover_steps"]

@@ -9,10 +9,10 @@ import pytest
 
 from sre.core.clock import Deadline
 from sre.core.errors import Refused
+from sre.failover.clusters.common.traffic import Switches
 from sre.failover.clusters.pg.decide_mend import decide_fence
 from sre.failover.clusters.pg.hands import Hands
 from sre.failover.clusters.pg.steps_failover import Fence
-from sre.failover.clusters.pg.traffic import Switches
 from sre.failover.engine import Placed, Wish
 from sre.failover.nodes import Service
 from tests.unit.failover.pg.test_decide import HEALTHY, RULES, heard
