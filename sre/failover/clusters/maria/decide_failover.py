@@ -7,13 +7,15 @@ ceased to wait since that was last seen, and every replica for which they waited
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from sre.failover.clusters.common.gone import doubts, fenceable, is_gone
 from sre.failover.clusters.maria.decide_switchover import followers, may_be_primary
 from sre.failover.clusters.maria.gtid import covers, missing, text_of
 from sre.failover.clusters.maria.seen import old_primary, received
-from sre.failover.clusters.maria.sheet import Rules, Sheet, machine_of, semi_sync_after
+from sre.failover.clusters.maria.sheet import Rules, Sheet, semi_sync_after
 from sre.failover.engine import Decision, Loss, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot, View
 
@@ -25,8 +27,8 @@ def decide_failover(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
     sheet = Sheet(wish, seen, rules)
     sheet.known(wish.to)
     old = old_primary(seen)
-    _is_gone(sheet, old)
-    _fenceable(sheet, old)
+    is_gone(sheet, old, partial(_doubts, sheet.nodes))
+    fenceable(sheet, old)
     if wish.recent:
         sheet.judge("recent", f"the last failover was {wish.recent}; look first, then: "
                     f"sre failover ack {seen.cluster}")  # fmt: skip
@@ -44,58 +46,15 @@ def decide_failover(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
     return sheet.decision(old, new.name if new else "", facts, loss)
 
 
-def _is_gone(sheet: Sheet, old: str) -> None:
-    seen, cluster = sheet.seen, sheet.seen.cluster
-    if seen.primaries():
-        names = ", ".join(each.name for each in seen.primaries())
-        sheet.judge(
-            "primary-alive",
-            f"{names} answers as primary; change it by `sre failover switchover {cluster}`, or, if "
-            f"it must go: sre failover fence {cluster} {seen.primaries()[0].name}",
-        )
-        return
-    silent = [each.name for each in seen.nodes if not each.reachable]
-    if not old:
-        text = f"nobody can tell which of {', '.join(silent)} was primary; start the others, or "
-        text += "take the others out of nodes:"
-        sheet.judge("no-primary", text if silent else "", "every node answers, none is primary")
-        return
-    views = [view for view in seen.views if view.of == old]
-    sheet.judge("primary-alive", _doubts(views, old, cluster, {n.name for n in seen.nodes}),
-                f"{', '.join(v.by for v in views if v.sees == 'dead')} see {old} dead, and nobody "
-                "sees it alive", **{v.by: f"{v.sees}: {v.why}" for v in views})  # fmt: skip
-
-
-def _doubts(views: Sequence[View], old: str, cluster: str, nodes: set[str]) -> str:
-    """Why it may be alive after all; empty: it is gone."""
-    alive = [view for view in views if view.sees == "alive"]
-    dead = [view for view in views if view.sees == "dead"]
-    unsure = [view for view in views if view.sees == "unknown"]
-    out = f"; if it must go all the same: sre failover fence {cluster} {old}"
-    if alive:
-        words = "; ".join(f"{view.by} says: {view.why}" for view in alive)
-        return f"this is no failover: {old} is alive ({words}){out}"
-    words = "; ".join(f"{view.by}: {view.why}" for view in unsure) or "no other witness"
-    near = [v for v in dead if v.by == f"control:{old}" or v.by in nodes]
-    if len(dead) < 2:
-        return f"{len(dead)} of 2 witnesses see {old} dead ({words}){out}"
-    if not near and any(view.by in nodes for view in unsure):
-        return f"no replica and no control of {old} sees it dead ({words}){out}"
-    return ""
-
-
-def _fenceable(sheet: Sheet, old: str) -> None:
-    if not old:
-        return
-    machine = machine_of(sheet.seen, old)
-    bad = ""
-    if machine["life"] in (None, "unknown") or machine["unreachable"]:
-        bad = f"the control of {old} does not reach it: {machine['unreachable'] or 'not asked'}"
-        if old in sheet.rules.fences:
-            sheet.judge("fence", "", f"{bad}; its fence program cuts it off")
-            return
-        bad += f"; declare `fence:` for {old} (power or network), or make it reachable"
-    sheet.judge("fence", bad, f"{old} can be fenced through its control ({machine['life']})")
+def _doubts(nodes: Collection[str], views: Sequence[View], out: str) -> str:
+    """Two who stand beside us are not enough while a replica may still hear it."""
+    bad = doubts(views, out)
+    near = [v for v in views if v.sees == "dead" and v.by in {f"control:{v.of}", *nodes}]
+    unsure = [v for v in views if v.sees == "unknown"]
+    if bad or near or not any(view.by in nodes for view in unsure):
+        return bad
+    words = "; ".join(f"{view.by}: {view.why}" for view in unsure)
+    return f"no replica and no control of {unsure[0].of} sees it dead ({words}){out}"
 
 
 def _switches(sheet: Sheet) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sre.failover.clusters.common.sheet import machine_of
 from sre.failover.clusters.maria.seen import errant_of
-from sre.failover.clusters.maria.sheet import Rules, Sheet, machine_of, semi_sync_after
+from sre.failover.clusters.maria.sheet import Rules, Sheet, semi_sync_after
 from sre.failover.engine import Decision, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 

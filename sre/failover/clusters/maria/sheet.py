@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sre.failover.clusters.common.sheet import CommonSheet, machine_of
 from sre.failover.clusters.maria.reading import SEMI_SYNC
-from sre.failover.engine import Decision, Loss, Reason, Wish
+from sre.failover.engine import Decision, Loss, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
-__all__ = ["Rules", "Sheet", "machine_of", "semi_sync_after"]
+__all__ = ["Rules", "Sheet", "semi_sync_after"]
 
 
 @dataclass(frozen=True)
@@ -32,26 +33,12 @@ class Rules:
     fences: frozenset[str] = frozenset()
 
 
-class Sheet:
+class Sheet(CommonSheet):
     """Collects blockers, what passed, and warnings."""
 
     def __init__(self, wish: Wish, seen: Snapshot, rules: Rules) -> None:
-        self.wish, self.seen, self.rules = wish, seen, rules
-        self.blockers: list[Reason] = []
-        self.passed: list[Reason] = []
-        self.warnings: list[Reason] = []
-
-    def judge(self, check: str, bad: str, good: str = "", **evidence: Any) -> bool:
-        """A blocker when `bad` says something; else `good` is noted as passed."""
-        if bad:
-            self.blockers.append(Reason(check, bad, evidence))
-        elif good:
-            self.passed.append(Reason(check, good, evidence))
-        return not bad
-
-    def warn(self, check: str, text: str, **evidence: Any) -> None:
-        """Something to know that stops nothing."""
-        self.warnings.append(Reason(check, text, evidence))
+        super().__init__(wish, seen, rules.nodes, rules.fences)
+        self.rules = rules
 
     def decision(
         self, old: str, new: str, facts: Mapping[str, Any], loss: Loss | None = None
@@ -61,14 +48,6 @@ class Sheet:
             self.wish.action, self.seen.cluster, old, new, tuple(self.blockers),
             tuple(self.passed), tuple(self.warnings), loss, facts,
         )  # fmt: skip
-
-    def known(self, name: str | None) -> bool:
-        """Whether a node that somebody named is declared."""
-        bad = ""
-        if name is not None and name not in self.rules.nodes:
-            listed = ", ".join(self.rules.nodes)
-            bad = f"there is no node {name!r} in {self.seen.cluster}; known: {listed}"
-        return self.judge("unknown-node", bad)
 
     def servers(self) -> None:
         """Nobody is asked twice, and nobody is in a Galera cluster, where other rules hold."""
@@ -151,13 +130,6 @@ class Sheet:
                 f"{', '.join(names)} would take writes after a restart, whoever is primary: set "
                 "read_only = 1 in the configuration of every node",
             )
-
-
-def machine_of(seen: Snapshot, name: str) -> Mapping[str, Any]:
-    """What is known of a node's machine; nothing when it was not asked."""
-    nothing: Mapping[str, Any] = {"missing": [], "unreachable": "", "free": None, "life": None}
-    found: Mapping[str, Any] = seen.more.get("machines", {}).get(name, nothing)
-    return found
 
 
 def semi_sync_after(

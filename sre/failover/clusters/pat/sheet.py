@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sre.failover.engine import Decision, Loss, Reason, Wish
+from sre.failover.clusters.common.sheet import CommonSheet
+from sre.failover.engine import Decision, Loss, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
 __all__ = ["Rules", "Sheet"]
@@ -33,40 +34,18 @@ class Rules:
     fences: frozenset[str] = field(default_factory=frozenset)
 
 
-class Sheet:
+class Sheet(CommonSheet):
     """Collects blockers, what passed, and warnings."""
 
     def __init__(self, wish: Wish, seen: Snapshot, rules: Rules) -> None:
-        self.wish, self.seen, self.rules = wish, seen, rules
-        self.blockers: list[Reason] = []
-        self.passed: list[Reason] = []
-        self.warnings: list[Reason] = []
+        super().__init__(wish, seen, rules.members, rules.fences)
+        self.rules = rules
 
     @property
     def config(self) -> Mapping[str, Any]:
         """Patroni's dynamic configuration, as far as it was seen."""
         found: Mapping[str, Any] = self.seen.more["config"]
         return found
-
-    def judge(self, check: str, bad: str, good: str = "", **evidence: Any) -> bool:
-        """A blocker when `bad` says something; else `good` is noted as passed."""
-        if bad:
-            self.blockers.append(Reason(check, bad, evidence))
-        elif good:
-            self.passed.append(Reason(check, good, evidence))
-        return not bad
-
-    def warn(self, check: str, text: str, **evidence: Any) -> None:
-        """Something to know that stops nothing."""
-        self.warnings.append(Reason(check, text, evidence))
-
-    def known(self, name: str | None) -> bool:
-        """Whether a node that somebody named is declared."""
-        bad = ""
-        if name is not None and name not in self.rules.members:
-            listed = ", ".join(self.rules.members)
-            bad = f"there is no node {name!r} in {self.seen.cluster}; known: {listed}"
-        return self.judge("unknown-node", bad)
 
     def whole(self) -> None:
         """Everybody who answers belongs to one and the same cluster, as it was declared."""

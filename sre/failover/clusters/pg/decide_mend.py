@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sre.failover.clusters.common.sheet import machine_of
 from sre.failover.clusters.pg.quorum import Names
-from sre.failover.clusters.pg.sheet import Rules, Sheet, machine_of, names_after, slots_used
+from sre.failover.clusters.pg.sheet import Rules, Sheet, names_after, slots_used
 from sre.failover.clusters.pg.wrong import twins
 from sre.failover.engine import Decision, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot

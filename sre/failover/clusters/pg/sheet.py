@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from sre.failover.clusters.common.sheet import CommonSheet, machine_of
 from sre.failover.clusters.pg.quorum import Names, parse_names, waits
 from sre.failover.clusters.pg.wrong import twins
-from sre.failover.engine import Reason, Wish
+from sre.failover.engine import Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
-__all__ = ["Rules", "Sheet", "machine_of"]
+__all__ = ["Rules", "Sheet"]
 
 
 @dataclass(frozen=True)
@@ -32,34 +32,12 @@ class Rules:
     fences: frozenset[str] = frozenset()
 
 
-class Sheet:
+class Sheet(CommonSheet):
     """Collects blockers, what passed, and warnings."""
 
     def __init__(self, wish: Wish, seen: Snapshot, rules: Rules) -> None:
-        self.wish, self.seen, self.rules = wish, seen, rules
-        self.blockers: list[Reason] = []
-        self.passed: list[Reason] = []
-        self.warnings: list[Reason] = []
-
-    def judge(self, check: str, bad: str, good: str = "", **evidence: Any) -> bool:
-        """A blocker when `bad` says something; else `good` is noted as passed."""
-        if bad:
-            self.blockers.append(Reason(check, bad, evidence))
-        elif good:
-            self.passed.append(Reason(check, good, evidence))
-        return not bad
-
-    def warn(self, check: str, text: str, **evidence: Any) -> None:
-        """Something to know that stops nothing."""
-        self.warnings.append(Reason(check, text, evidence))
-
-    def known(self, name: str | None) -> bool:
-        """Whether a node that somebody named is declared."""
-        bad = ""
-        if name is not None and name not in self.rules.nodes:
-            listed = ", ".join(self.rules.nodes)
-            bad = f"there is no node {name!r} in {self.seen.cluster}; known: {listed}"
-        return self.judge("unknown-node", bad)
+        super().__init__(wish, seen, rules.nodes, rules.fences)
+        self.rules = rules
 
     def one_system(self) -> None:
         """Everybody who answers is a copy of the same database."""
@@ -130,13 +108,6 @@ class Sheet:
                 + ", ".join(sorted(slow)),
                 **slow,
             )
-
-
-def machine_of(seen: Snapshot, name: str) -> Mapping[str, Any]:
-    """What is known of a node's machine; nothing when it was not asked."""
-    nothing: Mapping[str, Any] = {"missing": [], "unreachable": "", "free": None, "life": None}
-    found: Mapping[str, Any] = seen.more.get("machines", {}).get(name, nothing)
-    return found
 
 
 def _setting(seen: Snapshot, name: str, setting: str) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sre.failover.clusters.common.gone import fenceable, is_gone
 from sre.failover.clusters.red.decide_switchover import priorities
 from sre.failover.clusters.red.history import enough
 from sre.failover.clusters.red.seen import old_primary
-from sre.failover.clusters.red.sheet import Rules, Sheet, machine_of, watching
+from sre.failover.clusters.red.sheet import Rules, Sheet, watching
 from sre.failover.engine import Decision, Loss, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
@@ -27,8 +28,8 @@ def decide_failover(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
     sheet = Sheet(wish, seen, rules)
     sheet.known(wish.to)
     old = old_primary(seen)
-    _is_gone(sheet, old)
-    _fenceable(sheet, old)
+    is_gone(sheet, old)
+    fenceable(sheet, old)
     if wish.recent:
         sheet.judge("recent", f"the last failover was {wish.recent}; look first, then: "
                     f"sre failover ack {seen.cluster}")  # fmt: skip
@@ -48,53 +49,6 @@ def decide_failover(wish: Wish, seen: Snapshot, rules: Rules) -> Decision:
         "failover", seen.cluster, old, new.name if new else "", tuple(sheet.blockers),
         tuple(sheet.passed), tuple(sheet.warnings), loss, facts,
     )  # fmt: skip
-
-
-def _is_gone(sheet: Sheet, old: str) -> None:
-    seen, cluster = sheet.seen, sheet.seen.cluster
-    if seen.primaries():
-        names = ", ".join(each.name for each in seen.primaries())
-        sheet.judge(
-            "primary-alive",
-            f"{names} answers as primary; change it by `sre failover switchover {cluster}`, or, if "
-            f"it must go: sre failover fence {cluster} {seen.primaries()[0].name}",
-        )
-        return
-    silent = [each.name for each in seen.nodes if not each.reachable]
-    if not old and silent:
-        text = f"nobody can tell which of {', '.join(silent)} was primary; start the others, or "
-        sheet.judge("no-primary", f"{text}take the others out of nodes:")
-        return
-    if not old:
-        sheet.judge("primary-alive", "", "every node answers, and none is primary")
-        return
-    views = [view for view in seen.views if view.of == old]
-    alive = [view for view in views if view.sees == "alive"]
-    dead = [view for view in views if view.sees == "dead"]
-    out = f"; if it must go all the same: sre failover fence {cluster} {old}"
-    bad = ""
-    if alive:
-        words = "; ".join(f"{view.by} says: {view.why}" for view in alive)
-        bad = f"this is no failover: {old} is alive ({words}){out}"
-    elif len(dead) < 2:
-        unsure = "; ".join(f"{view.by}: {view.why}" for view in views if view.sees != "dead")
-        bad = f"{len(dead)} of 2 witnesses see {old} dead ({unsure or 'no other witness'}){out}"
-    good = f"{', '.join(view.by for view in dead)} see {old} dead, and nobody sees it alive"
-    sheet.judge("primary-alive", bad, good, **{v.by: f"{v.sees}: {v.why}" for v in views})
-
-
-def _fenceable(sheet: Sheet, old: str) -> None:
-    if not old:
-        return
-    machine = machine_of(sheet.seen, old)
-    bad = ""
-    if machine["life"] in (None, "unknown") or machine["unreachable"]:
-        bad = f"the control of {old} does not reach it: {machine['unreachable'] or 'not asked'}"
-        if old in sheet.rules.fences:
-            sheet.judge("fence", "", f"{bad}; its fence program cuts it off")
-            return
-        bad += f"; declare `fence:` for {old} (power or network), or make it reachable"
-    sheet.judge("fence", bad, f"{old} can be fenced through its control ({machine['life']})")
 
 
 def _sentinels_first(sheet: Sheet) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sre.failover.clusters.red.sheet import Rules, Sheet, machine_of, watching
+from sre.failover.clusters.common.sheet import machine_of
+from sre.failover.clusters.red.sheet import Rules, Sheet, watching
 from sre.failover.engine import Decision, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sre.failover.engine import Ground, Reason, Wish
+from sre.failover.clusters.common.sheet import CommonSheet
+from sre.failover.engine import Ground, Wish
 from sre.failover.snapshot import NodeSeen, Snapshot
 
-__all__ = ["Rules", "Sheet", "machine_of", "rules_of", "watching"]
+__all__ = ["Rules", "Sheet", "rules_of", "watching"]
 
 
 @dataclass(frozen=True)
@@ -47,34 +48,12 @@ def rules_of(
     )  # fmt: skip
 
 
-class Sheet:
+class Sheet(CommonSheet):
     """Collects blockers, what passed, and warnings."""
 
     def __init__(self, wish: Wish, seen: Snapshot, rules: Rules) -> None:
-        self.wish, self.seen, self.rules = wish, seen, rules
-        self.blockers: list[Reason] = []
-        self.passed: list[Reason] = []
-        self.warnings: list[Reason] = []
-
-    def judge(self, check: str, bad: str, good: str = "", **evidence: Any) -> bool:
-        """A blocker when `bad` says something; else `good` is noted as passed."""
-        if bad:
-            self.blockers.append(Reason(check, bad, evidence))
-        elif good:
-            self.passed.append(Reason(check, good, evidence))
-        return not bad
-
-    def warn(self, check: str, text: str, **evidence: Any) -> None:
-        """Something to know that stops nothing."""
-        self.warnings.append(Reason(check, text, evidence))
-
-    def known(self, name: str | None) -> bool:
-        """Whether a node that somebody named is declared."""
-        bad = ""
-        if name is not None and name not in self.rules.nodes:
-            listed = ", ".join(self.rules.nodes)
-            bad = f"there is no node {name!r} in {self.seen.cluster}; known: {listed}"
-        return self.judge("unknown-node", bad)
+        super().__init__(wish, seen, rules.nodes, rules.fences)
+        self.rules = rules
 
     def traffic(self, *, files: bool) -> None:
         """Every switch answers; `files`: a reload would bring the state that it has."""
@@ -147,10 +126,3 @@ class Sheet:
 def watching(seen: Snapshot) -> dict[str, Mapping[str, Any]]:
     """The sentinels that answer."""
     return {name: each for name, each in seen.more["sentinels"].items() if each["answers"]}
-
-
-def machine_of(seen: Snapshot, name: str) -> Mapping[str, Any]:
-    """What is known of a node's machine; nothing when it was not asked."""
-    nothing: Mapping[str, Any] = {"missing": [], "unreachable": "", "life": None}
-    found: Mapping[str, Any] = seen.more.get("machines", {}).get(name, nothing)
-    return found
