@@ -195,13 +195,12 @@ def _remove(engine: Engine, run_id: str) -> None:
 
 
 def _plan(options: dict[str, Any]) -> Plan:
-    from sre.core.units import Rate  # noqa: PLC0415  only when it runs
     from sre.sql.ledger.model import Plan  # noqa: PLC0415
 
     try:
         return Plan(
             writers=options["writers"],
-            rate=None if options["rate"] == "max" else float(Rate.parse(options["rate"])),
+            rate=_rate(options["rate"]),
             seconds=options["seconds"] and _seconds(options["seconds"], "--for"),
             table=options["table"],
             deadline=_seconds(options["deadline"], "--deadline"),
@@ -210,6 +209,18 @@ def _plan(options: dict[str, Any]) -> Plan:
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _rate(text: str) -> float | None:
+    """Writes a second; None: as many as there can be."""
+    from sre.core.units import Rate  # noqa: PLC0415  only when it runs
+
+    if text == "max":
+        return None
+    try:
+        return float(Rate.parse(text))
+    except ValueError as error:
+        raise UsageError(f"--rate: {error}, or 'max'") from None
 
 
 def _seconds(text: str, option: str) -> float:

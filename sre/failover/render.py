@@ -150,7 +150,7 @@ def history_as_text(cluster: str, found: Sequence[tuple[str, Progress]]) -> str:
 
 def _headline(decision: Decision) -> str:
     if decision.action in ("fence", "rejoin", "rebuild"):
-        return f"{decision.action} {decision.new or decision.old} of {decision.cluster}"
+        return f"{decision.action} of {decision.new or decision.old or '?'} in {decision.cluster}"
     way = f"{decision.old or '?'} to {decision.new or '?'}"
     return f"{decision.action} of {decision.cluster} from {way}"
 

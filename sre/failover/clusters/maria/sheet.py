@@ -57,7 +57,8 @@ class Sheet(CommonSheet):
         bad = ""
         if twice:
             bad = f"{', '.join(twice)} have the same server_id; mend it, or their dsn"
-        self.judge("server-id", bad, "every node has a server_id of its own")
+        good = "all that answer have a server_id of their own" if len(here) > 1 else ""
+        self.judge("server-id", bad, good)
         galera = [each.name for each in here if each.more.get("wsrep_on") == "ON"]
         bad = f"{', '.join(galera)}: Galera has primaries of its own making; take it out of here"
         self.judge("galera", bad if galera else "")

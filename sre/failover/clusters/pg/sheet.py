@@ -45,7 +45,8 @@ class Sheet(CommonSheet):
         bad = ""
         if len(set(systems.values())) > 1:
             bad = "the nodes have different system identifiers: they are not copies; mend the dsn"
-        self.judge("system-id", bad, "all nodes are copies of one system", **systems)
+        good = "all that answer are copies of one system" if len(systems) > 1 else ""
+        self.judge("system-id", bad, good, **systems)
         self.judge("same-server", twins(self.seen))
         weak = [n.name for n in self.seen.nodes if n.reachable and not n.more["superuser"]]
         if weak:

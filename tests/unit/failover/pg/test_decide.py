@@ -192,6 +192,18 @@ def test_what_stands_against_a_failover(
     assert check in blocked(found)
 
 
+def test_what_nobody_answered_did_not_pass() -> None:
+    seen = heard({"a": "refused", "b": "refused", "c": "refused"})
+    found = decide_failover(Wish("failover"), seen, RULES)
+    assert "system-id" not in {each.check for each in found.passed}
+
+
+def test_a_primary_that_answers_is_not_asked_for_its_fence() -> None:
+    found = decide_failover(Wish("failover"), heard(HEALTHY), RULES)
+    assert "primary-alive" in blocked(found)
+    assert "fence" not in blocked(found) | {each.check for each in found.passed}
+
+
 def test_one_witness_is_none() -> None:
     alone = Machine(life=Life("unknown"), unreachable="no route")
     silent = {"status": "streaming", "host": "10.0.0.1", "port": 5432, "timeline": 1, "slot": None}
