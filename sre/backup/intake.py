@@ -14,6 +14,7 @@ from sre.core.clock import SystemClock
 __all__ = ["Filling", "Pieces", "Pipe", "Straight", "Tar", "wide"]
 
 _PIECE = 2**20
+_NONE = memoryview(b"")
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which the standard library names from Python 3.10 on Linux
 
 
@@ -96,7 +97,7 @@ class Pieces:
 
     def __init__(self, pieces: Iterator[bytes | memoryview]) -> None:
         self._pieces = pieces
-        self._ahead = memoryview(b"")
+        self._ahead = _NONE
 
     def more(self) -> bool:
         """Whether there is another byte; waits for it."""
@@ -109,10 +110,19 @@ class Pieces:
 
     def fill(self, view: memoryview) -> int:
         """As many bytes as fit; fewer at the end, then 0."""
-        at = 0
-        while at < len(view) and self.more():
-            piece = self._ahead[: len(view) - at]
-            view[at : at + len(piece)] = piece
-            self._ahead = self._ahead[len(piece) :]
-            at += len(piece)
+        at, room, ahead = 0, len(view), self._ahead
+        while at < room:
+            count = len(ahead)
+            if not count:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                ahead = memoryview(piece)
+            elif count <= room - at:
+                view[at : at + count] = ahead
+                at, ahead = at + count, _NONE
+            else:
+                view[at:], ahead = ahead[: room - at], ahead[room - at :]
+                at = room
+        self._ahead = ahead
         return at

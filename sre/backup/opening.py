@@ -1,6 +1,6 @@
 """How do volumes come back from a store, each byte checked, into a tar or into nothing?
 
-    download (thread) ─► frames ─► unseal (child: age, zstd, hashes) ─► tar
+    download (thread) ─► frames ─► unseal (child: age, zstd, hashes) ─► tar, or a folder
 
 The plaintext never passes through us, and nobody may use it before this has returned no fault.
 """
@@ -24,11 +24,12 @@ from sre.backup.keyring.names import family, parse_key
 from sre.backup.manifest import Manifest, Volume
 from sre.backup.model import Keys
 from sre.backup.objects import Storage
-from sre.backup.programs import PYTHON_PATH, Tail, python_program
+from sre.backup.outlet import Folder, Into, Output
+from sre.backup.programs import STREAMING, UNUSABLE, Tail, python_program
 from sre.backup.records import Fault
 from sre.core.child import PIPE, Child
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed
+from sre.core.errors import CheckFailed, Transient
 
 __all__ = ["Sealed", "missing_objects", "open_volumes", "secret_of"]
 
@@ -103,13 +104,17 @@ class _Sent:
 def open_volumes(
     sealed: Sealed,
     *,
-    out: int | None = None,
+    into: Into | None = None,
     progress: Progress = lambda _count: None,
 ) -> tuple[Fault, ...]:
     """Read every volume; what is wrong with them.
 
-    With `out`, a descriptor, the plaintext goes there in order and the first fault ends it;
-    without, everything is read and only checked, and a bad download is tried once more.
+    With `into` the plaintext goes there in order and the first fault ends it; without, everything
+    is read and only checked, and a bad download is tried once more.
+
+    Raises:
+        Transient: the disk is full, or the store does not answer.
+        CheckFailed: what every hash says is genuine cannot become the files of that folder.
     """
     said, results = Tail(), list[dict[str, Any]]()
 
@@ -119,15 +124,39 @@ def open_volumes(
         else:
             said(line)
 
-    program = python_program("sre.backup.unseal", *([] if out is not None else ["--check"]))
-    child = Child(program, env=PYTHON_PATH, stdin=PIPE, stdout=out, stderr=take, grace=1.0)
+    descriptor = into.descriptor if isinstance(into, Output) else None
+    child = Child(
+        _program(into), env=STREAMING, stdin=PIPE, stdout=descriptor, stderr=take, grace=1.0
+    )
     with child:
-        sent = _send_all(child, sealed, stop=out is not None, progress=progress)
+        sent = _send_all(child, sealed, stop=into is not None, progress=progress)
         code = child.wait(Deadline.after(_END_SECONDS))
     faults = _faults(sent, results)
+    if not faults and code == UNUSABLE:
+        raise _not_taken(into, said)
     if not faults and (code != 0 or len(results) != len(sent)):
         raise CheckFailed(f"the decryption ended early (exit code {code}): {said.text()}")
     return faults
+
+
+def _program(into: Into | None) -> list[str]:
+    match into:
+        case None:
+            words = ["--check"]
+        case Folder(path, native):
+            words = ["--into", path, *(["--native"] if native else [])]
+        case Output():
+            words = []
+    return python_program("sre.backup.unseal", *words)
+
+
+def _not_taken(into: Into | None, said: Tail) -> Transient | CheckFailed:
+    text = said.text()
+    if "No space left" in text:
+        return Transient(f"the disk is full: {text}")
+    if isinstance(into, Folder):
+        return CheckFailed(f"the backup does not become files: {text}")
+    return CheckFailed(f"nobody reads the tar any more: {text}")
 
 
 def _send_all(child: Child, sealed: Sealed, *, stop: bool, progress: Progress) -> list[_Sent]:

@@ -25,7 +25,7 @@ from sre.backup.frames import Frame, read_frames
 from sre.backup.layout import Place
 from sre.backup.manifest import Volume
 from sre.backup.objects import Storage
-from sre.backup.programs import PYTHON_PATH, TEMPORARY, Tail, python_program
+from sre.backup.programs import STREAMING, TEMPORARY, Tail, python_program
 from sre.backup.sealing import Sealing
 from sre.backup.tap import Tapping
 from sre.core.child import PIPE, Child
@@ -127,7 +127,7 @@ def _sealer(
     argv = python_program("sre.backup.seal", sealing.encode())
     given = (*sealing.tapping.descriptors.values(), *sealing.inside.descriptors)
     secrets = {} if sealing.inside.descriptors else env  # logged in already
-    env = {**PYTHON_PATH, **secrets}
+    env = {**STREAMING, **secrets}
     return Child(argv, env=env, stdin=stdin, stdout=PIPE, stderr=said, pass_fds=given, grace=1.0)
 
 

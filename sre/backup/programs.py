@@ -11,10 +11,12 @@ from pathlib import Path
 import sre
 from sre.core.secrets import redactor
 
-__all__ = ["PYTHON_PATH", "TEMPORARY", "Tail", "python_program"]
+__all__ = ["PYTHON_PATH", "STREAMING", "TEMPORARY", "UNUSABLE", "Tail", "python_program"]
 
 TEMPORARY = 75
 """With this a program of ours ends when a later try may succeed."""
+UNUSABLE = 74
+"""With this one ends that cannot take what it was given; its last line says why."""
 
 _TAIL_LINES = 12
 _NO_HINTS: Mapping[str, str] = {}
@@ -23,6 +25,14 @@ PYTHON_PATH = {
     "PYTHONPATH": os.pathsep.join([str(Path(sre.__file__).parent.parent), *filter(None, sys.path)])
 }
 """The child finds every package where we found it, wherever it is started."""
+
+STREAMING = {
+    **PYTHON_PATH,
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**26),
+}
+"""For one that handles pieces of a MiB one after another: memory that was given back to the system
+at each would be taken anew for the next, page by page (mallopt(3))."""
 
 
 def python_program(module: str, *arguments: str) -> list[str]:

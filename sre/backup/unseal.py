@@ -1,16 +1,17 @@
 """How do encrypted volumes become the tar again? (the program of a child process)
 
-    frames ─► stdin │ age ─► zstd ─► hashes │ stdout ─► tar, or nowhere │ stderr: what each was
+    frames ─► stdin │ age ─► zstd ─► hashes │ stdout, a folder or nowhere │ stderr: what each was
 
 Three threads, one for each arrow. The first frame is what is needed (JSON: the secret identity,
 which comes by pipe, never by argument, and the names of the hashes). With `--check` the plaintext
-is only hashed and a bad volume does not end the work; otherwise the plaintext goes to standard
-output and the first fault ends it. Nobody may use that output before the last volume was found
-good: the end of a volume says whether all of it is genuine.
+is only hashed and a bad volume does not end the work; otherwise it goes to standard output, or with
+`--into` becomes the files of a folder, and the first fault ends it. Nobody may use either before
+this ended with 0: the end of a volume says whether all of it is genuine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +27,8 @@ from sre.backup.age.stream import Opener
 from sre.backup.expand import Expander, Verdict
 from sre.backup.frames import Frame, read_frames
 from sre.backup.intake import wide
+from sre.backup.outlet import Outlet, outlet_of
+from sre.backup.programs import UNUSABLE
 from sre.backup.threads import start
 from sre.core.errors import IntegrityError
 
@@ -54,10 +57,10 @@ def _open(frames: Iterator[Frame], first: Frame, opener: Opener, out: Expander) 
 
 
 class _Writer:
-    """Plaintext, hashed and written on unless only checked; a line for each volume."""
+    """Plaintext, hashed and put into the outlet; a line for each volume."""
 
-    def __init__(self, source: Expander, hashes: list[str], *, check: bool) -> None:
-        self._source, self._check = source, check
+    def __init__(self, source: Expander, hashes: list[str], outlet: Outlet, *, check: bool) -> None:
+        self._source, self._outlet, self._check = source, outlet, check
         self._names = hashes
         self._begin()
 
@@ -80,9 +83,8 @@ class _Writer:
         for each in self._hashes.values():
             each.update(view)
         self._size += len(view)
-        written = len(view) if self._check else 0
-        while written < len(view):
-            written += os.write(1, view[written:])
+        with _or_say_why():
+            self._outlet.put(view)
 
     def _tell(self, verdict: Verdict) -> None:
         found = {name: each.hexdigest() for name, each in self._hashes.items()}
@@ -94,23 +96,37 @@ class _Writer:
         self._begin()
 
 
-def main(*, check: bool) -> None:
+@contextlib.contextmanager
+def _or_say_why() -> Iterator[None]:
+    """What the outlet cannot take ends the process, whose other threads may wait for us."""
+    try:
+        yield
+    except (IntegrityError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
+        os._exit(UNUSABLE)
+
+
+def main(words: list[str]) -> None:
     """Unseal stdin to its end; one line of JSON on stderr for each volume."""
     wide(0)
-    if not check:
-        wide(1)
+    with _or_say_why():
+        outlet = outlet_of(words)
     frames = read_frames(sys.stdin.buffer)
     needed: dict[str, Any] = next(frames).record()
     identity: X25519PrivateKey = identity_of(needed["identity"])
     expander = Expander(_QUEUED)
     threads = [
         start(expander.run, "zstd"),
-        start(_Writer(expander, needed["hashes"], check=check).run, "write"),
+        start(_Writer(expander, needed["hashes"], outlet, check="--check" in words).run, "write"),
     ]
     whole = _open_all(frames, identity, expander)
     for thread in threads:
         thread.join()
-    sys.exit(0 if whole else 1)
+    if not whole:
+        sys.exit(1)
+    with _or_say_why():
+        outlet.end()
 
 
 def _open_all(frames: Iterator[Frame], identity: X25519PrivateKey, out: Expander) -> bool:
@@ -127,4 +143,4 @@ def _open_all(frames: Iterator[Frame], identity: X25519PrivateKey, out: Expander
 
 
 if __name__ == "__main__":
-    main(check="--check" in sys.argv)
+    main(sys.argv[1:])

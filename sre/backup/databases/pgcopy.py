@@ -9,7 +9,6 @@ and the server's list of files.
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Iterator
 
 from sre.backup.databases.pgspaces import Archive, archive_of, file_header, without_map
@@ -28,7 +27,7 @@ Piece = bytes | memoryview
 
 
 def pieces(argument: str, descriptors: tuple[int, ...]) -> Iterator[Piece]:
-    """The tar, from a connection that is logged in and not encrypted.
+    """The tar, from a connection that is not encrypted and on which it was asked for.
 
     Its last bytes come only when the server has said that the copy is complete.
 
@@ -36,7 +35,7 @@ def pieces(argument: str, descriptors: tuple[int, ...]) -> Iterator[Piece]:
         CheckFailed: the server refuses or breaks off.
         IntegrityError: it sent what is no such copy.
     """
-    with contextlib.closing(Socket(descriptors[0])) as asked:
+    with contextlib.closing(Socket(descriptors[0], asked=True)) as asked:
         yield from Copy(asked, Wish.parse(argument)).run()
 
 
@@ -46,27 +45,27 @@ class Straight:
     data = True
 
     def __init__(self) -> None:
-        self._held, self._size = deque[memoryview](), 0
+        self._held = memoryview(b"")
 
     def begin(self) -> bytes:
         """As Archive's."""
         return b""
 
-    def feed(self, piece: memoryview) -> Iterator[memoryview]:
-        """As Archive's; as much as its end is long is held back."""
+    def feed(self, piece: memoryview) -> tuple[memoryview, ...]:
+        """As Archive's; what may be its end is held back."""
         held = self._held
-        held.append(piece)
-        self._size += len(piece)
-        while self._size - len(held[0]) >= _END:
-            self._size -= len(held[0])
-            yield held.popleft()
+        if len(piece) >= _END:  # nearly always
+            self._held = piece
+            return (held,)
+        joined = memoryview(bytes(held) + bytes(piece))
+        self._held = joined[-_END:]
+        return (joined[:-_END],)
 
     def end(self) -> bytes:
         """What was held back. Raises IntegrityError: it was cut."""
-        rest = b"".join(self._held)
-        if rest[-_END:] != bytes(_END):
+        if self._held[-_END:] != bytes(_END):
             raise IntegrityError("the tar of the data folder was cut")
-        return rest[:-_END]
+        return bytes(self._held[:-_END])
 
 
 class Copy:
@@ -82,18 +81,18 @@ class Copy:
         """Everything to its end. Raises CheckFailed, IntegrityError."""
         self._asked.begin(self._wish.command())
         for kind, message in self._asked.messages():
-            yield from self._taken(kind, message)
+            if kind == _DATA and self._manifest is None and self._archive is not None:
+                yield from self._archive.feed(message)
+            else:
+                yield from self._taken(kind, message)
         self._asked.end()
         yield from self._close()
 
     def _taken(self, kind: int, message: memoryview) -> Iterator[Piece]:
         if kind == _DATA:
-            if self._manifest is not None:
-                self._manifest += message
-            elif self._archive is None:
+            if self._manifest is None:
                 raise IntegrityError("the server sent data before it said of what")
-            else:
-                yield from self._archive.feed(message)
+            self._manifest += message
         elif kind == _NEXT and self._manifest is None:
             yield from self._end_archive()
             self._archive = self._begun(message.tobytes().split(b"\0")[0])

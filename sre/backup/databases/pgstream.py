@@ -21,6 +21,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from sre.backup.databases.pgcopy import Copy, Piece
 from sre.backup.databases.pgdsn import options
+from sre.backup.databases.pgwire import ask
 from sre.backup.databases.pgwish import OLDEST, Wish
 from sre.backup.engine import Inside
 from sre.core.errors import CheckFailed
@@ -47,6 +48,7 @@ def opened(dsn: str, wish: Wish) -> Iterator[Inside]:
         if connection.ssl_in_use or connection.used_gssapi:
             yield Inside(__name__, replace(wish, encrypted=True).encode())
         else:
+            ask(connection.socket, wish.command())  # the server begins while that program starts
             yield Inside(Copy.__module__, wish.encode(), (connection.socket,))
 
 

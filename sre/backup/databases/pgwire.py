@@ -7,6 +7,7 @@ the protocol calls a simple query, in pieces as large as they come.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from typing import Protocol
 
 from sre.core.errors import CheckFailed, IntegrityError
 
-__all__ = ["Copying", "Socket"]
+__all__ = ["Copying", "Socket", "ask"]
 
 _RECEIVE = 2**18
 _SMALL = 2**20
-_HEAD = struct.Struct("!BI")
+_HEAD, _HEADS = struct.Struct("!BI"), struct.Struct("!BIB")
+_LEAST = 6  # a length and a byte of data
 _DATA, _COPY_OUT, _DONE, _COMPLETE, _READY, _ERROR = b"dHcCZE"
 _ROWS, _ROW, _NOTICE, _STATUS, _TOLD = b"TDNSA"
 _PASSING = ord("d")
@@ -28,7 +30,7 @@ class Copying(Protocol):
     """One BASE_BACKUP. Everything may raise CheckFailed (the server's words), IntegrityError."""
 
     def begin(self, command: str) -> None:
-        """Ask; returns when the copy begins."""
+        """Ask, unless that was done; returns when the copy begins."""
         ...
 
     def messages(self) -> Iterator[tuple[int, memoryview]]:
@@ -44,26 +46,42 @@ class Copying(Protocol):
         ...
 
 
-class Socket:
-    """By the socket of a connection that is not encrypted, and idle; it becomes ours."""
+def ask(descriptor: int, command: str) -> None:
+    """Send a command over the socket of an idle connection; whoever reads it has the answer.
 
-    def __init__(self, descriptor: int) -> None:
+    Raises CheckFailed: the connection is gone.
+    """
+    text = memoryview(command.encode() + b"\0")
+    data = memoryview(_HEAD.pack(ord("Q"), len(text) + 4) + text)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError as error:
+        raise CheckFailed(f"the server cannot be asked: {error.strerror}") from error
+
+
+class Socket:
+    """By the socket of a connection that is not encrypted; it becomes ours.
+
+    `asked`: the command was sent already, and nothing else runs on it; else it is idle.
+    """
+
+    def __init__(self, descriptor: int, *, asked: bool = False) -> None:
+        self._asked = asked
         self._socket = socket.socket(fileno=descriptor)
         self._socket.settimeout(None)
         self._ahead = memoryview(b"")
 
     def begin(self, command: str) -> None:
         """As Copying's."""
-        text = command.encode() + b"\0"
-        try:
-            self._socket.sendall(_HEAD.pack(ord("Q"), len(text) + 4) + text)
-        except OSError as error:
-            raise CheckFailed(f"the server cannot be asked: {error.strerror}") from error
+        if not self._asked:
+            ask(self._socket.fileno(), command)
         self._answers(_COPY_OUT)
 
     def messages(self) -> Iterator[tuple[int, memoryview]]:
         """As Copying's."""
         while True:
+            yield from self._passing()
             kind, size = self._head()
             if kind == _DATA and size > 0:
                 inner = self._exactly(1)[0]
@@ -80,6 +98,19 @@ class Socket:
                 return
             else:
                 self._pass_by(kind, self._small(size))
+
+    def _passing(self) -> Iterator[tuple[int, memoryview]]:
+        """The whole messages of data that are there already, which nearly all are."""
+        ahead, at = self._ahead, 0
+        last = len(ahead) - _HEADS.size
+        while at <= last:
+            kind, size, inner = _HEADS.unpack_from(ahead, at)
+            end = at + 1 + size
+            if kind != _DATA or inner != _PASSING or size < _LEAST or end > len(ahead):
+                break
+            yield inner, ahead[at + _HEADS.size : end]
+            at = end
+        self._ahead = ahead[at:]
 
     def end(self) -> None:
         """As Copying's."""

@@ -40,6 +40,6 @@ class Wish:
         quoted = self.label.replace("'", "''")
         more = ", INCREMENTAL" if self.parent else ""
         return (
-            f"BASE_BACKUP (LABEL '{quoted}', CHECKPOINT 'fast', WAL, WAIT, TABLESPACE_MAP, "
+            f"BASE_BACKUP (LABEL '{quoted}', CHECKPOINT 'fast', WAL, WAIT false, TABLESPACE_MAP, "
             f"MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'{more})"
         )

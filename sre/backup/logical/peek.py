@@ -13,6 +13,7 @@ from typing import Any
 from sre.backup.catalogue import Damaged
 from sre.backup.logical.members import SOURCE
 from sre.backup.opening import Sealed, open_volumes
+from sre.backup.outlet import Output
 from sre.core.errors import CheckFailed
 
 __all__ = ["peek"]
@@ -40,7 +41,7 @@ def _first_member(sealed: Sealed) -> dict[str, Any] | None:
     thread = threading.Thread(target=reader.run, name="peek", daemon=True)
     thread.start()
     try:
-        faults = open_volumes(sealed, out=write)
+        faults = open_volumes(sealed, into=Output(write))
     finally:
         os.close(write)
         thread.join()

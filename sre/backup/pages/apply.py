@@ -1,29 +1,29 @@
-"""How does a folder become what it was at the next backup? (the program of a child process)
+"""How does an empty folder become that of a full backup, or a folder that of the next backup?
 
-    tar ─► stdin │ the folder of the backup before ─► changed in place
+    tar │ the folder of the backup before, or an empty one ─► changed in place
 
 What is whole in the tar replaces what stands there, lists of changed pages are written into their
 files, and what the tar does not name goes. Every name is followed from the folder's own descriptor
-and through no link, whatever an earlier tar has put there. The folder counts only when this ends
-with 0: the caller throws it away otherwise.
+and through no link, whatever an earlier tar has put there. The folder counts only when all of it
+went well: the caller throws it away otherwise.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
 
 from sre.backup.pages.combined import Seen
 from sre.backup.pages.delta import Head, is_delta_name, whole_name
 from sre.backup.pages.map import PAGE
 from sre.backup.pages.tarstream import Event, Member, Splitter
 from sre.backup.pages.tree import Tree
+from sre.backup.pages.writing import Disk, Writing
 from sre.core.errors import IntegrityError
 
-__all__ = ["apply", "main"]
-
-_PIECE = 2**20
+__all__ = ["Applying", "apply"]
 
 
 def apply(pieces: Iterator[bytes], folder: str, *, native: bool) -> Seen:
@@ -36,16 +36,50 @@ def apply(pieces: Iterator[bytes], folder: str, *, native: bool) -> Seen:
             a file that is not there.
         OSError: the disk is full.
     """
-    splitter, seen = Splitter(), Seen()
-    with Tree(folder) as tree:
-        work = _Work(tree, seen, native=native)
+    with Applying(folder, native=native) as applying:
         for piece in pieces:
-            for event in splitter.feed(piece):
-                work.take(event)
-        if not splitter.whole:
+            applying.put(memoryview(piece))
+        return applying.end()
+
+
+class Applying:
+    """As `apply`, fed by `put` with pieces of any size and ended by `end`; a context manager.
+
+    Raises:
+        IntegrityError, OSError: as `apply`, from each of its methods.
+    """
+
+    def __init__(self, folder: str, *, native: bool) -> None:
+        self._splitter, self._seen = Splitter(), Seen()
+        self._folder, self._native = folder, native
+        self._tree = Tree(folder)
+        self._work = _Work(self._tree, self._seen, native=native)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tree.__exit__(kind, error, trace)
+
+    def put(self, view: memoryview) -> None:
+        """The next piece of the tar. It is not kept."""
+        for event in self._splitter.feed(view):
+            self._work.take(event)
+
+    def end(self) -> Seen:
+        """The tar has ended; what came as lists of changed pages."""
+        if not self._splitter.whole:
             raise IntegrityError("the tar was cut")
-        tree.remove_others()
-    return seen
+        self._work.disk.settle()
+        self._tree.remove_others()
+        if self._native:
+            self._seen.combine(self._folder)
+        return self._seen
 
 
 class _Work:
@@ -53,7 +87,8 @@ class _Work:
 
     def __init__(self, tree: Tree, seen: Seen, *, native: bool) -> None:
         self._tree, self._seen, self._native = tree, seen, native
-        self._file: _Whole | _Patch | None = None
+        self.disk = Disk()
+        self._file: Writing | _Patch | None = None
 
     def take(self, event: Event) -> None:
         """The next event of the tar."""
@@ -67,7 +102,7 @@ class _Work:
             self._file.close()
             self._file = None
 
-    def _begin(self, member: Member) -> _Whole | _Patch | None:
+    def _begin(self, member: Member) -> Writing | _Patch | None:
         if member.kind == "5":
             self._tree.folder(member.name.rstrip("/"), member.mode)
             return None
@@ -76,21 +111,7 @@ class _Work:
         if is_delta_name(member.name) if self._native else member.delta:
             path = whole_name(member.name)
             return _Patch(self._tree.change(path), path, member, self._seen)
-        return _Whole(self._tree.create(member.name, member.mode))
-
-
-class _Whole:
-    """A file that replaces what stood there."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def feed(self, data: memoryview) -> None:
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-    def close(self) -> None:
-        os.close(self._descriptor)
+        return self.disk.create(self._tree.create(member.name, member.mode), member.size)
 
 
 class _Patch:
@@ -153,23 +174,3 @@ def _write_at(descriptor: int, data: memoryview, at: int) -> None:
     while data:
         wrote = os.pwrite(descriptor, data, at)
         data, at = data[wrote:], at + wrote
-
-
-def main(folder: str, *, native: bool) -> None:
-    """Apply stdin; one line on stderr when it cannot be."""
-
-    def pieces() -> Iterator[bytes]:
-        while piece := os.read(0, _PIECE):
-            yield piece
-
-    try:
-        seen = apply(pieces(), folder, native=native)
-        if native:
-            seen.combine(folder)
-    except (IntegrityError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], native="--native" in sys.argv[2:])

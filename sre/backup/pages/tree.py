@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from types import TracebackType
@@ -49,13 +50,17 @@ class Tree:
         self._folders.add(path)
         try:
             os.mkdir(name, mode & 0o777, dir_fd=parent)
+            os.chmod(name, mode & 0o777, dir_fd=parent)  # whatever our umask is
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 raise IntegrityError(f"{path!r} is not a folder") from None
 
     def create(self, path: str, mode: int) -> int:
-        """A new file in place of what has its name; a descriptor to write to."""
-        parent, name = self._parent(path)
+        """A new file in place of what has its name; a descriptor to write to.
+
+        Folders above it that no tar has named are made.
+        """
+        parent, name = self._parent(path, make=True)
         self._files.add(path)
         try:
             os.unlink(name, dir_fd=parent)
@@ -63,7 +68,9 @@ class Tree:
             pass
         except IsADirectoryError:
             raise IntegrityError(f"{path!r} is a folder, and shall be a file") from None
-        return os.open(name, _NEW, mode & 0o777, dir_fd=parent)
+        descriptor = os.open(name, _NEW, mode & 0o777, dir_fd=parent)
+        os.fchmod(descriptor, mode & 0o777)  # whatever our umask is
+        return descriptor
 
     def change(self, path: str) -> int:
         """A file that is there; a descriptor to change it."""
@@ -105,7 +112,7 @@ class Tree:
         else:  # a link to a folder
             os.unlink(name, dir_fd=descriptor)
 
-    def _parent(self, path: str) -> tuple[int, str]:
+    def _parent(self, path: str, *, make: bool = False) -> tuple[int, str]:
         """The folder of a name, opened step by step, and the last part of the name."""
         parts = path.split("/")
         if any(part in ("", ".", "..") for part in parts) or "\0" in path:
@@ -115,13 +122,16 @@ class Tree:
             return self._root, parts[-1]
         if self._last is None or self._last[0] != above:
             self._forget()
-            self._last = (above, self._open(parts[:-1]))
+            self._last = (above, self._open(parts[:-1], make=make))
         return self._last[1], parts[-1]
 
-    def _open(self, parts: list[str]) -> int:
+    def _open(self, parts: list[str], *, make: bool) -> int:
         descriptor = os.dup(self._root)
         for number, part in enumerate(parts):
             try:
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, 0o700, dir_fd=descriptor)
                 below = os.open(part, _FOLDER, dir_fd=descriptor)
             except OSError as error:
                 name = "/".join(parts[: number + 1])

@@ -12,6 +12,7 @@ from sre.backup.audit.doing import audited
 from sre.backup.catalogue import Damaged
 from sre.backup.job import Job
 from sre.backup.opening import open_volumes
+from sre.backup.outlet import Output
 from sre.backup.programs import Tail
 from sre.backup.records import Restored
 from sre.backup.recovery.target import OWN_END
@@ -53,7 +54,7 @@ def restore_as_tar(
         began, manifest = job.clock.now(), route.manifest
         job.note("restore started", id=manifest.id, db=manifest.db, to="-")
         with audited(job, routes.declared.store_name, "restore", manifest.id, "-"):
-            faults = open_volumes(chain.links[0], out=out, progress=progress(chain))
+            faults = open_volumes(chain.links[0], into=Output(out), progress=progress(chain))
             if faults:
                 raise Damaged(faults[0])
         job.note("restored", id=manifest.id, db=manifest.db, to="-")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sre.backup.opening import Sealed, open_volumes
+from sre.backup.outlet import Output
 from sre.backup.programs import Tail
 from sre.backup.records import Fault
 from sre.backup.restoring.landing import give
@@ -58,7 +59,7 @@ def _into(
     tar: Child, sealed: Sealed, write: int, progress: Progress, said: Tail
 ) -> tuple[Fault, ...]:
     try:
-        return open_volumes(sealed, out=write, progress=progress)
+        return open_volumes(sealed, into=Output(write), progress=progress)
     except CheckFailed:
         code = tar.wait(Deadline.after(5))
         if code:  # the decryption ended because nobody read it any more

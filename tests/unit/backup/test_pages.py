@@ -24,18 +24,20 @@ Files = Mapping[str, bytes]
 LAST = "backup_manifest"
 
 
-def tar_of(files: Files, *, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
+def tar_of(
+    files: Files, *, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o600
+) -> bytes:
     """A tar as the server makes it, folders first."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         folders = {"/".join(n.split("/")[:i]) for n in files for i in range(1, n.count("/") + 1)}
         for name in sorted(folders):
             info = tarfile.TarInfo(name)
-            info.type, info.mode = tarfile.DIRTYPE, 0o700
+            info.type, info.mode = tarfile.DIRTYPE, mode | (mode & 0o444) >> 2
             tar.addfile(info)
         for name, data in files.items():
             info = tarfile.TarInfo(name)
-            info.size, info.mode = len(data), 0o600
+            info.size, info.mode = len(data), mode
             if link:
                 info.type, info.linkname, info.size = kind, link, 0
             tar.addfile(info, io.BytesIO(data))
