@@ -64,11 +64,11 @@ class Tar:
         if self._stopped is None and self._tap.marked:
             self._stopped = self._clock.wall()
 
-    def tapped(self) -> Iterator[bytes]:
+    def tapped(self) -> Iterator[bytes | memoryview]:
         """What the tap lets through."""
         view = memoryview(bytearray(_PIECE))
         while count := self.read(view):
-            yield from self._tap.feed(bytes(view[:count]))
+            yield from self._tap.feed(view[:count])
             self.seen(count)
         yield from self._tap.end()
 

@@ -19,8 +19,11 @@ __all__ = ["TAPS", "Looking", "Tap", "Tapping", "Whole", "make", "tap_of"]
 class Tap(Protocol):
     """One pass over one tar. Used by one thread, in the child process that seals."""
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The next piece of the tar, of any size; what is stored of it, perhaps later."""
+    def feed(self, piece: bytes | memoryview) -> Iterator[bytes | memoryview]:
+        """The next piece of the tar, of any size; what is stored of it, perhaps later.
+
+        Neither is kept: the memory is used again.
+        """
         ...
 
     def end(self) -> Iterator[bytes]:
@@ -91,7 +94,7 @@ class Whole:
     def __init__(self, mark: str) -> None:
         self._tar = TarTail(mark)
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
+    def feed(self, piece: bytes | memoryview) -> Iterator[bytes | memoryview]:
         """As Tap's."""
         self._tar.feed(piece)
         yield piece

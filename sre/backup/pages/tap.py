@@ -87,7 +87,7 @@ class PagesTap:
         """As Tap's."""
         return self._tail.marked
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
+    def feed(self, piece: bytes | memoryview) -> Iterator[bytes | memoryview]:
         """As Tap's."""
         self._tail.feed(piece)
         for event in self._splitter.feed(piece):
