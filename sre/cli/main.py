@@ -111,7 +111,9 @@ def main(argv: list[str] | None = None) -> None:
     # A script's background job starts with SIGINT ignored; whoever sends one to us means it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with _somewhere_to_write():
-        sys.exit(run(argv))
+        code = run(argv)
+        gc.freeze()  # what is left goes with the process: nobody needs to look for garbage in it
+        sys.exit(code)
 
 
 @contextmanager
