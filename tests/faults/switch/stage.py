@@ -223,5 +223,5 @@ def _promote(pgset: PgSet) -> None:
     assert code == 5, said
     for name, node in pgset.nodes.items():
         if not (node.data / "standby.signal").exists() and not node.pids():
-            start_by_hand(pgset, name)
+            _back(pgset, name)
     wait_until(lambda: pgset.primaries(), 20, "a primary")

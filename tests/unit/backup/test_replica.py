@@ -152,7 +152,7 @@ def test_a_standby_that_is_promoted_during_the_copy_gives_no_backup(
     keys: Keys, tmp_path: Path
 ) -> None:
     with running_postgres("15") as primary, running_standby(primary) as standby:
-        primary.sql("create table goods as select g id from generate_series(1, 300000) g")
+        primary.sql("create table goods as select g id from generate_series(1, 3000000) g")
         ((position,),) = primary.sql("select pg_current_wal_lsn()::text")
         replayed = f"select pg_last_wal_replay_lsn() >= '{position}'::pg_lsn"
         wait_until(lambda: standby.sql(replayed)[0][0], 20, "replay")

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import pymysql
 
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, SreError, Transient
+from sre.core.errors import CheckFailed, SreError
 from sre.core.secrets import Secret
-from sre.failover.clusters.common.together import Silent, all_of
+from sre.failover.clusters.common.together import all_of
+from sre.failover.clusters.common.waiting import wait_until
 from sre.failover.clusters.maria.asking import Connection, Line, rows, value
 from sre.failover.clusters.maria.gtid import merged, position_of, text_of
 from sre.failover.clusters.maria.hold import Hold
@@ -23,7 +24,6 @@ from sre.failover.engine import Ground
 __all__ = ["Hands", "run_all"]
 
 T = TypeVar("T")
-_POLL = 0.005
 _KICK_SECONDS = 1.0
 _OWN = ("Binlog Dump", "Daemon", "Slave_IO", "Slave_SQL", "Slave_worker")
 _TLS = {
@@ -82,19 +82,9 @@ class Hands:
         """An act on several nodes at once. Raises the first error, once all have ended."""
         return all_of({name: partial(act, name) for name in nodes})
 
-    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline) -> T:
-        """Poll until it is so. Raises Transient at the deadline."""
-        last = ""
-        while True:
-            try:
-                found = done()
-            except Silent as error:
-                found, last = None, f" ({error})"
-            if found:
-                return found
-            if deadline.passed():
-                raise Transient(f"{what}: not within the time{last}")
-            self.ground.clock.sleep(_POLL)
+    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline, on: str = "") -> T:
+        """As `wait_until`."""
+        return wait_until(self.ground, what, done, deadline, on)
 
     def configure(self, node: str, variables: Mapping[str, str], deadline: Deadline) -> None:
         """Global variables of semi-sync, where they differ."""
@@ -211,7 +201,7 @@ class Hands:
                 self.do(node, deadline, "stop slave io_thread", "start slave")
             return False
 
-        self.until(f"{node} follows {to}", done, deadline)
+        self.until(f"{node} follows {to}", done, deadline, on=node)
 
     def send_away(self, node: str, deadline: Deadline) -> int:
         """End every session of others but those of replicas; how many there were."""

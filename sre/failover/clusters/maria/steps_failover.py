@@ -123,7 +123,8 @@ class _Failover:
                 raise CheckFailed(f"{name} does not execute what it has: {slave['Last_SQL_Error']}")
             return ""
 
-        return hands.until(f"{name} executes its relay log", done, deadline.within(_APPLY))
+        return hands.until(f"{name} executes its relay log", done, deadline.within(_APPLY),
+                           on=name)  # fmt: skip
 
     def thaw(self, _memory: Memory, deadline: Deadline) -> None:
         self.after.uncalm(deadline)

@@ -93,7 +93,8 @@ class _Rejoin:
             node.control.unmask(node.service, deadline)
             service = replace(node.service, options=(*node.service.options, *_QUIET))
             node.control.start(service, deadline)
-        hands.until(f"{self.name} answers", lambda: hands.looker.answers(self.name), deadline)
+        hands.until(f"{self.name} answers", lambda: hands.value(self.name, "select 1", deadline),
+                    deadline, on=self.name)  # fmt: skip
         hands.do(self.name, deadline, "stop slave", "set global read_only = 1")
         return {}
 

@@ -51,7 +51,8 @@ class After:
         if hands.recovering(self.new, deadline):
             hands.value(self.new, "select pg_promote(false)", deadline)
         hands.until(f"{self.new} is primary",
-                    lambda: not hands.recovering(self.new, deadline), deadline)  # fmt: skip
+                    lambda: not hands.recovering(self.new, deadline), deadline,
+                    on=self.new)  # fmt: skip
         return {}
 
     def repoint(self, _memory: Memory, deadline: Deadline) -> Note:
@@ -74,7 +75,7 @@ class After:
             if not hands.streams(name, deadline, self.new):
                 hands.follow(name, self.new, deadline)
             hands.until(
-                f"{name} streams", lambda: hands.streams(name, deadline, self.new), deadline
+                f"{name} streams", lambda: hands.streams(name, deadline, self.new), deadline, name
             )
 
         hands.each(self.siblings, one)

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from psycopg import sql
 
 from sre.core.clock import Deadline
-from sre.core.errors import CheckFailed, SreError, Transient
+from sre.core.errors import CheckFailed, SreError
 from sre.core.secrets import Secret, redactor
-from sre.failover.clusters.common.together import Silent, together
+from sre.failover.clusters.common.together import together
+from sre.failover.clusters.common.waiting import wait_until
 from sre.failover.clusters.pg.asking import Connection, Line
 from sre.failover.clusters.pg.conninfo import following, frozen, thawed, with_settings, words_of
 from sre.failover.clusters.pg.look import Looker
@@ -21,7 +22,6 @@ from sre.failover.engine import Ground, Placed
 __all__ = ["Hands"]
 
 T = TypeVar("T")
-_POLL = 0.005
 _WAIT = """left=$(printf %.0f "$1"); shift; turns=$((left * 200))
 while said=$("$@"); do
   case $said in *"state:               shut down
@@ -64,20 +64,9 @@ class Hands:
                 raise answer
         return found  # type: ignore[return-value]
 
-    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline) -> T:
-        """Poll until it is so. Raises Transient at the deadline; what is not yet there is waited
-        for, also a node that does not answer."""
-        last = ""
-        while True:
-            try:
-                found = done()
-            except Silent as error:
-                found, last = None, f" ({error})"
-            if found:
-                return found
-            if deadline.passed():
-                raise Transient(f"{what}: not within the time{last}")
-            self.ground.clock.sleep(_POLL)
+    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline, on: str = "") -> T:
+        """As `wait_until`."""
+        return wait_until(self.ground, what, done, deadline, on)
 
     def change(
         self,

@@ -214,7 +214,8 @@ class _Failover:
             mine = hands.position(self.new, deadline)
             return mine >= (timeline, position)
 
-        hands.until(f"{self.new} has what {best} has ({lsn_text(position)})", has, deadline)
+        hands.until(f"{self.new} has what {best} has ({lsn_text(position)})", has, deadline,
+                    on=self.new)  # fmt: skip
         hands.freeze(self.new, deadline)
 
     def promote(self, _memory: Memory, deadline: Deadline) -> Note:
@@ -230,7 +231,8 @@ class _Failover:
         }
         together(told)  # one that failed is told again, by the step `follow`
         hands.until(f"{self.new} is primary",
-                    lambda: not hands.recovering(self.new, deadline), deadline)  # fmt: skip
+                    lambda: not hands.recovering(self.new, deadline), deadline,
+                    on=self.new)  # fmt: skip
         return {}
 
 

@@ -131,7 +131,8 @@ class _Rejoin:
                              self._slot(), deadline)  # fmt: skip
             node.control.unmask(node.service, deadline)
             node.control.start(node.service, deadline)
-        hands.until(f"{self.name} answers", lambda: hands.looker.answers(self.name), deadline)
+        hands.until(f"{self.name} answers", lambda: hands.value(self.name, "select 1", deadline), deadline,
+                    on=self.name)  # fmt: skip
         return {}
 
     def _template(self, names: list[str], deadline: Deadline) -> str:
@@ -155,7 +156,8 @@ class _Rejoin:
     def stream(self, _memory: Memory, deadline: Deadline) -> Note:
         hands = self.hands
         hands.until(f"{self.name} streams from {self.primary}",
-                    lambda: hands.streams(self.name, deadline, self.primary), deadline)  # fmt: skip
+                    lambda: hands.streams(self.name, deadline, self.primary), deadline,
+                    on=self.name)  # fmt: skip
         return {}
 
     def clean(self, _memory: Memory, deadline: Deadline) -> Note:

@@ -216,7 +216,8 @@ class _Switchover:
             node.control.write(node.service, self._signal, b"", deadline)
             node.control.start(node.service, deadline)
         hands.until(f"{self.old} streams from {self.new}",
-                    lambda: hands.streams(self.old, deadline, self.new), deadline)  # fmt: skip
+                    lambda: hands.streams(self.old, deadline, self.new), deadline,
+                    on=self.old)  # fmt: skip
         return _NOTHING
 
     def tidy(self, _memory: Memory, deadline: Deadline) -> Note:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sre.core.clock import Deadline
 from sre.core.errors import CheckFailed, Transient
 from sre.failover.clusters.common.together import Silent
+from sre.failover.clusters.common.waiting import wait_until
 from sre.failover.clusters.red.asking import Line, No, Question
 from sre.failover.clusters.red.history import History
 from sre.failover.clusters.red.look import Looker
@@ -19,7 +20,6 @@ from sre.failover.engine import Ground, Placed
 __all__ = ["Hands", "Stand"]
 
 T = TypeVar("T")
-_POLL = 0.005
 _REPLICAOF = re.compile(rb"^[ \t]*(replicaof|slaveof)[ \t].*\n?", re.IGNORECASE | re.MULTILINE)
 
 
@@ -64,20 +64,9 @@ class Hands:
         """Where a node stands. Raises as `Line.tell`."""
         return Stand(node, str(self.tell(node, deadline, "INFO", "replication")))
 
-    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline) -> T:
-        """Poll until it is so. Raises Transient at the deadline; what is not yet there is waited
-        for, also a node that does not answer."""
-        last = ""
-        while True:
-            try:
-                found = done()
-            except Silent as error:
-                found, last = None, f" ({error})"
-            if found:
-                return found
-            if deadline.passed():
-                raise Transient(f"{what}: not within the time{last}")
-            self.ground.clock.sleep(_POLL)
+    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline, on: str = "") -> T:
+        """As `wait_until`."""
+        return wait_until(self.ground, what, done, deadline, on)
 
     def hold(self, old: str, new: str, seconds: float, deadline: Deadline) -> tuple[str, int]:
         """Writes on `old` wait for so many seconds at most, and `new` has all that it had.
