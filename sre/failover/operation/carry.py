@@ -24,6 +24,7 @@ Say = Callable[[str], None]
 _LOOK_SECONDS = 10.0
 _SETTLE_SECONDS = 30.0
 _SETTLE_EVERY = 0.1
+_STEADY_SECONDS = 0.3
 _MEND_AFTER = 1.0
 _MEND_EVERY = 5.0
 
@@ -147,14 +148,22 @@ class _Carrying:
         return ("rolled_back" if whole else "incomplete"), tuple(left)
 
     def _settle(self) -> Reasons:
-        """What is still not as it should be, once it had time to become so, and was mended."""
+        """What is still not as it should be, once it had time to become so, and was mended.
+
+        All must be well at two looks: a switch that somebody is just loading anew has read its
+        file before we wrote it, and shows so only once its new process is there.
+        """
         end = Deadline.after(_SETTLE_SECONDS, self.clock)
-        patience = Deadline.after(_MEND_AFTER, self.clock)
+        patience, well = Deadline.after(_MEND_AFTER, self.clock), False
         while True:
             seen = self.engine.observe(Deadline.after(_LOOK_SECONDS, self.clock))
             left = self.engine.settled(self.decision, seen)
-            if not left or end.passed():
+            if end.passed() or (well and not left):
                 return left
+            well = not left
+            if well:
+                self.clock.sleep(_STEADY_SECONDS)
+                continue
             if patience.passed():
                 self._mend({each.check for each in left})
                 patience = Deadline.after(_MEND_EVERY, self.clock)

@@ -172,8 +172,11 @@ def restarted_haproxy(pgset: PgSet) -> Iterator[None]:
         yield
 
 
-def heal(pgset: PgSet) -> str:
-    """Every fault ends, and somebody does what the tool says, to the end. Who is primary then."""
+def heal(pgset: PgSet, *, front: bool = False) -> str:
+    """Every fault ends, and somebody does what the tool says, to the end. Who is primary then.
+
+    `front`: the switch may have come up anew with an old file once the tool had ended.
+    """
     for node in pgset.nodes.values():
         node.signal(signal.SIGCONT)
         with contextlib.suppress(psycopg.Error):
@@ -192,6 +195,9 @@ def heal(pgset: PgSet) -> str:
             code, said = quick(pgset, "rejoin", "orders", name)
             assert (code, said["outcome"]) == (0, "ok"), said
     quick(pgset, "ack")
+    if front and states(pgset)[primary] != "open/open":
+        words = ["traffic", "repoint", "front", primary, "--config", str(pgset.config)]
+        assert CliRunner().invoke(cli, words, env=pgset.env).exit_code == 0
     pgset.whole(primary)
     return primary
 

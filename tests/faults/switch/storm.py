@@ -79,7 +79,8 @@ class Storm:
             self._truthful(before)
             self._resume()
             time.sleep(0.15)
-            primary = heal(self.pgset)
+            late = not self.waits and self.middle in ("reload", "restart")
+            primary = heal(self.pgset, front=late)
             self._judge(field, primary)
 
     def _lose(self) -> None:

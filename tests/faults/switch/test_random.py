@@ -49,7 +49,7 @@ def tally() -> Iterator[Counter[str]]:
 
 @pytest.fixture
 def whole(one_set: PgSet) -> PgSet:
-    heal(one_set)
+    heal(one_set, front=True)
     one_set.declare()
     return one_set
 

@@ -132,6 +132,23 @@ def test_what_changes_behind_an_ended_step_is_brought_about_again(times: int) ->
         assert carry_out(world, record, record.read(), CLOCK, quiet).outcome == "ok"
 
 
+def test_a_switch_that_comes_up_with_its_old_file_after_the_first_look_is_seen() -> None:
+    world, looks = World(), 0
+    look = world.observe
+
+    def observe(deadline: Deadline) -> Snapshot:
+        nonlocal looks
+        looks += world.rejoined
+        if looks == 2:
+            world.traffic = "a"
+        return look(deadline)
+
+    world.observe = observe  # type: ignore[method-assign]
+    result, _ = whole(world)
+    assert (result.outcome, world.traffic) == ("ok", "b")
+    assert world.acts.count("repoint") == 2
+
+
 def killed_everywhere() -> Iterator[tuple[int, bool]]:
     _, record = whole(World())
     for lines in range(1, len(record.path.read_text().splitlines())):
