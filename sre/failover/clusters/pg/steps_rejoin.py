@@ -131,8 +131,8 @@ class _Rejoin:
                              self._slot(), deadline)  # fmt: skip
             node.control.unmask(node.service, deadline)
             node.control.start(node.service, deadline)
-        hands.until(f"{self.name} answers", lambda: hands.value(self.name, "select 1", deadline), deadline,
-                    on=self.name)  # fmt: skip
+        hands.until(f"{self.name} answers", lambda: hands.value(self.name, "select 1", deadline),
+                    deadline, on=self.name)  # fmt: skip
         return {}
 
     def _template(self, names: list[str], deadline: Deadline) -> str:
