@@ -95,10 +95,14 @@ _CHANGED = "its SHA-256 is not the one in the manifest: changed, or another back
 
 @dataclass(frozen=True)
 class _Sent:
-    """A volume that the child was given, and what the download already showed."""
+    """A volume that the child was given, and what the download already showed.
+
+    `taken`: the child was there to the end of it.
+    """
 
     volume: Volume
     fault: Fault | None
+    taken: bool
 
 
 def open_volumes(
@@ -168,11 +172,13 @@ def _send_all(child: Child, sealed: Sealed, *, stop: bool, progress: Progress) -
         write_record(pipe, DATA, _needed(sealed))
         with Ahead(downloads) as begun:
             for volume, download in zip(volumes, downloads, strict=True):
-                one = _Sent(volume, _send(pipe, begun.next(), volume))
+                one = _send(pipe, begun.next(), volume)
                 sent.append(one)
                 if one.fault is not None and not stop:
-                    one = _Sent(volume, _send(pipe, ahead(download), volume))
+                    one = _send(pipe, ahead(download), volume)
                     sent.append(one)
+                if not one.taken:
+                    return sent
                 progress(volume.plain_bytes)
                 if stop and one.fault is not None:
                     pipe.close()  # without the last frame: the child ends, and not with 0
@@ -180,8 +186,7 @@ def _send_all(child: Child, sealed: Sealed, *, stop: bool, progress: Progress) -
         write_record(pipe, LAST, {})
         pipe.close()
     except BrokenPipeError:  # it ended: its words or its exit code say why
-        if len(sent) < len(volumes):
-            sent.append(_Sent(volumes[len(sent)], None))
+        pass
     return sent
 
 
@@ -192,22 +197,37 @@ def _needed(sealed: Sealed) -> dict[str, Any]:
     return {"identity": sealed.secret, "hashes": sorted(named)}
 
 
-def _send(pipe: IO[bytes], pieces: Iterator[bytes], volume: Volume) -> Fault | None:
-    """One volume, handed on as it comes; what is wrong with its bytes."""
-    hashed, size = hashlib.sha256(), 0
+def _send(pipe: IO[bytes], pieces: Iterator[bytes], volume: Volume) -> _Sent:
+    """One volume, handed on as it comes; what is wrong with its bytes.
+
+    Where the child ends before it has all of them they are read to the end all the same: it may
+    have ended because they are another volume's.
+    """
+    hashed, size, taken = hashlib.sha256(), 0, True
+    fault: Fault | None = None
     try:
         for piece in pieces:
-            write_frame(pipe, DATA, piece)
+            taken = taken and _given(pipe, DATA, piece)
             hashed.update(piece)
             size += len(piece)
     except KeyError:
-        write_record(pipe, END, {})
-        return Fault(volume.object, "the object is missing")
-    write_record(pipe, END, {})
-    fault = _size_fault(volume.object, volume.bytes, size)
+        fault = Fault(volume.object, "the object is missing")
+    taken = taken and _given(pipe, END, b"{}")
+    fault = fault or _size_fault(volume.object, volume.bytes, size)
     if fault is None and hashed.hexdigest() != volume.sha256:
-        return Fault(volume.object, _CHANGED)
-    return fault
+        fault = Fault(volume.object, _CHANGED)
+    return _Sent(volume, fault, taken)
+
+
+def _given(pipe: IO[bytes], kind: bytes, data: bytes) -> bool:
+    """Whether the child took a frame."""
+    try:
+        write_frame(pipe, kind, data)
+        if kind == END:
+            pipe.flush()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _faults(sent: list[_Sent], results: list[dict[str, Any]]) -> tuple[Fault, ...]:

@@ -28,11 +28,13 @@ PYTHON_PATH = {
 
 STREAMING = {
     **PYTHON_PATH,
+    "PYTHONUTF8": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**26),
 }
 """For one that handles pieces of a MiB one after another: memory that was given back to the system
-at each would be taken anew for the next, page by page (mallopt(3))."""
+at each would be taken anew for the next, page by page (mallopt(3)). Names of files are UTF-8, as in
+the tars, whatever the language here is."""
 
 
 def python_program(module: str, *arguments: str) -> list[str]:

@@ -79,6 +79,7 @@ class Applying:
         self._tree.remove_others()
         if self._native:
             self._seen.combine(self._folder)
+        self._tree.set_modes()
         return self._seen
 
 

@@ -29,6 +29,7 @@ class Tree:
         self._last: tuple[str, int] | None = None
         self._files: set[str] = set()
         self._folders: set[str] = set()
+        self._modes: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -43,17 +44,18 @@ class Tree:
         os.close(self._root)
 
     def folder(self, path: str, mode: int) -> None:
-        """Make a folder unless it is there."""
+        """Make a folder unless it is there; `set_modes` gives it its mode, once it is filled."""
         if path in ("", "."):
             return
         parent, name = self._parent(path)
         self._folders.add(path)
+        self._modes[path] = mode & 0o7777
         try:
-            os.mkdir(name, mode & 0o777, dir_fd=parent)
-            os.chmod(name, mode & 0o777, dir_fd=parent)  # whatever our umask is
+            os.mkdir(name, 0o700, dir_fd=parent)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 raise IntegrityError(f"{path!r} is not a folder") from None
+            self._set_mode(path, 0o700)  # an earlier tar may have forbidden to write there
 
     def create(self, path: str, mode: int) -> int:
         """A new file in place of what has its name; a descriptor to write to.
@@ -103,6 +105,19 @@ class Tree:
             for name in folders:
                 if base + name not in self._folders:
                     self._remove_folder(name, descriptor)
+
+    def set_modes(self) -> None:
+        """Every folder that was named gets its mode, whatever our umask is; the deepest first."""
+        for path in sorted(self._modes, key=lambda each: each.count("/"), reverse=True):
+            self._set_mode(path, self._modes[path])
+
+    def _set_mode(self, path: str, mode: int) -> None:
+        parent, name = self._parent(path)
+        descriptor = os.open(name, _FOLDER, dir_fd=parent)
+        try:
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
 
     @staticmethod
     def _remove_folder(name: str, descriptor: int) -> None:

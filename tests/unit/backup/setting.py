@@ -51,12 +51,14 @@ def make_job(
     storage: Storage | None = None,
     invariants: tuple[Invariant, ...] = (),
     tier: Tier | None = None,
+    volume: int = 0,
 ) -> Job:
     """A job with the one database `orders`; `storage` stands in for the store when given."""
     store = store or LocalStore(state / "store")
     declared = Declared(
-        "orders", "postgres", database, "main", store, "gold", tier or Tier(), invariants, VOLUME
-    )
+        "orders", "postgres", database, "main", store, "gold", tier or Tier(), invariants,
+        volume or VOLUME,
+    )  # fmt: skip
     backups = Backups({"main": store}, {}, keys, {"orders": declared})
     return Job(backups, state=state, storages={} if storage is None else {"main": storage})
 

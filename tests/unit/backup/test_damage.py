@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from sre.backup.storage.memory import MemoryStorage
 from sre.backup.verifying.verify import verify
 from sre.core.errors import IntegrityError, UsageError
 from sre.core.secrets import Secret
+from tests.unit.backup.paged import PagedDatabase
 from tests.unit.backup.setting import TarDatabase, make_job, make_keys, make_tar, shop_files
 
 Edit = Callable[[bytes], bytes]
@@ -148,6 +151,27 @@ def test_swapped_volumes_are_found(job: Job, tmp_path: Path) -> None:
     found = verify(job, "orders", 1)
     assert {fault.object for fault in found.faults} == {one, other}
     with pytest.raises(Damaged, match="v000000"):
+        restore_to(job, "orders", tmp_path / "out")
+
+
+def test_a_large_volume_that_is_anothers_is_named_though_it_cannot_be_unpacked_to_its_end(
+    keys: Keys, tmp_path: Path
+) -> None:
+    """Whoever unpacks ends at its first bytes, long before all of it was sent."""
+    size, noise = 24 * 2**20, random.Random(7)
+    files = {f"base/1/{k}": noise.randbytes(size + 2**20 - 512) for k in range(5)}  # at k MiB of k
+    files["backup_manifest"] = b"{}\n"
+    database = PagedDatabase(make_tar(tmp_path / "db.tar", files))
+    job = make_job(tmp_path, keys, database, storage=MemoryStorage(), volume=size)
+    made = run_backup(job, "orders")
+    assert made.sidecar is not None
+    one, other = next(  # lengths differ by a byte or two
+        pair for pair in combinations(made.volumes[:-1], 2) if pair[0].bytes == pair[1].bytes
+    )
+    kept = objects(job)
+    kept[one.object], kept[other.object] = kept[other.object], kept[one.object]
+    assert [each.object for each in verify(job, "orders", 2).faults] == [one.object]
+    with pytest.raises(Damaged, match=one.object.rpartition("/")[2]):
         restore_to(job, "orders", tmp_path / "out")
 
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +125,23 @@ def test_files_and_folders_have_the_modes_of_the_source_whatever_the_umask(tmp_p
         os.umask(before)
     found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
     assert found == {"base": 0o750, "1": 0o640, "2": 0o640}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
+def test_a_folder_that_nobody_may_write_to_is_filled_first_and_changed_later() -> None:
+    """By the user that the server runs as, as the source had it."""
+    with tempfile.TemporaryDirectory() as base:
+        os.chown(base, 65534, 65534)
+        tars = [
+            tar_of({"conf.d/a.conf": text, "empty/x/b": text}, mode=0o440) for text in (b"1", b"2")
+        ]
+        os.seteuid(65534)
+        try:
+            for tar in tars:
+                apply(iter([tar]), base, native=False)
+        finally:
+            os.seteuid(0)
+        assert (Path(base) / "conf.d/a.conf").read_bytes() == b"2"
+        assert stat.S_IMODE((Path(base) / "conf.d").stat().st_mode) == 0o550
+        for path in Path(base).rglob("*"):
+            path.chmod(0o700)

@@ -18,9 +18,12 @@ from sre.failover.nodes import Life
 class World:
     """One node; whether it lives, and when it begins to answer and to be ready."""
 
-    def __init__(self, *lives: str, answers: float = 1e9, ready: float = 1e9) -> None:
+    def __init__(
+        self, *lives: str, answers: float = 1e9, ready: float = 1e9, missing: str = ""
+    ) -> None:
         self.clock, self.asked = FakeClock(), 0
         self._lives, self._answers, self._ready = lives, answers, ready
+        self._missing = (missing,) if missing else ()
         self._began = self.clock.now()
         self.control = self
 
@@ -31,6 +34,9 @@ class World:
         self.asked += 1
         state: Any = self._lives[min(self.asked, len(self._lives)) - 1]
         return Life(state, (), "looked")
+
+    def check(self, _service: object, _deadline: Deadline) -> tuple[str, ...]:
+        return self._missing
 
     @property
     def passed(self) -> float:
@@ -52,7 +58,7 @@ def test_one_that_died_is_not_waited_for() -> None:
     world = World("dead")
     with pytest.raises(Transient, match=r"b is primary: no process of b runs \(looked\); start it"):
         world.wait()
-    assert 10 <= world.passed < 12
+    assert 14 <= world.passed < 16
 
 
 @pytest.mark.parametrize(
@@ -61,9 +67,18 @@ def test_one_that_died_is_not_waited_for() -> None:
         lambda: World("alive", answers=40, ready=40),
         lambda: World("dead", answers=9, ready=9),
         lambda: World("unknown", answers=60, ready=70),
+        lambda: World("unknown", "dead", "alive", "dead", "alive", answers=60, ready=60),
+        lambda: World("dead", answers=60, ready=60, missing="there is no folder /data"),
         lambda: World("dead", answers=0, ready=50),
     ],
-    ids=["it starts slowly", "it was started in time", "nobody can tell", "it answers all along"],
+    ids=[
+        "it starts slowly",
+        "it was started in time",
+        "nobody can tell",
+        "its machine boots",
+        "it is not where its control looks",
+        "it answers all along",
+    ],
 )
 def test_one_that_may_come_back_is(make: Callable[[], World]) -> None:
     assert make().wait()
@@ -73,8 +88,8 @@ def test_one_that_dies_later_is_given_up_then() -> None:
     world = World("alive", "alive", "dead")
     with pytest.raises(Transient, match="no process"):
         world.wait()
-    assert world.asked == 3
-    assert 30 <= world.passed < 33
+    assert world.asked == 4
+    assert 22 <= world.passed < 24
 
 
 def test_where_no_node_is_meant_the_deadline_counts() -> None:

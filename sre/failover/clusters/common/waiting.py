@@ -1,8 +1,7 @@
 """How long is waited for a node to become what it was told to be? (effects)
 
-To the deadline, also where it does not answer: it may be starting. But not for one that died: once
-its own control says for a while that no process of it runs, and nobody started it anew, waiting is
-over.
+To the deadline, also where it does not answer: it may be starting. But not for one that died: where
+it is silent, and its own control says twice that no process of it runs, waiting is over.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ __all__ = ["wait_until"]
 
 T = TypeVar("T")
 _POLL = 0.005
-_GONE_SECONDS = 10.0
-"""A supervisor that starts what died takes less."""
+_SILENT_SECONDS, _AGAIN_SECONDS = 10.0, 4.0
+"""Until its control is asked, and until it is asked again: a supervisor that starts what died takes
+less."""
 _ASK_SECONDS = 3.0
 
 
@@ -32,25 +32,30 @@ def wait_until(
     Raises:
         Transient: not by the deadline; or no process of that node runs any more.
     """
-    last, patience = "", None
+    last, patience, dead = "", None, 0
     while True:
         try:
-            found, patience = done(), None
+            found, patience, dead = done(), None, 0
         except Silent as error:
             found, last = None, f" ({error})"
-            patience = patience or Deadline.after(_GONE_SECONDS, ground.clock)
+            patience = patience or Deadline.after(_SILENT_SECONDS, ground.clock)
         if found:
             return found
         if deadline.passed():
             raise Transient(f"{what}: not within the time{last}")
         if on and patience is not None and patience.passed():
-            _must_live(ground, what, on, deadline)
-            patience = None
+            why = _dead(ground, on, deadline.within(_ASK_SECONDS))
+            dead = dead + 1 if why else 0
+            if dead == 2:
+                raise Transient(f"{what}: no process of {on} runs ({why}); start it")
+            patience = Deadline.after(_AGAIN_SECONDS, ground.clock)
         ground.clock.sleep(_POLL)
 
 
-def _must_live(ground: Ground, what: str, node: str, deadline: Deadline) -> None:
+def _dead(ground: Ground, node: str, deadline: Deadline) -> str:
+    """What its control says of one that is dead; empty: it lives, or its control cannot tell."""
     placed = ground.node(node)
-    life = placed.control.life(placed.service, deadline.within(_ASK_SECONDS))
-    if life.state == "dead":
-        raise Transient(f"{what}: no process of {node} runs ({life.why}); start it")
+    life = placed.control.life(placed.service, deadline)
+    if life.state != "dead" or placed.control.check(placed.service, deadline):
+        return ""
+    return life.why or "its control says so"
