@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -82,7 +82,9 @@ class Hands:
         """An act on several nodes at once. Raises the first error, once all have ended."""
         return all_of({name: partial(act, name) for name in nodes})
 
-    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline, on: str = "") -> T:
+    def until(
+        self, what: str, done: Callable[[], T | None], deadline: Deadline, on: Sequence[str] = ()
+    ) -> T:
         """As `wait_until`."""
         return wait_until(self.ground, what, done, deadline, on)
 
@@ -201,7 +203,7 @@ class Hands:
                 self.do(node, deadline, "stop slave io_thread", "start slave")
             return False
 
-        self.until(f"{node} follows {to}", done, deadline, on=node)
+        self.until(f"{node} follows {to}", done, deadline, on=(node, to))
 
     def send_away(self, node: str, deadline: Deadline) -> int:
         """End every session of others but those of replicas; how many there were."""

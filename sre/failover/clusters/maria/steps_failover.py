@@ -124,7 +124,7 @@ class _Failover:
             return ""
 
         return hands.until(f"{name} executes its relay log", done, deadline.within(_APPLY),
-                           on=name)  # fmt: skip
+                           on=(name,))  # fmt: skip
 
     def thaw(self, _memory: Memory, deadline: Deadline) -> None:
         self.after.uncalm(deadline)

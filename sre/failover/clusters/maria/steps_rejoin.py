@@ -94,7 +94,7 @@ class _Rejoin:
             service = replace(node.service, options=(*node.service.options, *_QUIET))
             node.control.start(service, deadline)
         hands.until(f"{self.name} answers", lambda: hands.value(self.name, "select 1", deadline),
-                    deadline, on=self.name)  # fmt: skip
+                    deadline, on=(self.name,))  # fmt: skip
         hands.do(self.name, deadline, "stop slave", "set global read_only = 1")
         return {}
 

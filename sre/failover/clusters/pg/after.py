@@ -52,7 +52,7 @@ class After:
             hands.value(self.new, "select pg_promote(false)", deadline)
         hands.until(f"{self.new} is primary",
                     lambda: not hands.recovering(self.new, deadline), deadline,
-                    on=self.new)  # fmt: skip
+                    on=(self.new,))  # fmt: skip
         return {}
 
     def repoint(self, _memory: Memory, deadline: Deadline) -> Note:
@@ -74,9 +74,8 @@ class After:
         def one(name: str) -> None:
             if not hands.streams(name, deadline, self.new):
                 hands.follow(name, self.new, deadline)
-            hands.until(
-                f"{name} streams", lambda: hands.streams(name, deadline, self.new), deadline, name
-            )
+            hands.until(f"{name} streams", lambda: hands.streams(name, deadline, self.new),
+                        deadline, on=(name, self.new))  # fmt: skip
 
         hands.each(self.siblings, one)
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -64,7 +64,9 @@ class Hands:
                 raise answer
         return found  # type: ignore[return-value]
 
-    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline, on: str = "") -> T:
+    def until(
+        self, what: str, done: Callable[[], T | None], deadline: Deadline, on: Sequence[str] = ()
+    ) -> T:
         """As `wait_until`."""
         return wait_until(self.ground, what, done, deadline, on)
 

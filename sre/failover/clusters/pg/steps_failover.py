@@ -215,7 +215,7 @@ class _Failover:
             return mine >= (timeline, position)
 
         hands.until(f"{self.new} has what {best} has ({lsn_text(position)})", has, deadline,
-                    on=self.new)  # fmt: skip
+                    on=(self.new, best))  # fmt: skip
         hands.freeze(self.new, deadline)
 
     def promote(self, _memory: Memory, deadline: Deadline) -> Note:
@@ -232,7 +232,7 @@ class _Failover:
         together(told)  # one that failed is told again, by the step `follow`
         hands.until(f"{self.new} is primary",
                     lambda: not hands.recovering(self.new, deadline), deadline,
-                    on=self.new)  # fmt: skip
+                    on=(self.new,))  # fmt: skip
         return {}
 
 

@@ -132,7 +132,7 @@ class _Rejoin:
             node.control.unmask(node.service, deadline)
             node.control.start(node.service, deadline)
         hands.until(f"{self.name} answers", lambda: hands.value(self.name, "select 1", deadline),
-                    deadline, on=self.name)  # fmt: skip
+                    deadline, on=(self.name,))  # fmt: skip
         return {}
 
     def _template(self, names: list[str], deadline: Deadline) -> str:
@@ -157,7 +157,7 @@ class _Rejoin:
         hands = self.hands
         hands.until(f"{self.name} streams from {self.primary}",
                     lambda: hands.streams(self.name, deadline, self.primary), deadline,
-                    on=self.name)  # fmt: skip
+                    on=(self.name, self.primary))  # fmt: skip
         return {}
 
     def clean(self, _memory: Memory, deadline: Deadline) -> Note:

@@ -217,7 +217,7 @@ class _Switchover:
             node.control.start(node.service, deadline)
         hands.until(f"{self.old} streams from {self.new}",
                     lambda: hands.streams(self.old, deadline, self.new), deadline,
-                    on=self.old)  # fmt: skip
+                    on=(self.old, self.new))  # fmt: skip
         return _NOTHING
 
     def tidy(self, _memory: Memory, deadline: Deadline) -> Note:

@@ -105,7 +105,7 @@ class After:
             if not hands.watches and not hands.streams(name, self.new, deadline):
                 hands.follow(name, self.new, deadline)
             done = partial(hands.streams, name, self.new, deadline)
-            hands.until(f"{name} follows {self.new}", done, deadline, on=name)
+            hands.until(f"{name} follows {self.new}", done, deadline, on=(name, self.new))
 
         all_of({name: partial(one, name) for name in self.siblings})
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -64,7 +64,9 @@ class Hands:
         """Where a node stands. Raises as `Line.tell`."""
         return Stand(node, str(self.tell(node, deadline, "INFO", "replication")))
 
-    def until(self, what: str, done: Callable[[], T | None], deadline: Deadline, on: str = "") -> T:
+    def until(
+        self, what: str, done: Callable[[], T | None], deadline: Deadline, on: Sequence[str] = ()
+    ) -> T:
         """As `wait_until`."""
         return wait_until(self.ground, what, done, deadline, on)
 

@@ -27,7 +27,7 @@ class Promotion:
         """Raises CheckFailed: it refused; Transient: nobody knows whether it is primary."""
         self.hands.tell(self.new, deadline, "REPLICAOF", "NO", "ONE")
         self.hands.until(f"{self.new} is primary", lambda: self._is_primary(deadline), deadline,
-                         on=self.new)  # fmt: skip
+                         on=(self.new,))  # fmt: skip
 
     def by_sentinel(self, leader: str, deadline: Deadline) -> None:
         """The sentinel does it, without a vote; it was told whom alone it may choose.
@@ -54,7 +54,7 @@ class Promotion:
                 )
             return False
 
-        hands.until(f"{self.new} is primary", done, deadline, on=self.new)
+        hands.until(f"{self.new} is primary", done, deadline, on=(self.new,))
 
     def _is_primary(self, deadline: Deadline) -> bool:
         return self.hands.stand(self.new, deadline).primary
