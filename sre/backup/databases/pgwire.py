@@ -19,6 +19,8 @@ __all__ = ["Copying", "Socket", "ask"]
 
 _RECEIVE = 2**18
 _SMALL = 2**20
+_PATIENCE = struct.pack("@ll", 0, 10_000)
+"""Seconds and microseconds, after which fewer bytes do."""
 _HEAD, _HEADS = struct.Struct("!BI"), struct.Struct("!BIB")
 _LEAST = 6  # a length and a byte of data
 _DATA, _COPY_OUT, _DONE, _COMPLETE, _READY, _ERROR = b"dHcCZE"
@@ -70,7 +72,13 @@ class Socket:
         self._asked = asked
         self._socket = socket.socket(fileno=descriptor)
         self._socket.settimeout(None)
+        self._gather()
         self._ahead = memoryview(b"")
+
+    def _gather(self) -> None:
+        """Have the system wake us for a good piece, not for each few KiB; soon all the same."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _RECEIVE // 2)
 
     def begin(self, command: str) -> None:
         """As Copying's."""
@@ -163,17 +171,23 @@ class Socket:
     def _some(self, most: int) -> memoryview:
         """What is there, at least a byte; waits for it."""
         if not self._ahead:
-            try:
-                got = self._socket.recv(_RECEIVE)
-            except OSError as error:
-                raise CheckFailed(
-                    f"the connection to the server broke: {error.strerror}"
-                ) from error
-            if not got:
-                raise CheckFailed("the server closed the connection while it was copied")
-            self._ahead = memoryview(got)
+            self._ahead = memoryview(self._received())
         piece, self._ahead = self._ahead[:most], self._ahead[most:]
         return piece
+
+    def _received(self) -> bytes:
+        """What has come, at least a byte."""
+        while True:
+            try:
+                got = self._socket.recv(_RECEIVE)
+            except BlockingIOError:  # nothing yet
+                continue
+            except OSError as error:
+                words = f"the connection to the server broke: {error.strerror}"
+                raise CheckFailed(words) from error
+            if not got:
+                raise CheckFailed("the server closed the connection while it was copied")
+            return got
 
 
 def _words(content: bytes) -> str:

@@ -198,7 +198,7 @@ def test_what_is_not_allowed_is_counted_and_not_contacted(readings: dict[str, Re
         ("status/503", ("failed", "status"), "503"),
         ("self-signed", ("failed", "tls"), "ERR_CERT"),
         ("dead", ("failed", "connect"), "refused"),
-        ("never", ("failed", "timeout"), "still loading"),
+        ("never", ("failed", "timeout"), "still loading|kept the browser busy"),
         ("loop-later", ("failed", "timeout"), "scripts|kept the browser busy"),
     ],
 )
