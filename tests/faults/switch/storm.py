@@ -65,7 +65,7 @@ class Storm:
             f"seed {seed}: {self.action} from {self.old}, {self.loss}; {self.middle} at line "
             f"{self.line} ({pace})"
         ]
-        self.code, self.said = -1, dict[str, Any]()
+        self.code, self.said, self.over = -1, dict[str, Any](), False
 
     def __str__(self) -> str:
         return "; ".join(self.story)
@@ -79,7 +79,7 @@ class Storm:
             self._truthful(before)
             self._resume()
             time.sleep(0.15)
-            late = not self.waits and self.middle in ("reload", "restart")
+            late = (self.over or not self.waits) and self.middle in ("reload", "restart")
             primary = heal(self.pgset, front=late)
             self._judge(field, primary)
 
@@ -108,7 +108,9 @@ class Storm:
         """What breaks; a tool that does not wait goes on at once, and is up to 50 ms ahead."""
         decided = lines_of(self.pgset)[0]["decision"]
         self.new = str(decided["new"])
-        self.story.append(f"at {lines_of(self.pgset)[-1].get('step', 'its beginning')}")
+        last = lines_of(self.pgset)[-1]
+        self.over = last["event"] == "outcome"
+        self.story.append(f"at {last.get('step') or last['event']}")
         if not self.waits:
             running.go()
             time.sleep(self.chance.random() * 0.05)
@@ -194,7 +196,7 @@ class Storm:
 
     def _is_ok(self, new: str) -> None:
         """Asked of the servers themselves. What broke once it had looked is not its fault."""
-        late = not self.waits and self.middle != "nothing"
+        late = self.over or (not self.waits and self.middle != "nothing")
         assert self.pgset.primaries() == [new] or late, self
         if not late:
             gone = {self.old} if self.action == "failover" else set()
