@@ -216,6 +216,9 @@ def _finish(pgset: PgSet) -> None:
             print(f"[resume {words}: {code} {said.get('outcome')} {said.get('reasons')}]", end=" ")
         if code == 2 or said["outcome"] in ("ok", "rolled_back", "abandoned"):
             return
+        new = str(said.get("new") or "")
+        if new and not pgset[new].pids():  # the tool says: start it, then resume
+            _back(pgset, new)
     raise AssertionError(said)
 
 
