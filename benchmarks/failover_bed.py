@@ -235,11 +235,19 @@ def patroni() -> Iterator[PatroniSet]:
         config.write_text(text)
         with child([program("haproxy"), "-W", "-db", "-f", str(config)], home=found.home / "front"):
             wait_until(sock.exists, 10, "HAProxy")
+            wait_until(lambda: _up(sock) == 1, 20, "one server that HAProxy has found to lead")
             for name in found.members:  # the tests' own asks nobody any more
                 talk(found.socket, f"disable health pg/{name}")
             found.front, found.socket = port, sock
             found.whole()
             yield found
+
+
+def _up(sock: Path) -> int:
+    """Servers that it sends work to; at its start all, until each was asked."""
+    rows = (line.split(",") for line in talk(sock, "show stat").splitlines())
+    of_servers = [row for row in rows if row[0] == "pg" and row[1] not in ("FRONTEND", "BACKEND")]
+    return sum(row[17].startswith("UP") for row in of_servers)
 
 
 def patroni_switches(found: PatroniSet) -> Fault:
