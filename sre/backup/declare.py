@@ -11,7 +11,7 @@ from sre.backup.databases import DATABASES
 from sre.backup.model import Backups, DatabaseFields, Declared, Keys, Tier, check_database_name
 from sre.backup.objects import Store
 from sre.backup.storage import STORES
-from sre.core.config import Node, Problems, decode, decode_kind
+from sre.core.config import Node, Problems, decode, decode_kind, items_of
 
 __all__ = ["SECTIONS", "declare"]
 
@@ -22,12 +22,12 @@ SECTIONS = ("stores", "tiers", "keys", "databases")
 def declare(root: Node, problems: Problems) -> Backups:
     """The four sections of a resolved root, every problem at its line. Contacts nothing."""
     stores: dict[str, Store] = {}
-    for name, item in _items(root, "stores", problems):
+    for name, item in items_of(root, "stores", problems):
         made = decode_kind(STORES, item, where=f"stores.{name}", problems=problems, common=_Nothing)
         if made is not None:
             stores[name] = made.own
     tiers = {}
-    for name, item in _items(root, "tiers", problems):
+    for name, item in items_of(root, "tiers", problems):
         tier = decode(Tier, item, where=f"tiers.{name}", problems=problems)
         if tier is not None:
             tiers[name] = tier
@@ -57,19 +57,8 @@ class Shape:
     databases: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def _items(root: Node, section: str, problems: Problems) -> Iterator[tuple[str, Node]]:
-    node = root.get(section)
-    if node is None or (node.kind == "scalar" and not node.text):
-        return
-    if node.kind != "mapping":
-        problems.add(node, section, "expected a mapping (NAME: …)")
-        return
-    for name, entry in node.entries.items():
-        yield name, entry.value
-
-
 def _known_copies(tier: Tier, item: Node, name: str, root: Node, problems: Problems) -> None:
-    copies, stores = item.get("copies"), [name for name, _ in _items(root, "stores", Problems())]
+    copies, stores = item.get("copies"), [name for name, _ in items_of(root, "stores", Problems())]
     for index, each in enumerate(tier.copies):
         if each not in stores:
             at = copies.elements[index] if copies is not None and copies.elements else item
@@ -79,7 +68,7 @@ def _known_copies(tier: Tier, item: Node, name: str, root: Node, problems: Probl
 def _databases(
     root: Node, stores: dict[str, Store], tiers: dict[str, Tier], problems: Problems
 ) -> Iterator[tuple[str, Declared]]:
-    for name, item in _items(root, "databases", problems):
+    for name, item in items_of(root, "databases", problems):
         where = f"databases.{name}"
         try:
             check_database_name(name)
@@ -90,7 +79,7 @@ def _databases(
             continue
         common = made.common
         for what, wanted in (("store", common.store), ("tier", common.tier)):
-            known = [name for name, _ in _items(root, f"{what}s", Problems())]
+            known = [name for name, _ in items_of(root, f"{what}s", Problems())]
             if wanted is not None and wanted not in known:
                 at = item.get(what) or item
                 problems.add(at, f"{where}.{what}", _unknown(what, wanted, known))

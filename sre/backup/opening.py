@@ -139,7 +139,10 @@ def open_volumes(
     if not faults and code == UNUSABLE:
         raise _not_taken(into, said)
     if not faults and (code != 0 or len(results) != len(sent)):
-        raise CheckFailed(f"the decryption ended early (exit code {code}): {said.text()}")
+        how = (
+            f"was ended by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
+        )
+        raise CheckFailed(f"the program that opens volumes {how}, run it again: {said.text()}")
     return faults
 
 

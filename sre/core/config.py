@@ -8,7 +8,7 @@ underscore (`from_`), its key in the file does not.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
@@ -30,6 +30,7 @@ __all__ = [
     "Problems",
     "decode",
     "decode_kind",
+    "items_of",
     "join_path",
     "json_schema",
     "keys_of",
@@ -265,3 +266,15 @@ def _from_references(schema: dict[str, Any]) -> dict[str, Any]:
     if getattr(parse, "__self__", None) is not Secret:
         return schema
     return {**schema, "function": {"type": "no-info", "function": Reference.as_secret}}
+
+
+def items_of(root: Node, section: str, problems: Problems) -> Iterator[tuple[str, Node]]:
+    """The entries of a section that maps names to what they mean; none where it is missing."""
+    node = root.get(section)
+    if node is None or (node.kind == "scalar" and not node.text):
+        return
+    if node.kind != "mapping":
+        problems.add(node, section, "expected a mapping (NAME: …)")
+        return
+    for name, entry in node.entries.items():
+        yield name, entry.value

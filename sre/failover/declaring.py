@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sre.core.config import Kinded, Node, Problems, decode, decode_kind, keys_of
+from sre.core.config import Kinded, Node, Problems, decode, decode_kind, items_of, keys_of
 from sre.failover.clusters import CLUSTERS
 from sre.failover.control import CONTROLS
 from sre.failover.degrade.declare import declare_levels
@@ -21,13 +21,13 @@ __all__ = ["declare"]
 def declare(root: Node, problems: Problems) -> Switching:
     """The sections of a resolved root, every problem at its line. Contacts nothing."""
     switches: dict[str, Switch] = {}
-    for name, item in _items(root, "traffic", problems):
+    for name, item in items_of(root, "traffic", problems):
         where = f"traffic.{name}"
         made = decode_kind(SWITCHES, item, where=where, problems=problems, common=Nothing)
         if made is not None:
             switches[name] = Switch(name, made.kind, made.own)
     clusters = {}
-    for name, item in _items(root, "clusters", problems):
+    for name, item in items_of(root, "clusters", problems):
         found = _cluster(name, item, root, switches, problems)
         if found is not None:
             clusters[name] = found
@@ -45,7 +45,7 @@ def _cluster(
     if made is None:
         return None
     nodes = tuple(_nodes(item, made.own, where, problems))
-    known = [each for each, _ in _items(root, "traffic", Problems())]
+    known = [each for each, _ in items_of(root, "traffic", Problems())]
     for wanted in made.common.switches:
         if wanted not in known:
             at = item.get("traffic") or item
@@ -104,17 +104,6 @@ def _control(item: Node | None, where: str, problems: Problems) -> Control | Non
         return CONTROLS.load("local")()
     made = decode_kind(CONTROLS, item, where=where, problems=problems, common=Nothing)
     return None if made is None else made.own
-
-
-def _items(root: Node, section: str, problems: Problems) -> Iterator[tuple[str, Node]]:
-    node = root.get(section)
-    if node is None or (node.kind == "scalar" and not node.text):
-        return
-    if node.kind != "mapping":
-        problems.add(node, section, "expected a mapping (NAME: …)")
-        return
-    for name, entry in node.entries.items():
-        yield name, entry.value
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

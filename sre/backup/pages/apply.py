@@ -11,9 +11,6 @@ went well: the caller throws it away otherwise.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 from sre.backup.pages.combined import Seen
 from sre.backup.pages.delta import Head, is_delta_name, whole_name
@@ -23,30 +20,19 @@ from sre.backup.pages.tree import Tree
 from sre.backup.pages.writing import Disk, Writing
 from sre.core.errors import IntegrityError
 
-__all__ = ["Applying", "apply"]
-
-
-def apply(pieces: Iterator[bytes], folder: str, *, native: bool) -> Seen:
-    """Change a folder in place; what came as lists of changed pages.
-
-    `native`: the server made the lists and names them `INCREMENTAL.…`; ours are marked.
-
-    Raises:
-        IntegrityError: the tar is none, was cut, names something outside the folder, or builds on
-            a file that is not there.
-        OSError: the disk is full.
-    """
-    with Applying(folder, native=native) as applying:
-        for piece in pieces:
-            applying.put(memoryview(piece))
-        return applying.end()
+__all__ = ["Applying"]
 
 
 class Applying:
-    """As `apply`, fed by `put` with pieces of any size and ended by `end`; a context manager.
+    """One tar, fed by `put` and ended by `end`; then, or instead, `close`.
+
+    `native`: the server made the lists of changed pages and names them `INCREMENTAL.…`; ours are
+    marked.
 
     Raises:
-        IntegrityError, OSError: as `apply`, from each of its methods.
+        IntegrityError: from each of its methods: the tar is none, was cut, names something outside
+            the folder, or builds on a file that is not there.
+        OSError: the disk is full.
     """
 
     def __init__(self, folder: str, *, native: bool) -> None:
@@ -54,17 +40,6 @@ class Applying:
         self._folder, self._native = folder, native
         self._tree = Tree(folder)
         self._work = _Work(self._tree, self._seen, native=native)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._tree.__exit__(kind, error, trace)
 
     def put(self, view: memoryview) -> None:
         """The next piece of the tar. It is not kept."""
@@ -81,6 +56,10 @@ class Applying:
             self._seen.combine(self._folder)
         self._tree.set_modes()
         return self._seen
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._tree.close()
 
 
 class _Work:

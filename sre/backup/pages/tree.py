@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from types import TracebackType
-from typing import Self
 
 from sre.core.errors import IntegrityError
 
@@ -18,7 +16,7 @@ _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Tree:
-    """A folder and what was named in it; a context manager.
+    """A folder and what was named in it, until `close`.
 
     Raises:
         IntegrityError: a name that leads out of it, through a link, or to no file.
@@ -31,15 +29,8 @@ class Tree:
         self._folders: set[str] = set()
         self._modes: dict[str, int] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of it."""
         self._forget()
         os.close(self._root)
 

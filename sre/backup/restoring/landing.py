@@ -66,13 +66,13 @@ def beside(folder: Path, needed: int) -> Iterator[Path]:
     _try_out(folder)
     lock = folder.with_name(f".{folder.name}.restoring")
     with exclusive(lock, f"a restore to {folder}"):
-        for stale in folder.parent.glob(f".{folder.name}.restoring-*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        free = shutil.disk_usage(folder.parent).free
-        if free < needed:
-            raise Refused(f"{folder.parent} has {free} bytes free, the backup needs {needed}")
         draft = folder.with_name(f"{lock.name}-{secrets.token_hex(4)}")
         try:
+            for stale in folder.parent.glob(f".{folder.name}.restoring-*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            free = shutil.disk_usage(folder.parent).free
+            if free < needed:
+                raise Refused(f"{folder.parent} has {free} bytes free, the backup needs {needed}")
             draft.mkdir(mode=0o700)
             yield draft
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -9,6 +10,7 @@ import random
 from pathlib import Path
 
 from sre.backup.engine import Dump, Source
+from sre.backup.pages.apply import Applying
 from sre.core.clock import Deadline
 from tests.unit.backup.setting import TarDatabase, make_tar
 
@@ -54,3 +56,10 @@ def state(job_folder: Path, changed: int) -> dict[str, bytes]:
     files["backup_manifest"] = server_manifest(files)
     make_tar(job_folder / "db.tar", files)
     return files
+
+
+def apply(tar: bytes, folder: Path) -> None:
+    """Change a folder in place, as a restore does."""
+    with contextlib.closing(Applying(str(folder), native=False)) as applying:
+        applying.put(memoryview(tar))
+        applying.end()

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sre.backup.pages import tap as tap_module
-from sre.backup.pages.apply import apply
 from sre.backup.pages.map import HASH, PAGE, Sidecar, encode, merge
 from sre.backup.pages.tap import PagesTap
 from sre.core.errors import IntegrityError
+from tests.unit.backup.paged import apply
 
 Files = Mapping[str, bytes]
 LAST = "backup_manifest"
@@ -76,7 +76,7 @@ def read(folder: Path) -> dict[str, bytes]:
 def restored(first: Files, tars: list[bytes], folder: Path) -> dict[str, bytes]:
     write(folder, first)
     for tar in tars:
-        apply(iter([tar]), str(folder), native=False)
+        apply(tar, folder)
     return read(folder)
 
 
@@ -178,7 +178,7 @@ def test_a_tar_that_leads_out_of_the_folder_or_is_none_is_refused(
     outside.mkdir()
     (folder / "out").symlink_to(outside)
     with pytest.raises(IntegrityError):
-        apply(iter([EVIL[which]]), str(folder), native=False)
+        apply(EVIL[which], folder)
     assert list(outside.iterdir()) == []
     assert not (tmp_path / "evil").exists()
 
@@ -194,14 +194,14 @@ def test_a_link_that_an_earlier_tar_left_is_never_followed(tmp_path: Path) -> No
     (folder / "base/5/1").unlink()
     (folder / "base/5/1").symlink_to(victim)
     with pytest.raises(IntegrityError, match="base/5/1"):
-        apply(iter([tar]), str(folder), native=False)
+        apply(tar, folder)
     assert victim.read_bytes() == pages(7)
 
 
 def test_changed_pages_of_a_file_that_is_not_there_are_refused(tmp_path: Path) -> None:
     (tar,) = chain([{"base/5/1": pages(1), LAST: b"1"}, {"base/5/1": pages(2), LAST: b"2"}])
     with pytest.raises(IntegrityError, match="base"):
-        apply(iter([tar]), str(tmp_path), native=False)
+        apply(tar, tmp_path)
 
 
 def damaged() -> Iterator[bytes]:

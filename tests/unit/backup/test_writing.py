@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sre.backup.pages.apply import apply
 from sre.backup.pages.writing import Disk
+from tests.unit.backup.paged import apply
 from tests.unit.backup.test_pages import tar_of
 
 LARGE = 2**18
@@ -111,7 +111,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_said_whichever_file_it_meets(small: Path, sizes: tuple[int, ...]) -> None:
     tar = tar_of({f"base/5/{number}": bytes(size) for number, size in enumerate(sizes)})
     with pytest.raises(OSError, match="No space left"):
-        apply(iter([tar]), str(small), native=False)
+        apply(tar, small)
 
 
 def test_files_and_folders_have_the_modes_of_the_source_whatever_the_umask(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_files_and_folders_have_the_modes_of_the_source_whatever_the_umask(tmp_p
     tar = tar_of({"base/1": b"x", "base/2": bytes(LARGE)}, mode=0o640)
     before = os.umask(0o077)
     try:
-        apply(iter([tar]), str(folder), native=False)
+        apply(tar, folder)
     finally:
         os.umask(before)
     found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
@@ -138,7 +138,7 @@ def test_a_folder_that_nobody_may_write_to_is_filled_first_and_changed_later() -
         os.seteuid(65534)
         try:
             for tar in tars:
-                apply(iter([tar]), base, native=False)
+                apply(tar, Path(base))
         finally:
             os.seteuid(0)
         assert (Path(base) / "conf.d/a.conf").read_bytes() == b"2"

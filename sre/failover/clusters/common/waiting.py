@@ -19,7 +19,7 @@ __all__ = ["wait_until"]
 
 T = TypeVar("T")
 _POLL = 0.005
-_SECONDS, _AGAIN_SECONDS = 10.0, 4.0
+_FIRST_SECONDS, _AGAIN_SECONDS = 10.0, 4.0
 """Until controls are asked, and asked again: a supervisor that starts what died takes less."""
 _ASK_SECONDS = 3.0
 
@@ -37,7 +37,7 @@ def wait_until(
         Transient: not by the deadline; or no process of such a node runs any more.
     """
     last, dead = "", dict[str, int]()
-    patience = Deadline.after(_SECONDS, ground.clock)
+    patience = Deadline.after(_FIRST_SECONDS, ground.clock)
     while True:
         try:
             found = done()
